@@ -1,0 +1,6 @@
+//! oprc-crm, the `OaaS` Class Runtime Manager.
+//!
+//! `docs/architecture.md` draws the house; the short of it: `model`, `policy`, `decision` and `render` are pure,
+//! everything else is I/O around them.
+
+pub mod api;
