@@ -4,3 +4,8 @@
 //! everything else is I/O around them.
 
 pub mod api;
+pub mod cli;
+pub mod decision;
+pub mod model;
+pub mod policy;
+pub mod render;

@@ -1,1 +1,7 @@
-fn main(){}
+//! The `oprc-crm` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    oprc_crm::cli::main()
+}
