@@ -40,16 +40,18 @@ impl Applier {
         Ok(found.map(|object| super::caches::live(kind, &object)))
     }
 
-    /// Applies a whole manifest by `oprc-crm`, taking over what others hold of it.
+    /// Applies a whole manifest by `oprc-crm`; `force` takes over what others hold of it. The object as written.
     pub async fn apply(
         &self,
         kind: ObjectKind,
         namespace: &str,
         name: &str,
         manifest: &Value,
-    ) -> Result<(), ClusterError> {
-        let params = PatchParams::apply(MANAGER).force();
-        within(TIMEOUT, self.api(kind, namespace).patch(name, &params, &Patch::Apply(manifest))).await.map(|_| ())
+        force: bool,
+    ) -> Result<LiveObject, ClusterError> {
+        let params = PatchParams { force, ..PatchParams::apply(MANAGER) };
+        let written = within(TIMEOUT, self.api(kind, namespace).patch(name, &params, &Patch::Apply(manifest))).await?;
+        Ok(super::caches::live(kind, &written))
     }
 
     /// Applies `spec.replicas` by `oprc-crm-scale`; a conflict names whoever scaled the workload meanwhile.
@@ -60,14 +62,15 @@ impl Applier {
         name: &str,
         uid: Option<&str>,
         replicas: u32,
-    ) -> Result<(), ClusterError> {
+    ) -> Result<LiveObject, ClusterError> {
         let patch = json!({
             "apiVersion": kind.api_version(), "kind": kind.kind(),
             "metadata": metadata(name, namespace, uid),
             "spec": {"replicas": replicas},
         });
         let params = PatchParams::apply(MANAGER_SCALE);
-        within(TIMEOUT, self.api(kind, namespace).patch(name, &params, &Patch::Apply(&patch))).await.map(|_| ())
+        let written = within(TIMEOUT, self.api(kind, namespace).patch(name, &params, &Patch::Apply(&patch))).await?;
+        Ok(super::caches::live(kind, &written))
     }
 
     /// Deletes an object, if it is still the one that was seen; its dependents follow in the background.

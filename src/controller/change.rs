@@ -69,7 +69,9 @@ pub fn change(manifest: &Value, live: Option<&LiveObject>, uid: &str, owner_labe
     if live.meta.deletion_timestamp.is_some() {
         return Change::AwaitDeletion;
     }
-    let hash = |value: &Value| value.pointer("/metadata/annotations").and_then(|all| all.get(ANNOTATION_APPLIED_HASH)).cloned();
+    let hash = |value: &Value| {
+        value.pointer("/metadata/annotations").and_then(|all| all.get(ANNOTATION_APPLIED_HASH)).cloned()
+    };
     let drift = differences(manifest, &live.content);
     if hash(manifest) != hash(&live.content) {
         Change::Update
@@ -119,7 +121,8 @@ mod tests {
 
     fn live(mut content: Value, owner: Option<&str>) -> LiveObject {
         if let Some(uid) = owner {
-            let reference = json!([{"apiVersion": "v", "kind": "DeploymentRecord", "name": "r", "uid": uid, "controller": true}]);
+            let reference =
+                json!([{"apiVersion": "v", "kind": "DeploymentRecord", "name": "r", "uid": uid, "controller": true}]);
             content["metadata"]["ownerReferences"] = reference;
         }
         let meta: ObjectMeta = serde_json::from_value(content["metadata"].clone()).unwrap();
@@ -148,7 +151,10 @@ mod tests {
         assert_eq!(change(&new, Some(&live(old.clone(), Some("u"))), "u", "a"), Change::Update);
         let mut drifted = old.clone();
         drifted["spec"]["image"] = json!("evil");
-        assert_eq!(change(&old, Some(&live(drifted, Some("u"))), "u", "a"), Change::Drift(vec!["spec.image".to_owned()]));
+        assert_eq!(
+            change(&old, Some(&live(drifted, Some("u"))), "u", "a"),
+            Change::Drift(vec!["spec.image".to_owned()])
+        );
     }
 
     #[test]
@@ -163,7 +169,9 @@ mod tests {
     fn an_object_of_another_owner_is_never_touched() {
         let manifest = stamped(&rendered("i:1"));
         let stranger = live(json!({"metadata": {"name": "a"}}), Some("other"));
-        assert!(matches!(change(&manifest, Some(&stranger), "u", "a"), Change::NameConflict { owner } if owner.contains("DeploymentRecord")));
+        assert!(
+            matches!(change(&manifest, Some(&stranger), "u", "a"), Change::NameConflict { owner } if owner.contains("DeploymentRecord"))
+        );
         let ownerless = live(json!({"metadata": {"name": "a"}}), None);
         assert!(matches!(change(&manifest, Some(&ownerless), "u", "a"), Change::NameConflict { .. }));
     }
@@ -171,7 +179,10 @@ mod tests {
     #[test]
     fn our_own_object_without_its_owner_reference_is_taken_back() {
         let manifest = stamped(&rendered("i:1"));
-        assert_ne!(change(&manifest, Some(&live(manifest.clone(), None)), "u", "a"), Change::NameConflict { owner: String::new() });
+        assert_ne!(
+            change(&manifest, Some(&live(manifest.clone(), None)), "u", "a"),
+            Change::NameConflict { owner: String::new() }
+        );
         assert_eq!(change(&manifest, Some(&live(manifest.clone(), None)), "u", "a"), Change::None);
     }
 

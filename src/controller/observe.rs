@@ -1,8 +1,12 @@
 //! What the children say about themselves, read from their status. Pure.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 
-use crate::api::Health;
+use crate::api::{Health, ResourceRef};
+use crate::cluster::caches::LiveObject;
+use crate::render::ObjectKind;
 
 /// One workload as it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +21,80 @@ pub struct Workload {
     pub ready: i32,
     /// What is in the way, for people.
     pub problem: Option<String>,
+}
+
+/// Everything that a class consists of, as it stands.
+#[derive(Clone, Debug, Default)]
+pub struct Observation {
+    /// Objects with their health.
+    pub refs: Vec<ResourceRef>,
+    /// Workloads by name.
+    pub workloads: BTreeMap<String, Workload>,
+}
+
+impl Observation {
+    /// Reads every expected object; `find` gives the newest state that is known of one.
+    pub fn of(
+        namespace: &str,
+        expected: &[(ObjectKind, String)],
+        find: impl Fn(ObjectKind, &str) -> Option<LiveObject>,
+    ) -> Self {
+        let mut seen = Self::default();
+        for (kind, name) in expected {
+            let live = find(*kind, name);
+            let health = match kind {
+                ObjectKind::Deployment => {
+                    let workload = deployment(
+                        live.as_ref().and_then(|live| serde_json::from_value(live.content.clone()).ok()).as_ref(),
+                    );
+                    let health = workload.health;
+                    seen.workloads.insert(name.clone(), workload);
+                    health
+                }
+                ObjectKind::Service if live.is_some() => Health::Healthy,
+                ObjectKind::Service => Health::Missing,
+            };
+            seen.refs.push(ResourceRef {
+                api_version: kind.api_version().to_owned(),
+                kind: kind.kind().to_owned(),
+                name: name.clone(),
+                namespace: namespace.to_owned(),
+                uid: live.and_then(|live| live.meta.uid),
+                health,
+            });
+        }
+        seen
+    }
+
+    /// Every workload serves; not so where there is none.
+    pub fn available(&self) -> bool {
+        !self.workloads.is_empty() && self.workloads.values().all(|workload| workload.available)
+    }
+
+    /// Every object is there and every workload rolled out.
+    pub fn rolled_out(&self) -> bool {
+        !self.refs.is_empty() && self.refs.iter().all(|one| one.health == Health::Healthy)
+    }
+
+    /// What is not ready, for people.
+    pub fn waiting_for(&self) -> Vec<String> {
+        self.refs
+            .iter()
+            .filter(|one| one.health != Health::Healthy)
+            .map(|one| match self.workloads.get(&one.name).and_then(|workload| workload.problem.clone()) {
+                Some(problem) if one.kind != "Service" => format!("{} {}: {problem}", one.kind, one.name),
+                _ => format!("{} {}", one.kind, one.name),
+            })
+            .collect()
+    }
+
+    /// The first workload that failed, and how.
+    pub fn failed(&self) -> Option<(&str, &str)> {
+        self.workloads
+            .iter()
+            .find(|(_, workload)| workload.health == Health::Degraded)
+            .map(|(name, workload)| (name.as_str(), workload.problem.as_deref().unwrap_or("failed")))
+    }
 }
 
 /// Reads a Deployment; `None` is one that is not there.
