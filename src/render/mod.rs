@@ -1,5 +1,114 @@
 //! Class + chosen template -> Kubernetes objects. Pure: the same class and plan give the same bytes.
 
+mod collection;
+mod env;
+mod function;
 mod object;
+mod odgm;
+mod parts;
 
+use std::collections::BTreeSet;
+
+pub use collection::MAX_COLLECTION;
+pub use env::{ODGM_COLLECTION, ODGM_ENABLED, ODGM_SERVICE};
 pub use object::{Component, ObjectKind, RenderSettings, Rendered, RenderedFunction, RenderedObject};
+pub use odgm::ODGM_PORT;
+pub use parts::{ANNOTATION_TEMPLATE, service_url};
+
+use crate::decision::{TemplatePlan, WorkloadKind};
+use crate::model::Class;
+
+/// Why a class cannot be rendered. Every message names the field and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// The template wants a kind of workload that this release does not render.
+    #[error(
+        "template {template:?} runs functions as Knative Services, which this release does not render yet; \
+         name another template in spec.selected_template, or switch the knative feature off"
+    )]
+    Knative {
+        /// Name of the template.
+        template: String,
+    },
+    /// A function sets a variable that the data grid's addon sets.
+    #[error(
+        "{field}: {variable} is set by the addon \"odgm\" to {ours:?}; remove it from the function's env, or leave out the addon"
+    )]
+    ReservedVariable {
+        /// Path of the variable in the record.
+        field: String,
+        /// Its name.
+        variable: String,
+        /// The value that the addon gives it.
+        ours: String,
+    },
+    /// The collections do not fit into one environment variable.
+    #[error(
+        "spec.odgm_config: the collections make an ODGM_COLLECTION of {length} bytes, and a process takes at most {limit}; \
+         use fewer collections, options, routes or assignments"
+    )]
+    CollectionTooLong {
+        /// Bytes of the value.
+        length: usize,
+        /// Bytes that are possible.
+        limit: usize,
+    },
+    /// Two parts of the class would have the same object.
+    #[error("spec.functions: two functions map to {kind} {name:?}; rename one of them")]
+    NameClash {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A function without names: a class that was not made by `model::parse`.
+    #[error("spec.functions: function {key:?} has no object names; the class was not made from its record")]
+    Unnamed {
+        /// Key of the function.
+        key: String,
+    },
+    /// An object does not serialise: a fault of the program, never of its user.
+    #[error("a rendered {kind} does not serialise: {source}")]
+    Serialise {
+        /// Kind of the object.
+        kind: &'static str,
+        /// What the serialiser says.
+        source: serde_json::Error,
+    },
+}
+
+/// Renders everything that a class consists of, the data grid before the functions that use it.
+pub fn render(class: &Class, plan: &TemplatePlan, settings: &RenderSettings) -> Result<Rendered, RenderError> {
+    if plan.workload == WorkloadKind::KnativeService {
+        return Err(RenderError::Knative { template: plan.name.clone() });
+    }
+    let mut rendered = Rendered::default();
+    // The data grid comes where the class asks for it and the policy gives it.
+    let grid = class.odgm.as_ref().zip(plan.odgm.as_ref());
+    let collection = match grid {
+        Some((odgm, _)) => Some(collection::json(class, odgm)?),
+        None => None,
+    };
+    if let (Some((odgm, odgm_plan)), Some(collection)) = (grid, &collection) {
+        let inputs = odgm::Inputs { class, template: &plan.name, odgm, plan: odgm_plan, settings, collection };
+        rendered.objects.extend(odgm::objects(&inputs)?);
+    }
+    for function in &class.functions {
+        let (objects, reached) = function::objects(class, plan, function, collection.as_deref())?;
+        rendered.objects.extend(objects);
+        rendered.functions.push(reached);
+    }
+    unique(&rendered)?;
+    Ok(rendered)
+}
+
+/// Names are unique by construction but for a collision of hashes: that must not become one object with two masters.
+fn unique(rendered: &Rendered) -> Result<(), RenderError> {
+    let mut seen = BTreeSet::new();
+    for object in &rendered.objects {
+        if !seen.insert((object.kind, object.name.as_str())) {
+            return Err(RenderError::NameClash { kind: object.kind.kind(), name: object.name.clone() });
+        }
+    }
+    Ok(())
+}
