@@ -4,3 +4,6 @@
 //! everything else is I/O around them.
 
 pub mod api;
+pub mod cli;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
