@@ -5,5 +5,9 @@
 
 pub mod api;
 pub mod cli;
+pub mod decision;
+pub mod model;
+pub mod policy;
+pub mod render;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

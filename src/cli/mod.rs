@@ -1,4 +1,50 @@
-//! The commands, one file each.
+//! The command line: one file a command. Each has `Args` (clap) and `run(Args) -> ExitCode`.
+//!
+//! Exit codes: 0 done, 1 the answer is no (a check failed, a class is not Available), 2 could not run.
 
 #[cfg(feature = "sandbox")]
-pub mod sandbox;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod crd;
+#[cfg(feature = "sandbox")]
+mod sandbox;
+
+/// The `OaaS` Class Runtime Manager.
+#[derive(Parser)]
+#[command(name = "oprc-crm", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the CustomResourceDefinition.
+    Crd(crd::Args),
+    /// Start a real Kubernetes control plane on this machine (no containers); it ends with this command.
+    #[cfg(feature = "sandbox")]
+    Sandbox(sandbox::Args),
+    /// Own the children of a sandbox; started by it.
+    #[cfg(feature = "sandbox")]
+    #[command(hide = true)]
+    SandboxGuard {
+        /// What the sandbox says.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}
+
+/// Parses the command line and runs the command.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Crd(args) => crd::run(&args),
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(args) => sandbox::run(&args),
+        // Nothing may have started a thread before this.
+        #[cfg(feature = "sandbox")]
+        Command::SandboxGuard { args } => crate::sandbox::guard::run(&args),
+    }
+}

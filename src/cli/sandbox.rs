@@ -1,6 +1,7 @@
 //! `oprc-crm sandbox`: a real control plane on this machine, with everything installed that the operator needs.
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,9 +11,9 @@ use crate::sandbox::{ControlPlane, Options, SandboxError, Step, install};
 /// The operator's rights, as they are shipped.
 const RBAC: &str = include_str!("../../k8s/rbac/crm-rbac.yaml");
 
-/// A real Kubernetes control plane on this machine (no containers), gone when this command ends.
+/// Arguments of `sandbox`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// How many fake nodes.
     #[arg(long, default_value_t = 3)]
     nodes: u32,
@@ -21,8 +22,25 @@ pub struct Args {
     keep: bool,
 }
 
+pub(super) fn run(args: &Args) -> ExitCode {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("oprc-crm sandbox: cannot start: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match runtime.block_on(serve(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("oprc-crm sandbox: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
 /// Runs until it is interrupted or a part of the control plane fails.
-pub async fn run(args: &Args) -> Result<(), SandboxError> {
+async fn serve(args: &Args) -> Result<(), SandboxError> {
     let mut ctrl_c = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let guard = std::env::current_exe().map_err(|source| file("cannot find", Path::new("this program"), source))?;

@@ -1,0 +1,230 @@
+//! What the policy is asked with, besides the class, and what it answers.
+
+use crate::model::Resources;
+
+/// What the deployment of the controller says: the same for every class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    /// Profile: `dev`, `edge` or `full`.
+    pub profile: String,
+    /// Features that are on.
+    pub features: Features,
+    /// What is known of the cluster.
+    pub cluster: ClusterFacts,
+}
+
+/// Features that are on.
+#[expect(clippy::struct_excessive_bools, reason = "one switch a feature, as the environment has them")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Features {
+    /// Object Data Grid Manager.
+    pub odgm: bool,
+    /// Knative Services as workloads.
+    pub knative: bool,
+    /// Metrics from Prometheus.
+    pub prometheus: bool,
+    /// Applying recommendations.
+    pub nfr_enforcement: bool,
+    /// `HorizontalPodAutoscalers`.
+    pub hpa: bool,
+    /// Leader election.
+    pub leader_election: bool,
+    /// TLS with client certificates.
+    pub mtls: bool,
+}
+
+/// What is known of the cluster; `None` is "not known", which is neither yes nor no.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ClusterFacts {
+    /// Knative Serving is installed.
+    pub knative: Option<bool>,
+    /// The `ServiceMonitor` kind is installed.
+    pub service_monitor: Option<bool>,
+    /// The `PodMonitor` kind is installed.
+    pub pod_monitor: Option<bool>,
+    /// Nodes.
+    pub nodes: Option<u32>,
+    /// Nodes that are Ready.
+    pub ready_nodes: Option<u32>,
+}
+
+/// Everything decided for one class: which rules said what, and what follows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Revision of the policy bundle that decided.
+    pub revision: String,
+    /// Whether the record is accepted.
+    pub admission: Admission,
+    /// The template, or why there is none.
+    pub template: Result<Chosen, TemplateProblem>,
+    /// Every template that the bundle has, best first, with all its rules.
+    pub candidates: Vec<Candidate>,
+}
+
+/// Whether a record is accepted. It is, where nothing denies.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Admission {
+    /// Why not.
+    pub denials: Vec<Finding>,
+    /// What its author should know.
+    pub warnings: Vec<Finding>,
+    /// Every rule, in the order of the bundle.
+    pub trace: Vec<RuleTrace>,
+}
+
+/// What one admission rule found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Stable name of the rule: `kind/name/id`.
+    pub rule: String,
+    /// Message for the record's author.
+    pub message: String,
+}
+
+/// A rule's mode: only `Enforce` has an effect, the others show what it would have been.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RuleMode {
+    /// It counts.
+    #[default]
+    Enforce,
+    /// It is reported to the record's author.
+    Warn,
+    /// It is traced.
+    DryRun,
+}
+
+/// One rule as it was evaluated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleTrace {
+    /// Stable name of the rule: `kind/name/id`.
+    pub rule: String,
+    /// The rule's mode.
+    pub mode: RuleMode,
+    /// The condition as written.
+    pub condition: String,
+    /// What came out.
+    pub outcome: RuleOutcome,
+    /// Facts, params and variables that the condition reads, with their values, in order of appearance.
+    pub values: Vec<(String, String)>,
+    /// What the rule did or would have done: points of a score, a message.
+    pub effect: Option<String>,
+}
+
+/// The three outcomes of a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleOutcome {
+    /// It holds.
+    True,
+    /// It does not hold.
+    False,
+    /// It could not be evaluated: neither true nor false.
+    Error(String),
+}
+
+/// One template as a candidate for a class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Name of the template.
+    pub name: String,
+    /// Whether it may be used; `None` where that could not be evaluated.
+    pub enabled: Option<bool>,
+    /// Sum of the points of its rules; `None` where one of them could not be evaluated.
+    pub score: Option<f64>,
+    /// Its rules: `enabled` first, then the score rules.
+    pub trace: Vec<RuleTrace>,
+}
+
+/// The template that a class gets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// What the template is, for this class.
+    pub plan: TemplatePlan,
+    /// Why this one, in a sentence: score and rules, named by the record, or kept while a fact is unknown.
+    pub why: String,
+    /// Set where the class keeps what it has because the choice could not be evaluated.
+    pub kept: Option<Finding>,
+}
+
+/// Why a class gets no template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateProblem {
+    /// The record names a template that the bundle does not have.
+    #[error("spec.selected_template: there is no template {asked:?}; choose one of {}", .choices.join(", "))]
+    Unknown {
+        /// Name in the record.
+        asked: String,
+        /// Names of enabled templates.
+        choices: Vec<String>,
+    },
+    /// The record names a template that is not enabled here.
+    #[error("spec.selected_template: template {asked:?} is not enabled here ({why}); choose one of {}", .choices.join(", "))]
+    NotEnabled {
+        /// Name in the record.
+        asked: String,
+        /// Which condition keeps it off.
+        why: String,
+        /// Names of enabled templates.
+        choices: Vec<String>,
+    },
+    /// A rule could not be evaluated and the class has no template to keep.
+    #[error("the policy could not choose a template: {rule}: {message}")]
+    Undecided {
+        /// Rule that failed.
+        rule: String,
+        /// Why it failed.
+        message: String,
+    },
+}
+
+/// What a template is, for one class: everything that the renderer needs and the record does not state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TemplatePlan {
+    /// Name of the template.
+    pub name: String,
+    /// Kind of the functions' workload.
+    pub workload: WorkloadKind,
+    /// Replicas of each function whose record states none.
+    pub replicas: u32,
+    /// Resources of each function, where the record states none.
+    pub resources: Resources,
+    /// Seconds that a pod gets to end.
+    pub termination_grace_seconds: Option<u32>,
+    /// Whether functions whose record states a port get TCP probes on it.
+    pub probes: bool,
+    /// Security of the functions' pods.
+    pub security: SecurityPlan,
+    /// The data grid; `None` where the class asks for none or the policy leaves it out.
+    pub odgm: Option<OdgmPlan>,
+}
+
+/// Kind of workload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WorkloadKind {
+    /// `apps/v1` Deployment and Service.
+    #[default]
+    Deployment,
+    /// Knative Service.
+    KnativeService,
+}
+
+/// Security of pods. Seccomp `RuntimeDefault` and no privilege escalation always hold; these are the policy's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SecurityPlan {
+    /// All Linux capabilities are dropped.
+    pub drop_capabilities: bool,
+    /// The image must run as another user than root.
+    pub run_as_non_root: bool,
+}
+
+/// The data grid's part of a template.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OdgmPlan {
+    /// Container image.
+    pub image: String,
+    /// Pods.
+    pub replicas: u32,
+    /// Resources of one pod.
+    pub resources: Resources,
+    /// Security of its pods.
+    pub security: SecurityPlan,
+}

@@ -1,0 +1,20 @@
+//! A *validated* class: what a `DeploymentRecord` says, parsed once. Whatever holds a [`Class`] need not check again.
+//!
+//! Pure: no I/O, no clock, no Kubernetes client.
+
+mod class;
+pub mod names;
+mod parse;
+mod quantity;
+
+pub use class::{Class, Function, NfrTargets, Odgm, Resources};
+pub use names::Names;
+pub use parse::{FieldError, InvalidRecord, parse};
+pub use quantity::{Quantity, QuantityError};
+
+/// Port that a function listens on where its record names none.
+pub const DEFAULT_FUNCTION_PORT: u16 = 8080;
+/// Key of the only function of a record that uses the `spec.function` shorthand.
+pub const SHORTHAND_FUNCTION_KEY: &str = "function";
+/// Addon that brings an Object Data Grid Manager.
+pub const ADDON_ODGM: &str = "odgm";

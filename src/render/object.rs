@@ -1,0 +1,84 @@
+//! What rendering gives: manifests with what the controller must know about each.
+
+use serde_json::Value;
+
+/// What rendering needs besides the class and its template.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RenderSettings {
+    /// Image of the data grid that the operator set for all classes; wins over the template's.
+    pub odgm_image: Option<String>,
+}
+
+/// Kinds of rendered objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ObjectKind {
+    /// `apps/v1` Deployment.
+    Deployment,
+    /// `v1` Service.
+    Service,
+}
+
+impl ObjectKind {
+    /// Every kind, so that nothing that was ever rendered is left out when pruning.
+    pub const ALL: [Self; 2] = [Self::Deployment, Self::Service];
+
+    /// API version, as in a manifest.
+    pub fn api_version(self) -> &'static str {
+        match self {
+            Self::Deployment => "apps/v1",
+            Self::Service => "v1",
+        }
+    }
+
+    /// Kind, as in a manifest.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::Service => "Service",
+        }
+    }
+}
+
+/// Part of a class that an object belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Component {
+    /// The function with this key.
+    Function(String),
+    /// The data grid.
+    Odgm,
+}
+
+/// One object to apply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RenderedObject {
+    /// Its kind.
+    pub kind: ObjectKind,
+    /// Its name; unique within its kind.
+    pub name: String,
+    /// Part of the class that it belongs to.
+    pub component: Component,
+    /// The whole manifest but for `spec.replicas`, which has an owner of its own.
+    pub manifest: Value,
+    /// Base of `spec.replicas`: the record's number, else the template's; `None` where the kind has none.
+    pub replicas: Option<u32>,
+}
+
+/// Where a function is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenderedFunction {
+    /// Key of the function.
+    pub key: String,
+    /// Name of its workload.
+    pub workload: String,
+    /// URL inside the cluster.
+    pub url: String,
+}
+
+/// Everything that a class consists of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rendered {
+    /// Objects in the order in which they are applied: the data grid before the functions that use it.
+    pub objects: Vec<RenderedObject>,
+    /// Functions in the record's order.
+    pub functions: Vec<RenderedFunction>,
+}
