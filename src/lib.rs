@@ -11,3 +11,5 @@ pub mod decision;
 pub mod model;
 pub mod policy;
 pub mod render;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;

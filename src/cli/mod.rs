@@ -2,11 +2,15 @@
 //!
 //! Exit codes: 0 done, 1 the answer is no (a check failed, a class is not Available), 2 could not run.
 
+#[cfg(feature = "sandbox")]
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 mod crd;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 
 /// The `OaaS` Class Runtime Manager.
 #[derive(Parser)]
@@ -20,11 +24,27 @@ struct Cli {
 enum Command {
     /// Print the CustomResourceDefinition.
     Crd(crd::Args),
+    /// Start a real Kubernetes control plane on this machine (no containers); it ends with this command.
+    #[cfg(feature = "sandbox")]
+    Sandbox(sandbox::Args),
+    /// Own the children of a sandbox; started by it.
+    #[cfg(feature = "sandbox")]
+    #[command(hide = true)]
+    SandboxGuard {
+        /// What the sandbox says.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
 }
 
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Crd(args) => crd::run(&args),
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(args) => sandbox::run(&args),
+        // Nothing may have started a thread before this.
+        #[cfg(feature = "sandbox")]
+        Command::SandboxGuard { args } => crate::sandbox::guard::run(&args),
     }
 }
