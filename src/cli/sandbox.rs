@@ -47,8 +47,10 @@ async fn serve(args: &Args) -> Result<(), SandboxError> {
     let options = Options { guard, nodes: args.nodes, keep: args.keep };
     let started = async {
         let plane = ControlPlane::start(options, report).await?;
-        let client = Client::try_from(plane.admin_config().await?)
-            .map_err(|source| SandboxError::Api { what: "cannot make a client".to_owned(), source: Box::new(source) })?;
+        let client = Client::try_from(plane.admin_config().await?).map_err(|source| SandboxError::Api {
+            what: "cannot make a client".to_owned(),
+            source: Box::new(source),
+        })?;
         install::crm(&client, RBAC).await?;
         Ok::<_, SandboxError>(plane)
     };

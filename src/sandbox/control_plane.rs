@@ -181,7 +181,8 @@ impl ControlPlane {
         args: &[&str],
         env: &[(&str, &str)],
     ) -> Result<Process, SandboxError> {
-        let env: BTreeMap<String, String> = env.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let env: BTreeMap<String, String> =
+            env.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
         let args = args.iter().map(ToString::to_string).collect();
         self.guard.spawn(Launch { name: name.to_owned(), program: program.to_owned(), args, env, polite: true }).await
     }

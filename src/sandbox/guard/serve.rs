@@ -33,7 +33,10 @@ pub(super) fn run(keep: bool) -> ExitCode {
         Ok(dir) => dir.keep(),
         Err(error) => {
             let place = std::env::temp_dir();
-            return fail(&format!("cannot create a directory in {}: {error}; set TMPDIR to one that can be written", place.display()));
+            return fail(&format!(
+                "cannot create a directory in {}: {error}; set TMPDIR to one that can be written",
+                place.display()
+            ));
         }
     };
     send(&Event::Ready { dir: dir.clone() });
