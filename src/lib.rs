@@ -7,6 +7,7 @@ pub mod api;
 pub mod cli;
 pub mod cluster;
 pub mod controller;
+pub mod config;
 pub mod decision;
 pub mod model;
 pub mod policy;
