@@ -158,7 +158,8 @@ pub(super) fn ldflags() -> String {
     let version = kubernetes_version();
     let mut numbers = version.trim_start_matches('v').split('.');
     let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
-    let set = [("Version", version), ("Major", major), ("Minor", minor), ("Commit", "control-plane"), ("TreeState", "clean")];
+    let set =
+        [("Version", version), ("Major", major), ("Minor", minor), ("Commit", "control-plane"), ("TreeState", "clean")];
     set.iter().fold(String::from("-s -w"), |mut flags, (name, value)| {
         let _ = write!(flags, " -X k8s.io/component-base/version.git{name}={value}");
         flags

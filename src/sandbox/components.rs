@@ -60,75 +60,87 @@ impl Layout {
     pub(super) fn etcd(&self) -> Launch {
         let client = format!("http://127.0.0.1:{}", self.ports.etcd);
         let peer = format!("http://127.0.0.1:{}", self.ports.etcd_peer);
-        self.launch("etcd", vec![
-            flag("data-dir", &shown(&self.dir.join("etcd"))),
-            flag("listen-client-urls", &client),
-            flag("advertise-client-urls", &client),
-            flag("listen-peer-urls", &peer),
-            flag("initial-advertise-peer-urls", &peer),
-            flag("initial-cluster", &format!("default={peer}")),
-            flag("log-level", "warn"),
-            // The data lives no longer than the process.
-            flag("unsafe-no-fsync", "true"),
-        ])
+        self.launch(
+            "etcd",
+            vec![
+                flag("data-dir", &shown(&self.dir.join("etcd"))),
+                flag("listen-client-urls", &client),
+                flag("advertise-client-urls", &client),
+                flag("listen-peer-urls", &peer),
+                flag("initial-advertise-peer-urls", &peer),
+                flag("initial-cluster", &format!("default={peer}")),
+                flag("log-level", "warn"),
+                // The data lives no longer than the process.
+                flag("unsafe-no-fsync", "true"),
+            ],
+        )
     }
 
     pub(super) fn apiserver(&self) -> Launch {
         let Self { ports, credentials, .. } = self;
-        self.launch("kube-apiserver", vec![
-            flag("etcd-servers", &format!("http://127.0.0.1:{}", ports.etcd)),
-            flag("bind-address", "127.0.0.1"),
-            flag("advertise-address", "127.0.0.1"),
-            // A loopback address may not be an endpoint of the `kubernetes` Service; nothing here asks for it.
-            flag("endpoint-reconciler-type", "none"),
-            flag("secure-port", &ports.apiserver.to_string()),
-            flag("tls-cert-file", &shown(&credentials.serving_certificate())),
-            flag("tls-private-key-file", &shown(&credentials.serving_key())),
-            flag("service-cluster-ip-range", "10.96.0.0/16"),
-            flag("service-account-issuer", "https://kubernetes.default.svc"),
-            flag("service-account-key-file", &shown(&credentials.service_account_public_key())),
-            flag("service-account-signing-key-file", &shown(&credentials.service_account_key())),
-            flag("token-auth-file", &shown(&credentials.tokens())),
-            flag("authorization-mode", "RBAC"),
-            // Pods of fake nodes need no token, and would wait for one.
-            flag("disable-admission-plugins", "ServiceAccount"),
-            flag("audit-policy-file", &shown(&self.audit_policy())),
-            flag("audit-log-path", &shown(&self.audit_log())),
-            flag("audit-log-format", "json"),
-            // Written before the request is answered, so that a count after a request is right.
-            flag("audit-log-mode", "blocking"),
-            flag("allow-privileged", "true"),
-            flag("profiling", "false"),
-        ])
+        self.launch(
+            "kube-apiserver",
+            vec![
+                flag("etcd-servers", &format!("http://127.0.0.1:{}", ports.etcd)),
+                flag("bind-address", "127.0.0.1"),
+                flag("advertise-address", "127.0.0.1"),
+                // A loopback address may not be an endpoint of the `kubernetes` Service; nothing here asks for it.
+                flag("endpoint-reconciler-type", "none"),
+                flag("secure-port", &ports.apiserver.to_string()),
+                flag("tls-cert-file", &shown(&credentials.serving_certificate())),
+                flag("tls-private-key-file", &shown(&credentials.serving_key())),
+                flag("service-cluster-ip-range", "10.96.0.0/16"),
+                flag("service-account-issuer", "https://kubernetes.default.svc"),
+                flag("service-account-key-file", &shown(&credentials.service_account_public_key())),
+                flag("service-account-signing-key-file", &shown(&credentials.service_account_key())),
+                flag("token-auth-file", &shown(&credentials.tokens())),
+                flag("authorization-mode", "RBAC"),
+                // Pods of fake nodes need no token, and would wait for one.
+                flag("disable-admission-plugins", "ServiceAccount"),
+                flag("audit-policy-file", &shown(&self.audit_policy())),
+                flag("audit-log-path", &shown(&self.audit_log())),
+                flag("audit-log-format", "json"),
+                // Written before the request is answered, so that a count after a request is right.
+                flag("audit-log-mode", "blocking"),
+                flag("allow-privileged", "true"),
+                flag("profiling", "false"),
+            ],
+        )
     }
 
     pub(super) fn controller_manager(&self) -> Launch {
         let credentials = &self.credentials;
-        self.launch("kube-controller-manager", vec![
-            self.kubeconfig(&credentials::CONTROLLER_MANAGER),
-            flag("root-ca-file", &shown(&credentials.ca())),
-            flag("service-account-private-key-file", &shown(&credentials.service_account_key())),
-            flag("leader-elect", "false"),
-            flag("secure-port", "0"),
-            flag("profiling", "false"),
-            // The defaults are made for clusters that others share.
-            flag("kube-api-qps", "300"),
-            flag("kube-api-burst", "600"),
-            flag("concurrent-deployment-syncs", "20"),
-            flag("concurrent-replicaset-syncs", "20"),
-            flag("horizontal-pod-autoscaler-sync-period", "5s"),
-        ])
+        self.launch(
+            "kube-controller-manager",
+            vec![
+                self.kubeconfig(&credentials::CONTROLLER_MANAGER),
+                flag("root-ca-file", &shown(&credentials.ca())),
+                flag("service-account-private-key-file", &shown(&credentials.service_account_key())),
+                flag("leader-elect", "false"),
+                flag("secure-port", "0"),
+                flag("profiling", "false"),
+                // The defaults are made for clusters that others share.
+                flag("kube-api-qps", "300"),
+                flag("kube-api-burst", "600"),
+                flag("concurrent-deployment-syncs", "20"),
+                flag("concurrent-replicaset-syncs", "20"),
+                flag("horizontal-pod-autoscaler-sync-period", "5s"),
+            ],
+        )
     }
 
     pub(super) fn scheduler(&self) -> Launch {
-        self.launch("kube-scheduler", vec![
-            self.kubeconfig(&credentials::SCHEDULER),
-            flag("leader-elect", "false"),
-            flag("secure-port", "0"),
-            flag("profiling", "false"),
-            flag("kube-api-qps", "300"),
-            flag("kube-api-burst", "600"),
-        ])
+        self.launch(
+            "kube-scheduler",
+            vec![
+                self.kubeconfig(&credentials::SCHEDULER),
+                flag("leader-elect", "false"),
+                flag("secure-port", "0"),
+                flag("profiling", "false"),
+                flag("kube-api-qps", "300"),
+                flag("kube-api-burst", "600"),
+            ],
+        )
     }
 
     pub(super) fn kwok(&self) -> Launch {

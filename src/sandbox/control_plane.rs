@@ -147,7 +147,7 @@ impl ControlPlane {
         &self.admin_kubeconfig
     }
 
-    /// With the rights of the operator's ServiceAccount.
+    /// With the rights of the operator's `ServiceAccount`.
     pub fn crm_kubeconfig(&self) -> &Path {
         &self.crm_kubeconfig
     }
@@ -157,7 +157,7 @@ impl ControlPlane {
         config(self.admin_kubeconfig()).await
     }
 
-    /// A client configuration with the rights of the operator's ServiceAccount.
+    /// A client configuration with the rights of the operator's `ServiceAccount`.
     pub async fn crm_config(&self) -> Result<Config, SandboxError> {
         config(self.crm_kubeconfig()).await
     }
@@ -181,7 +181,8 @@ impl ControlPlane {
         args: &[&str],
         env: &[(&str, &str)],
     ) -> Result<Process, SandboxError> {
-        let env: BTreeMap<String, String> = env.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let env: BTreeMap<String, String> =
+            env.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
         let args = args.iter().map(ToString::to_string).collect();
         self.guard.spawn(Launch { name: name.to_owned(), program: program.to_owned(), args, env, polite: true }).await
     }

@@ -25,8 +25,7 @@ pub(super) const CRM: Identity =
     Identity { name: "crm", user: "system:serviceaccount:oaas-system:oprc-crm", groups: CRM_GROUPS };
 pub(super) const CONTROLLER_MANAGER: Identity =
     Identity { name: "controller-manager", user: "system:kube-controller-manager", groups: MASTERS };
-pub(super) const SCHEDULER: Identity =
-    Identity { name: "scheduler", user: "system:kube-scheduler", groups: MASTERS };
+pub(super) const SCHEDULER: Identity = Identity { name: "scheduler", user: "system:kube-scheduler", groups: MASTERS };
 pub(super) const KWOK: Identity = Identity { name: "kwok", user: "kwok", groups: MASTERS };
 
 const ALL: [&Identity; 5] = [&ADMIN, &CRM, &CONTROLLER_MANAGER, &SCHEDULER, &KWOK];
