@@ -46,7 +46,7 @@ async fn serve(args: &Args) -> Result<(), SandboxError> {
     let guard = std::env::current_exe().map_err(|source| file("cannot find", Path::new("this program"), source))?;
     let options = Options { guard, nodes: args.nodes, keep: args.keep };
     let started = async {
-        let plane = ControlPlane::start(options, report).await?;
+        let plane = ControlPlane::start(options, |step| report(&step)).await?;
         let client = Client::try_from(plane.admin_config().await?).map_err(|source| SandboxError::Api {
             what: "cannot make a client".to_owned(),
             source: Box::new(source),
@@ -70,7 +70,7 @@ async fn serve(args: &Args) -> Result<(), SandboxError> {
     plane.stop().await
 }
 
-fn report(step: Step) {
+fn report(step: &Step) {
     eprintln!("{step}");
 }
 

@@ -147,7 +147,7 @@ impl ControlPlane {
         &self.admin_kubeconfig
     }
 
-    /// With the rights of the operator's ServiceAccount.
+    /// With the rights of the operator's `ServiceAccount`.
     pub fn crm_kubeconfig(&self) -> &Path {
         &self.crm_kubeconfig
     }
@@ -157,7 +157,7 @@ impl ControlPlane {
         config(self.admin_kubeconfig()).await
     }
 
-    /// A client configuration with the rights of the operator's ServiceAccount.
+    /// A client configuration with the rights of the operator's `ServiceAccount`.
     pub async fn crm_config(&self) -> Result<Config, SandboxError> {
         config(self.crm_kubeconfig()).await
     }

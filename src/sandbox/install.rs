@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::api::{CrdError, crd_yaml};
 
-/// The namespace of the operator's ServiceAccount.
+/// The namespace of the operator's `ServiceAccount`.
 pub const CRM_NAMESPACE: &str = "oaas-system";
 
 const CRM_ACCOUNT: &str = "
@@ -78,7 +78,7 @@ pub enum InstallError {
     Crd(#[from] CrdError),
 }
 
-/// Installs what the operator needs: its CRD, namespace, ServiceAccount, and the rights that `rbac` gives it.
+/// Installs what the operator needs: its CRD, namespace, `ServiceAccount`, and the rights that `rbac` gives it.
 pub async fn crm(client: &Client, rbac: &str) -> Result<(), InstallError> {
     apply_yaml(client, "the DeploymentRecord CRD", &crd_yaml()?).await?;
     apply_yaml(client, "the operator's account", CRM_ACCOUNT).await?;

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::protocol::{Command, Event, Exit, Signal, Start};
-use super::{KEEP, SUBCOMMAND};
+use super::{KEEP, SUBCOMMAND, remove};
 use crate::sandbox::error::SandboxError;
 use crate::sandbox::logs;
 
@@ -66,6 +66,11 @@ impl Guard {
                 let _ = signal::killpg(Pid::from_raw(group), NixSignal::SIGKILL);
             }
             let _ = child.wait();
+            // Gone already where the guard had the time to do it.
+            let dir = sender.borrow().dir.clone();
+            if let Some(Ok(dir)) = dir.filter(|_| !keep) {
+                remove(&dir);
+            }
             sender.send_modify(|state| state.gone = true);
         });
         let answered = async { state.wait_for(|state| state.dir.is_some() || state.gone).await.map(|s| s.dir.clone()) };

@@ -11,7 +11,12 @@ mod protocol;
 mod serve;
 
 use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 pub use client::Process;
 pub(in crate::sandbox) use client::{Guard, Launch};
@@ -30,4 +35,18 @@ pub fn run(args: &[OsString]) -> ExitCode {
         Some((first, rest)) if first == EXEC => exec::run(rest),
         _ => serve::run(args.iter().any(|arg| arg == KEEP)),
     }
+}
+
+/// Removes the directory of a sandbox whose processes are told to end; false where something of it stays.
+fn remove(dir: &Path) -> bool {
+    // A process that was just killed may still be closing its files.
+    for _ in 0..40 {
+        match fs::remove_dir_all(dir) {
+            Ok(()) => return true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return true,
+            Err(_) => thread::sleep(Duration::from_millis(50)),
+        }
+    }
+    eprintln!("oprc-crm: cannot remove {}; remove it by hand", dir.display());
+    false
 }

@@ -1,7 +1,7 @@
 //! The guard's own side: start children as told, report their ends, and end everything with the parent.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, BufRead, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use nix::sys::signal::{self, SigSet};
 use nix::unistd::Pid;
 
 use super::protocol::{Command, Event, Exit, Signal, Start};
-use super::{EXEC, SUBCOMMAND};
+use super::{EXEC, SUBCOMMAND, remove};
 
 /// How often the ends of children are looked for.
 const POLL: Duration = Duration::from_millis(50);
@@ -59,7 +59,7 @@ pub(super) fn run(keep: bool) -> ExitCode {
         }
     }
     end_all(&children);
-    if keep { ExitCode::SUCCESS } else { remove(&dir) }
+    if keep || remove(&dir) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn fail(error: &str) -> ExitCode {
@@ -183,17 +183,4 @@ fn wait_until(children: &Mutex<Children>, limit: Duration, done: impl Fn(&Childr
         drop(locked);
         thread::sleep(Duration::from_millis(5));
     }
-}
-
-fn remove(dir: &PathBuf) -> ExitCode {
-    // A process that was just killed may still be closing its files.
-    for _ in 0..20 {
-        match fs::remove_dir_all(dir) {
-            Ok(()) => return ExitCode::SUCCESS,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return ExitCode::SUCCESS,
-            Err(_) => thread::sleep(POLL),
-        }
-    }
-    eprintln!("sandbox-guard: cannot remove {}", dir.display());
-    ExitCode::FAILURE
 }
