@@ -130,6 +130,11 @@ impl ClusterError {
         )
     }
 
+    /// Whether the same request will fail again until someone changes it.
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::Invalid(_) | Self::TooLarge(_))
+    }
+
     /// Whether it says that the API server could not be spoken to (as opposed to: it answered no).
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Timeout(_))

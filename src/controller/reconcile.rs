@@ -83,13 +83,12 @@ async fn look(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory) -> R
     let error = pass.outcome.error.clone();
     write_status(record, ctx, memory, &before, &pass.report).await?;
     announce(ctx, record, &before, &pass).await;
-    match error {
-        Some(error) => Err(error.into()),
-        None => {
-            memory.failures = 0;
-            Ok(action)
-        }
+    // What fails for good waits for a change of the record or the policy; the rest is tried again.
+    if let Some(error) = error.filter(|error| !error.is_permanent()) {
+        return Err(error.into());
     }
+    memory.failures = 0;
+    Ok(action)
 }
 
 /// Writes the status where it differs from what stands there.
