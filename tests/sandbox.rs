@@ -211,6 +211,7 @@ build*)
     echo built >>"$FAKE/builds"
     echo one/package >&2
     sleep 0.5
+    [ -e "$FAKE/endless" ] && exec sleep 600.25
     [ -e "$FAKE/broken" ] && { echo "undefined: everything" >&2; exit 1; }
     for out in "$@"; do case "$out" in */out/) break ;; esac; done
     for name in server kube-apiserver kube-controller-manager kube-scheduler kwok; do : >"$out$name"; done ;;
@@ -293,4 +294,30 @@ async fn a_build_that_fails_leaves_nothing_and_the_next_one_clears_up_after_one_
     fs::create_dir_all(root.join(binaries::cache_key())).unwrap();
     binaries::find_or_build(&go.search(), executable(), &mut |_| ()).await.unwrap();
     assert_eq!(go.cached(), [binaries::cache_key()]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_build_ends_with_a_parent_that_is_killed() {
+    let go = FakeGo::new();
+    fs::write(go.dir.path().join("endless"), "").unwrap();
+    let search = go.search();
+    let mut command = Command::new(executable());
+    command.arg("sandbox").env_remove("OPRC_CONTROL_PLANE_BIN").stderr(Stdio::null());
+    command.env("XDG_CACHE_HOME", search.cache_home.unwrap()).env("PATH", search.path.unwrap());
+    let mut child = command.spawn().unwrap();
+    // The fake compiler becomes a sleeping program that names no directory: it is found by its working directory.
+    let builder = || {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let mut at = processes.filter_map(|process| fs::read_link(process.path().join("cwd")).ok());
+        at.find(|cwd| cwd.starts_with(go.dir.path()) && go.builds() == 1)
+    };
+    let start = Instant::now();
+    while builder().is_none() {
+        assert!(start.elapsed() < LONG, "the build never began");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually_gone("the build", || builder().map(|cwd| cwd.display().to_string()));
 }
