@@ -1,5 +1,6 @@
 //! The sandbox's control plane is real, does what a cluster does, and leaves nothing behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg(feature = "sandbox")]
 
 mod support;
 

@@ -26,7 +26,12 @@ struct Sandbox {
 
 impl Sandbox {
     fn start() -> Self {
+        Self::start_in(&std::env::temp_dir())
+    }
+
+    fn start_in(temporary: &Path) -> Self {
         let mut command = Command::new(executable());
+        command.env("TMPDIR", temporary);
         let mut child = command.args(["sandbox", "--nodes", "1"]).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // Read to its end elsewhere, so that the sandbox can go on printing.
@@ -123,6 +128,27 @@ fn a_guard_that_is_killed_takes_its_children_along_and_the_parent_says_so() {
     no_directory(&sandbox);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn killed_together_parent_and_guard_leave_no_process_and_the_next_guard_removes_the_directory() {
+    // A place of its own, where no guard of another test comes by.
+    let place = tempfile::tempdir().unwrap();
+    let mut sandbox = Sandbox::start_in(place.path());
+    let guard = child_of(sandbox.child.id());
+    // Stopped, the parent cannot clean up after the guard before it is killed itself.
+    sandbox.signal(Signal::SIGSTOP);
+    kill(Pid::from_raw(i32::try_from(guard).unwrap()), Signal::SIGKILL).unwrap();
+    sandbox.signal(Signal::SIGKILL);
+    sandbox.child.wait().unwrap();
+    no_process(&sandbox);
+    assert!(sandbox.dir.exists(), "nobody was left to remove it");
+
+    let mut next = Command::new(executable());
+    next.arg("sandbox-guard").env("TMPDIR", place.path()).stdin(Stdio::null());
+    assert!(next.output().unwrap().status.success());
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
 fn sandbox_with(env: &[(&str, &str)]) -> Output {
     Command::new(executable()).arg("sandbox").envs(env.iter().copied()).output().unwrap()
 }
@@ -185,6 +211,7 @@ build*)
     echo built >>"$FAKE/builds"
     echo one/package >&2
     sleep 0.5
+    [ -e "$FAKE/endless" ] && exec sleep 600.25
     [ -e "$FAKE/broken" ] && { echo "undefined: everything" >&2; exit 1; }
     for out in "$@"; do case "$out" in */out/) break ;; esac; done
     for name in server kube-apiserver kube-controller-manager kube-scheduler kwok; do : >"$out$name"; done ;;
@@ -236,8 +263,10 @@ async fn two_builders_at_once_build_once_and_show_progress() {
     let (mut first, mut second) = (Vec::new(), Vec::new());
     let (mut to_first, mut to_second) = (|line| first.push(line), |line| second.push(line));
     let search = go.search();
-    let (a, b) =
-        tokio::join!(binaries::find_or_build(&search, &mut to_first), binaries::find_or_build(&search, &mut to_second));
+    let (a, b) = tokio::join!(
+        binaries::find_or_build(&search, executable(), &mut to_first),
+        binaries::find_or_build(&search, executable(), &mut to_second)
+    );
     assert_eq!(a.unwrap().dir(), b.unwrap().dir());
     assert_eq!(go.builds(), 1);
     assert_eq!(go.cached(), [binaries::cache_key()]);
@@ -246,7 +275,7 @@ async fn two_builders_at_once_build_once_and_show_progress() {
     assert!(lines.iter().any(|line| line == "waiting for another process that builds it"), "{lines:?}");
 
     let mut silent = |line: String| panic!("nothing is built again: {line}");
-    binaries::find_or_build(&search, &mut silent).await.unwrap();
+    binaries::find_or_build(&search, executable(), &mut silent).await.unwrap();
 }
 
 #[tokio::test]
@@ -254,7 +283,7 @@ async fn a_build_that_fails_leaves_nothing_and_the_next_one_clears_up_after_one_
     let go = FakeGo::new();
     let broken = go.dir.path().join("broken");
     fs::write(&broken, "").unwrap();
-    let error = binaries::find_or_build(&go.search(), &mut |_| ()).await.unwrap_err();
+    let error = binaries::find_or_build(&go.search(), executable(), &mut |_| ()).await.unwrap_err();
     assert!(matches!(error, BinariesError::Go { .. }), "{error}");
     assert!(error.to_string().contains("undefined: everything"), "{error}");
     assert_eq!(go.cached(), Vec::<String>::new());
@@ -263,6 +292,32 @@ async fn a_build_that_fails_leaves_nothing_and_the_next_one_clears_up_after_one_
     let root = go.dir.path().join("cache/oprc-crm/control-plane");
     fs::create_dir_all(root.join(".build-killed/out")).unwrap();
     fs::create_dir_all(root.join(binaries::cache_key())).unwrap();
-    binaries::find_or_build(&go.search(), &mut |_| ()).await.unwrap();
+    binaries::find_or_build(&go.search(), executable(), &mut |_| ()).await.unwrap();
     assert_eq!(go.cached(), [binaries::cache_key()]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_build_ends_with_a_parent_that_is_killed() {
+    let go = FakeGo::new();
+    fs::write(go.dir.path().join("endless"), "").unwrap();
+    let search = go.search();
+    let mut command = Command::new(executable());
+    command.arg("sandbox").env_remove("OPRC_CONTROL_PLANE_BIN").stderr(Stdio::null());
+    command.env("XDG_CACHE_HOME", search.cache_home.unwrap()).env("PATH", search.path.unwrap());
+    let mut child = command.spawn().unwrap();
+    // The fake compiler becomes a sleeping program that names no directory: it is found by its working directory.
+    let builder = || {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let mut at = processes.filter_map(|process| fs::read_link(process.path().join("cwd")).ok());
+        at.find(|cwd| cwd.starts_with(go.dir.path()) && go.builds() == 1)
+    };
+    let start = Instant::now();
+    while builder().is_none() {
+        assert!(start.elapsed() < LONG, "the build never began");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    eventually_gone("the build", || builder().map(|cwd| cwd.display().to_string()));
 }

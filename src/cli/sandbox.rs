@@ -1,7 +1,9 @@
 //! `oprc-crm sandbox`: a real control plane on this machine, with everything installed that the operator needs.
 
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,6 +12,11 @@ use crate::sandbox::{ControlPlane, Options, SandboxError, Step, install};
 
 /// The operator's rights, as they are shipped.
 const RBAC: &str = include_str!("../../k8s/rbac/crm-rbac.yaml");
+
+/// Where a line of progress is cut, so that the next one overwrites all of it.
+const TERMINAL_WIDTH: usize = 79;
+/// How often a build speaks where it is not shown on a terminal.
+const BUILD_LINE_PAUSE: Duration = Duration::from_secs(10);
 
 /// Arguments of `sandbox`.
 #[derive(Debug, clap::Args)]
@@ -45,8 +52,9 @@ async fn serve(args: &Args) -> Result<(), SandboxError> {
     let mut terminate = listen(SignalKind::terminate())?;
     let guard = std::env::current_exe().map_err(|source| file("cannot find", Path::new("this program"), source))?;
     let options = Options { guard, nodes: args.nodes, keep: args.keep };
+    let mut report = Report::default();
     let started = async {
-        let plane = ControlPlane::start(options, |step| report(&step)).await?;
+        let plane = ControlPlane::start(options, |step| report.show(&step)).await?;
         let client = Client::try_from(plane.admin_config().await?).map_err(|source| SandboxError::Api {
             what: "cannot make a client".to_owned(),
             source: Box::new(source),
@@ -70,8 +78,33 @@ async fn serve(args: &Args) -> Result<(), SandboxError> {
     plane.stop().await
 }
 
-fn report(step: &Step) {
-    eprintln!("{step}");
+/// Shows the steps of a start on standard error. A build has thousands of lines: on a terminal they share one.
+#[derive(Default)]
+struct Report {
+    open_line: bool,
+    last_build_line: Option<Instant>,
+}
+
+impl Report {
+    fn show(&mut self, step: &Step) {
+        let mut stderr = std::io::stderr().lock();
+        let terminal = stderr.is_terminal();
+        let building = matches!(step, Step::Building(_));
+        // Nobody but the reader is hurt by a line that cannot be written.
+        let _ = match (building, terminal) {
+            (true, true) => {
+                self.open_line = true;
+                let line: String = step.to_string().chars().take(TERMINAL_WIDTH).collect();
+                write!(stderr, "\r\x1b[K{line}").and_then(|()| stderr.flush())
+            }
+            (true, false) if self.last_build_line.is_some_and(|last| last.elapsed() < BUILD_LINE_PAUSE) => Ok(()),
+            _ => {
+                self.last_build_line = building.then(Instant::now);
+                let end_of_line = if std::mem::take(&mut self.open_line) { "\n" } else { "" };
+                writeln!(stderr, "{end_of_line}{step}")
+            }
+        };
+    }
 }
 
 fn listen(kind: SignalKind) -> Result<tokio::signal::unix::Signal, SandboxError> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::build;
+use super::build::{self, Tools};
 
 /// Names a directory that holds the programs, instead of building them.
 pub const BIN_VARIABLE: &str = "OPRC_CONTROL_PLANE_BIN";
@@ -124,9 +124,11 @@ impl Binaries {
     }
 }
 
-/// Finds the programs, or builds them; `progress` is told how the building goes, line by line.
+/// Finds the programs, or builds them; `progress` is told how the building goes, line by line. `guard` is the
+/// `oprc-crm` executable, which sees to it that a build ends with this process.
 pub async fn find_or_build(
     search: &Search,
+    guard: &Path,
     progress: &mut (dyn FnMut(String) + Send),
 ) -> Result<Binaries, BinariesError> {
     if let Some(dir) = &search.bin_dir {
@@ -136,7 +138,7 @@ pub async fn find_or_build(
     let dir = root.join(cache_key());
     match Binaries::in_dir(&dir) {
         Ok(found) => Ok(found),
-        Err(_) => build::build(&root, &dir, search.path.as_deref(), progress).await,
+        Err(_) => build::build(&root, &dir, Tools { guard, path: search.path.as_deref() }, progress).await,
     }
 }
 

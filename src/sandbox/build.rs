@@ -4,7 +4,7 @@
 //! under the final name before it is complete).
 
 use std::collections::VecDeque;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Command;
 
 use super::binaries::{self, Binaries, BinariesError, GO_MOD, GO_SUM, STAGES, STAGES_DIR};
+use super::guard;
 
 /// What is not finished yet has this prefix.
 const UNFINISHED: &str = ".build-";
@@ -24,14 +25,21 @@ const SHOWN_LINES: usize = 30;
 
 type Progress<'a> = &'a mut (dyn FnMut(String) + Send);
 
+/// What a build works with.
+#[derive(Clone, Copy)]
+pub(super) struct Tools<'a> {
+    pub(super) guard: &'a Path,
+    pub(super) path: Option<&'a OsStr>,
+}
+
 /// Builds into `dir`, which lies in `root`.
 pub(super) async fn build(
     root: &Path,
     dir: &Path,
-    path: Option<&OsStr>,
+    tools: Tools<'_>,
     progress: Progress<'_>,
 ) -> Result<Binaries, BinariesError> {
-    let go = find_go(path).ok_or(BinariesError::NoGo)?;
+    let go = find_go(tools.path).ok_or(BinariesError::NoGo)?;
     fs::create_dir_all(root).map_err(at("cannot create", root))?;
     let _lock = lock(root, progress).await?;
     // Whoever held the lock may have built just this.
@@ -40,7 +48,7 @@ pub(super) async fn build(
     }
     remove_unfinished(root)?;
     let work = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(root).map_err(at("cannot write to", root))?;
-    let go = Go { program: go, dir: work.path().to_owned(), path: path.map(ToOwned::to_owned) };
+    let go = Go { program: go, dir: work.path().to_owned(), tools };
     let out = compile(&go, progress).await?;
     copy_stages(&go, &out, progress).await?;
     if let Err(missing) = Binaries::in_dir(&out) {
@@ -53,7 +61,7 @@ pub(super) async fn build(
     Binaries::in_dir(dir).map_err(|missing| BinariesError::Incomplete { dir: dir.to_owned(), missing })
 }
 
-async fn compile(go: &Go, progress: Progress<'_>) -> Result<PathBuf, BinariesError> {
+async fn compile(go: &Go<'_>, progress: Progress<'_>) -> Result<PathBuf, BinariesError> {
     for (name, text) in [("go.mod", GO_MOD), ("go.sum", GO_SUM)] {
         let path = go.dir.join(name);
         fs::write(&path, text).map_err(at("cannot write", &path))?;
@@ -78,7 +86,7 @@ async fn compile(go: &Go, progress: Progress<'_>) -> Result<PathBuf, BinariesErr
     Ok(out)
 }
 
-async fn copy_stages(go: &Go, out: &Path, progress: Progress<'_>) -> Result<(), BinariesError> {
+async fn copy_stages(go: &Go<'_>, out: &Path, progress: Progress<'_>) -> Result<(), BinariesError> {
     let args = ["list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"];
     let module = PathBuf::from(go.run(&args, &mut |line| progress(line.to_owned())).await?.trim());
     let stages = out.join(STAGES_DIR);
@@ -120,23 +128,23 @@ fn find_go(path: Option<&OsStr>) -> Option<PathBuf> {
     std::env::split_paths(path?).filter(|dir| dir.is_absolute()).map(|dir| dir.join("go")).find(|go| go.is_file())
 }
 
-struct Go {
+struct Go<'a> {
     program: PathBuf,
     dir: PathBuf,
-    path: Option<OsString>,
+    tools: Tools<'a>,
 }
 
-impl Go {
+impl Go<'_> {
     /// Runs a command in the module and returns what it prints to standard output; `line` sees standard error.
     async fn run(&self, args: &[&str], line: &mut (dyn FnMut(&str) + Send)) -> Result<String, BinariesError> {
         let name = || format!("go {}", args.join(" "));
         let failed = at("cannot run", &self.program);
-        let mut command = Command::new(&self.program);
-        command.args(args).current_dir(&self.dir).kill_on_drop(true);
+        let mut command = Command::from(guard::bound(self.tools.guard));
+        command.arg(&self.program).args(args).current_dir(&self.dir).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // The user's own settings must not change what is built.
         command.env("CGO_ENABLED", "0").env("GOWORK", "off").env("GOFLAGS", "-mod=readonly").env("GO111MODULE", "on");
-        command.env_remove("GOOS").env_remove("GOARCH").envs(self.path.as_ref().map(|path| ("PATH", path)));
+        command.env_remove("GOOS").env_remove("GOARCH").envs(self.tools.path.map(|path| ("PATH", path)));
         let mut child = command.spawn().map_err(&failed)?;
         let (Some(mut stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(failed(io::Error::other("it has no pipes")));

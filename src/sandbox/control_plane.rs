@@ -85,7 +85,7 @@ impl ControlPlane {
     pub async fn start(options: Options, mut progress: impl FnMut(Step) + Send) -> Result<Self, SandboxError> {
         progress(Step::Finding);
         let building = &mut |line| progress(Step::Building(line));
-        let binaries = binaries::find_or_build(&Search::from_env(), building).await?;
+        let binaries = binaries::find_or_build(&Search::from_env(), &options.guard, building).await?;
         Self::start_with(binaries, options, progress).await
     }
 

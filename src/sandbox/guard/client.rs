@@ -14,8 +14,9 @@ use nix::unistd::Pid;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::dir::remove;
 use super::protocol::{Command, Event, Exit, Signal, Start};
-use super::{KEEP, SUBCOMMAND, remove};
+use super::{KEEP, SUBCOMMAND};
 use crate::sandbox::error::SandboxError;
 use crate::sandbox::logs;
 

@@ -6,21 +6,26 @@
 //! itself be killed, Linux ends its children (parent-death signal).
 
 mod client;
+mod dir;
 mod exec;
 mod protocol;
 mod serve;
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
 use std::path::Path;
-use std::process::ExitCode;
-use std::thread;
-use std::time::Duration;
+use std::process::{Command, ExitCode};
 
 pub use client::Process;
 pub(in crate::sandbox) use client::{Guard, Launch};
 pub use protocol::Exit;
+
+/// `program` (this one) as the step before another one, to be added, that then ends with this process, also where this one is killed
+/// (on Linux). The thread that starts it must live as long.
+pub(in crate::sandbox) fn bound(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg(SUBCOMMAND).arg(EXEC).arg(std::process::id().to_string());
+    command
+}
 
 /// First argument of the form in which the guard starts a child: `sandbox-guard exec PARENT PROGRAM ARGS..`.
 const EXEC: &str = "exec";
@@ -35,18 +40,4 @@ pub fn run(args: &[OsString]) -> ExitCode {
         Some((first, rest)) if first == EXEC => exec::run(rest),
         _ => serve::run(args.iter().any(|arg| arg == KEEP)),
     }
-}
-
-/// Removes the directory of a sandbox whose processes are told to end; false where something of it stays.
-fn remove(dir: &Path) -> bool {
-    // A process that was just killed may still be closing its files.
-    for _ in 0..40 {
-        match fs::remove_dir_all(dir) {
-            Ok(()) => return true,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return true,
-            Err(_) => thread::sleep(Duration::from_millis(50)),
-        }
-    }
-    eprintln!("oprc-crm: cannot remove {}; remove it by hand", dir.display());
-    false
 }

@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::io::{self, BufRead, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, Command as Process, ExitCode, Stdio};
+use std::process::{Child, ExitCode, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{self, SigSet};
 use nix::unistd::Pid;
 
+use super::bound;
+use super::dir::{self, SandboxDir};
 use super::protocol::{Command, Event, Exit, Signal, Start};
-use super::{EXEC, SUBCOMMAND, remove};
 
 /// How often the ends of children are looked for.
 const POLL: Duration = Duration::from_millis(50);
@@ -29,8 +30,9 @@ pub(super) fn run(keep: bool) -> ExitCode {
     if let Err(error) = blocked.thread_block() {
         return fail(&format!("the guard cannot block its signals: {error}"));
     }
-    let dir = match tempfile::Builder::new().prefix("oprc-sandbox-").tempdir() {
-        Ok(dir) => dir.keep(),
+    dir::sweep();
+    let dir = match SandboxDir::create(keep) {
+        Ok(dir) => dir,
         Err(error) => {
             let place = std::env::temp_dir();
             return fail(&format!(
@@ -39,7 +41,7 @@ pub(super) fn run(keep: bool) -> ExitCode {
             ));
         }
     };
-    send(&Event::Ready { dir: dir.clone() });
+    send(&Event::Ready { dir: dir.path.clone() });
 
     let children = Arc::new(Mutex::new(Children::default()));
     let reaper = Arc::clone(&children);
@@ -59,7 +61,7 @@ pub(super) fn run(keep: bool) -> ExitCode {
         }
     }
     end_all(&children);
-    if keep || remove(&dir) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if keep || dir::remove(&dir.path) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn fail(error: &str) -> ExitCode {
@@ -147,8 +149,7 @@ impl Running {
 
 fn spawn(start: Start) -> io::Result<Child> {
     let log = OpenOptions::new().create(true).append(true).open(&start.log)?;
-    let mut command = Process::new(own_executable()?);
-    command.arg(SUBCOMMAND).arg(EXEC).arg(std::process::id().to_string());
+    let mut command = bound(&own_executable()?);
     command.arg(start.program).args(start.args).envs(start.env);
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     command.spawn()
