@@ -6,11 +6,13 @@ mod class;
 pub mod names;
 mod parse;
 mod quantity;
+mod schema;
 
 pub use class::{Class, Function, NfrTargets, Odgm, Resources};
 pub use names::Names;
 pub use parse::{FieldError, InvalidRecord, parse};
 pub use quantity::{Quantity, QuantityError};
+pub use schema::Schema;
 
 /// Port that a function listens on where its record names none.
 pub const DEFAULT_FUNCTION_PORT: u16 = 8080;

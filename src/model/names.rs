@@ -1,7 +1,8 @@
 //! Names of Kubernetes objects: the one place where anything is sanitised.
 //!
 //! Every name is a DNS-1035 label. What had to be changed or shortened, or already ends like such a hash, ends in a
-//! hash of the whole original, so two originals never share a name.
+//! hash of the whole original, so two originals never share a name. The name of a record is such a name already where
+//! it was made from a deployment id: as a label it is taken as it is, never hashed a second time.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -33,7 +34,7 @@ struct FunctionNames {
 impl Names {
     /// Names for a record and the keys of its functions.
     pub fn new<'a>(record: &str, keys: impl IntoIterator<Item = &'a str>) -> Self {
-        let class = dns_label(record, MAX_LABEL);
+        let class = if is_label(record) { record.to_owned() } else { dns_label(record, MAX_LABEL) };
         let keys: Vec<&str> = keys.into_iter().collect();
         let single = keys.len() == 1;
         let functions = keys
@@ -112,10 +113,19 @@ pub fn dns_label(text: &str, max: usize) -> String {
     with_hash(&readable, text, max)
 }
 
-/// The label of a function within its class; `odgm` is taken by the data grid.
+/// The label of a function within its class. `odgm` is taken by the data grid, and so is the name of its Service
+/// (a Knative Service makes a Service of its own name).
 fn function_label(key: &str) -> String {
     let label = dns_label(key, MAX_LABEL);
-    if label == super::ADDON_ODGM { with_hash(&label, key, MAX_LABEL) } else { label }
+    if matches!(label.as_str(), "odgm" | "odgm-svc") { with_hash(&label, key, MAX_LABEL) } else { label }
+}
+
+/// A DNS-1035 label that can be the name of a Service.
+fn is_label(text: &str) -> bool {
+    text.len() <= MAX_LABEL
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && !text.ends_with('-')
 }
 
 /// Shortens a valid label that is too long.
@@ -141,4 +151,120 @@ fn ends_like_hash(text: &str) -> bool {
     text.rsplit_once('-').is_some_and(|(_, end)| {
         end.len() == HASH && end.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::{BTreeSet, HashMap};
+
+    use proptest::prelude::*;
+
+    use super::{HASH, MAX_LABEL, MAX_WORKLOAD, Names, dns_label, ends_like_hash, is_label, label_value, record_name};
+
+    #[test]
+    fn a_readable_name_stays_as_it_is() {
+        let names = Names::new("hello", ["function"]);
+        assert_eq!(names.class(), "hello");
+        assert_eq!(names.workload("function"), Some("hello"));
+        assert_eq!(names.service("function"), Some("hello-svc"));
+        assert_eq!((names.odgm_workload().as_str(), names.odgm_service().as_str()), ("hello-odgm", "hello-odgm-svc"));
+        let names = Names::new("shop", ["cart", "pay"]);
+        assert_eq!((names.workload("cart"), names.service("pay")), (Some("shop-cart"), Some("shop-pay-svc")));
+        assert_eq!(names.workload("other"), None);
+    }
+
+    #[test]
+    fn what_had_to_change_ends_in_the_hash_of_the_whole_original() {
+        for (text, readable) in [
+            ("My Class", "my-class"),
+            ("9lives", "c-9lives"),
+            ("...", "c"),
+            ("", "c"),
+            ("a--b", "a-b"),
+            ("\u{e9}t\u{e9}", "t"),
+        ] {
+            let name = record_name(text);
+            let (prefix, hash) = name.rsplit_once('-').unwrap();
+            assert!(ends_like_hash(&name) && hash.len() == HASH, "{text:?} -> {name}");
+            assert!(prefix.starts_with(readable), "{text:?} -> {name}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_is_the_name_of_another_id_gets_a_name_of_its_own() {
+        let first = record_name("My Class");
+        assert_ne!(record_name(&first), first);
+    }
+
+    #[test]
+    fn a_record_made_from_an_id_is_not_hashed_a_second_time() {
+        let record = record_name("V1StGXR8_Z5jdHi6B-myT");
+        assert_eq!(Names::new(&record, ["function"]).class(), record);
+        assert_eq!(Names::new(&record, ["function"]).workload("function"), Some(record.as_str()));
+    }
+
+    #[test]
+    fn a_function_called_like_the_data_grid_gets_the_hash() {
+        let names = Names::new("shop", ["odgm", "odgm-svc"]);
+        for key in ["odgm", "odgm-svc"] {
+            let workload = names.workload(key).unwrap();
+            assert!(workload.starts_with("shop-odgm") && ends_like_hash(workload), "{workload}");
+        }
+    }
+
+    /// Texts that are likely to collide: alike but for case, blanks, length, leading digits, or a hash at the end.
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[a-z]([a-z0-9-]{0,8}[a-z0-9])?",
+            "[aA1._ -]{0,5}",
+            "[a-b-]{40,70}",
+            "[0-9]{1,4}[a-z]{0,60}",
+            "\\PC{0,80}",
+            "[a-z]{1,50}-[0-9a-f]{10}",
+            "[a-c]{1,2}".prop_map(|id| record_name(&format!("{id} "))),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+        #[test]
+        fn two_ids_never_map_to_one_record(ids in prop::collection::vec(text(), 2..20)) {
+            let mut seen: HashMap<String, &String> = HashMap::new();
+            for id in &ids {
+                let name = record_name(id);
+                prop_assert!(is_label(&name), "{:?} -> {}", id, name);
+                if let Some(other) = seen.insert(name.clone(), id) {
+                    prop_assert_eq!(other, id, "both are {}", name);
+                }
+            }
+        }
+
+        #[test]
+        fn names_within_a_class_are_valid_and_unique(record in text(), keys in prop::collection::btree_set(text(), 1..8)) {
+            let names = Names::new(&record, keys.iter().map(String::as_str));
+            let mut workloads = BTreeSet::from([names.odgm_workload()]);
+            let mut services = BTreeSet::from([names.odgm_service()]);
+            for key in &keys {
+                let (workload, service) = (names.workload(key).unwrap(), names.service(key).unwrap());
+                prop_assert!(workloads.insert(workload.to_owned()), "workload {} twice", workload);
+                prop_assert!(services.insert(service.to_owned()), "Service {} twice", service);
+            }
+            for name in &workloads {
+                prop_assert!(is_label(name) && name.len() <= MAX_WORKLOAD, "{}", name);
+            }
+            for name in services.iter().map(String::as_str).chain([names.class()]) {
+                prop_assert!(is_label(name) && name.len() <= MAX_LABEL, "{}", name);
+            }
+        }
+
+        #[test]
+        fn labels_take_any_text(text in text(), max in 12_usize..=63) {
+            let label = dns_label(&text, max);
+            prop_assert!(is_label(&label) && label.len() <= max, "{:?} -> {}", text, label);
+            let value = label_value(&text);
+            prop_assert!(value.len() <= MAX_LABEL && value.is_empty() == text.is_empty(), "{:?}", value);
+            prop_assert!(value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)), "{:?}", value);
+        }
+    }
 }

@@ -6,6 +6,8 @@ mod function;
 mod object;
 mod odgm;
 mod parts;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 

@@ -1,0 +1,101 @@
+//! Record -> [`Class`]: every field is looked at, every fault is reported, none is corrected in silence.
+
+mod fault;
+mod function;
+mod odgm;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use fault::Faults;
+pub use fault::{FieldError, InvalidRecord};
+
+use super::{ADDON_ODGM, Class, Names, NfrTargets};
+use crate::api::{DeploymentRecord, EnforcementDimension, NfrRequirements};
+
+/// Longest name of an object, bytes.
+const MAX_NAME: usize = 253;
+
+/// Validates a record.
+pub fn parse(record: &DeploymentRecord) -> Result<Class, InvalidRecord> {
+    let mut faults = Faults::default();
+    let name = record.metadata.name.clone().unwrap_or_default();
+    if !is_object_name(&name) {
+        faults.add(
+            "metadata.name",
+            &format!(
+                "{name:?} is not a name; write 1 to {MAX_NAME} lower-case letters, digits, '-' and '.', \
+                 starting and ending with a letter or digit"
+            ),
+        );
+    }
+    let functions = function::all(&record.spec, &mut faults);
+    let odgm = odgm::odgm(&record.spec, &functions, &mut faults);
+    let mut addons: BTreeSet<String> = record.spec.addons.iter().cloned().collect();
+    for (index, addon) in record.spec.addons.iter().enumerate() {
+        if addon != ADDON_ODGM {
+            faults.add(&format!("spec.addons[{index}]"), &format!("unknown addon {addon:?}; known: {ADDON_ODGM}"));
+        }
+    }
+    if odgm.is_some() {
+        addons.insert(ADDON_ODGM.to_owned());
+    }
+    let enforcement = record.spec.nfr.clone().unwrap_or_default().enforcement.unwrap_or_default();
+    let mut dimensions = enforcement.dimensions;
+    dimensions.sort_unstable();
+    dimensions.dedup();
+    if dimensions.is_empty() {
+        dimensions.push(EnforcementDimension::Replicas);
+    }
+    let class = Class {
+        names: Names::new(&name, functions.iter().map(|function| function.key.as_str())),
+        name,
+        namespace: record.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned()),
+        uid: record.metadata.uid.clone().unwrap_or_default(),
+        labels: record.metadata.labels.clone().unwrap_or_default(),
+        selected_template: record.spec.selected_template.clone().filter(|name| !name.trim().is_empty()),
+        addons: addons.into_iter().collect(),
+        functions,
+        odgm,
+        nfr: nfr(record.spec.nfr_requirements.as_ref(), "spec.nfr_requirements", &mut faults),
+        enforcement: enforcement.mode.unwrap_or_default(),
+        dimensions,
+    };
+    faults.none_or(class)
+}
+
+/// A DNS-1123 subdomain, as the API server asks of a record's name.
+fn is_object_name(name: &str) -> bool {
+    let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    name.len() <= MAX_NAME
+        && name
+            .split('.')
+            .all(|part| part.starts_with(edge) && part.ends_with(edge) && part.chars().all(|c| edge(c) || c == '-'))
+}
+
+fn nfr(spec: Option<&NfrRequirements>, at: &str, faults: &mut Faults) -> NfrTargets {
+    let Some(NfrRequirements {
+        min_throughput_rps,
+        max_latency_ms,
+        availability_pct,
+        cpu_utilization_target,
+        consistency,
+    }) = spec
+    else {
+        return NfrTargets::default();
+    };
+    if availability_pct.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
+        faults.add(&format!("{at}.availability_pct"), "must be a percentage from 0 to 100, such as 99.9");
+    }
+    if cpu_utilization_target.is_some_and(|target| !target.is_finite() || target < 0.0) {
+        faults.add(&format!("{at}.cpu_utilization_target"), "must be a finite number of 0 or more");
+    }
+    NfrTargets {
+        min_throughput_rps: *min_throughput_rps,
+        max_latency_ms: *max_latency_ms,
+        availability_pct: *availability_pct,
+        cpu_utilization_target: *cpu_utilization_target,
+        consistency: *consistency,
+    }
+}
