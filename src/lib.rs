@@ -8,6 +8,8 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod decision;
+pub mod grpc;
 pub mod model;
 pub mod policy;
 pub mod render;
+pub mod server;
