@@ -13,3 +13,4 @@ pub mod model;
 pub mod policy;
 pub mod render;
 pub mod server;
+pub mod telemetry;

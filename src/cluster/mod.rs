@@ -1,8 +1,13 @@
 //! I/O to Kubernetes. Everything that talks to the API server lives here; what it answers is classified once.
 
+mod adopt;
 mod error;
+mod heartbeat;
+mod records;
 
 pub use error::{ClusterError, FieldCause, within};
+pub use heartbeat::{HEARTBEAT, heartbeat};
+pub use records::KubeRecords;
 
 /// Field manager of the controller for everything that it renders.
 pub const MANAGER: &str = "oprc-crm";
