@@ -13,7 +13,7 @@ const ALIAS: &str = "oaas.deployment";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let files = ["common.proto", "deployment.proto", "health.proto"];
+    let files = ["common.proto", "deployment.proto", "health.proto", "grpc_health.proto"];
     let mut descriptors = protox::compile(files, ["proto"])?;
     tonic_prost_build::configure()
         .btree_map(".")

@@ -13,20 +13,17 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::apply::Applier;
 use crate::cluster::caches::Caches;
 use crate::cluster::events::Recorder;
-use crate::cluster::{discovery, within};
+use crate::cluster::{KubeRecords, discovery, heartbeat};
 use crate::config::{Config, Namespaces};
 use crate::controller::{self, Context, Judgement, Memory, Options};
 use crate::decision::Setting;
+use crate::grpc::{self, ServicesError};
 use crate::policy::{Diagnostics, Inputs, Policy};
 use crate::render::RenderSettings;
-use crate::server::{self, Readiness, ServerError};
+use crate::server::{self, Readiness};
 
 /// How often optional kinds and nodes are looked for.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
-/// How often the API server is asked whether it is there.
-const PROBE_INTERVAL: Duration = Duration::from_secs(3);
-/// Longest wait for that answer.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why the controller could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -34,9 +31,9 @@ pub enum AppError {
     /// The policy bundle does not load.
     #[error("the policy bundle does not load:\n{0}")]
     Policy(#[from] Diagnostics),
-    /// The server failed.
+    /// The gRPC services cannot be put together.
     #[error(transparent)]
-    Server(#[from] ServerError),
+    Services(#[from] ServicesError),
     /// A part that runs for ever has ended.
     #[error("the controller's loop has ended; this is a fault of the program")]
     LoopEnded,
@@ -63,7 +60,7 @@ pub async fn run(config: Config, client: Client, listener: TcpListener, shutdown
     let setting =
         Setting { profile: config.profile.name().to_owned(), features: config.features, cluster: discovery::look(&client).await };
     let judgement = Arc::new(Judgement::new(policy, setting));
-    let readiness = Readiness::new();
+    let readiness = Readiness::default();
 
     let namespace = match &config.namespace {
         Namespaces::All => None,
@@ -74,7 +71,7 @@ pub async fn run(config: Config, client: Client, listener: TcpListener, shutdown
     let mut tasks = JoinSet::new();
     tasks.spawn(synced(caches.clone(), readiness.clone(), shutdown.clone()));
     tasks.spawn(discover(client.clone(), Arc::clone(&judgement), relook, shutdown.clone()));
-    tasks.spawn(probe(client.clone(), readiness.clone(), shutdown.clone()));
+    tasks.spawn(heartbeat(client.clone(), readiness.clone(), shutdown.clone()));
 
     let context = Arc::new(Context {
         caches,
@@ -88,12 +85,16 @@ pub async fn run(config: Config, client: Client, listener: TcpListener, shutdown
     let relooks = stream::unfold(relooks, |mut relooks| async { relooks.recv().await.map(|item| (item, relooks)) });
     let mut control = tokio::spawn(controller::run(context, watches, relooks, options, shutdown.clone()));
 
-    let services = server::services(&client, &config, judgement, readiness.clone());
-    let serving = server::serve(listener, readiness, services, shutdown.clone());
+    let store = Arc::new(KubeRecords::new(client, &config.deploy_namespace));
+    let services = grpc::services(store, judgement, &readiness, grpc::Options::default())?;
+    let serving = server::serve(listener, readiness, services, shutdown.clone(), server::DRAIN);
+    tokio::pin!(serving);
     let result = tokio::select! {
-        served = serving => served.map_err(AppError::from),
-        _ = &mut control, if !shutdown.is_cancelled() => if shutdown.is_cancelled() { Ok(()) } else { Err(AppError::LoopEnded) },
+        _ = &mut serving => Ok(()),
+        _ = &mut control => Err(AppError::LoopEnded),
     };
+    // On a shutdown the loop may be done before the last call is.
+    let result = if shutdown.is_cancelled() && result.is_err() { drop(serving.await); Ok(()) } else { result };
     shutdown.cancel();
     // Reconciles that have begun are brought to their end.
     if !control.is_finished() {
@@ -127,19 +128,6 @@ async fn discover(client: Client, judgement: Arc<Judgement>, relook: mpsc::Sende
             tracing::info!(?found, "the cluster has changed");
             // A full channel means that a look is due anyway.
             drop(relook.try_send(()));
-        }
-    }
-}
-
-/// Tells readiness whether the API server answers.
-async fn probe(client: Client, readiness: Readiness, shutdown: CancellationToken) {
-    loop {
-        match within(PROBE_TIMEOUT, client.apiserver_version()).await {
-            Ok(_) => readiness.api_seen(),
-            Err(error) => tracing::warn!(%error, "the API server does not answer"),
-        }
-        if shutdown.run_until_cancelled(tokio::time::sleep(PROBE_INTERVAL)).await.is_none() {
-            return;
         }
     }
 }

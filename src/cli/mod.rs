@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod crd;
+mod run;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 
@@ -16,12 +17,15 @@ mod sandbox;
 #[derive(Parser)]
 #[command(name = "oprc-crm", version, about, propagate_version = true)]
 struct Cli {
+    /// Without a command the controller runs.
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the controller (the default).
+    Run(run::Args),
     /// Print the CustomResourceDefinition.
     Crd(crd::Args),
     /// Start a real Kubernetes control plane on this machine (no containers); it ends with this command.
@@ -39,7 +43,8 @@ enum Command {
 
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    match Cli::parse().command.unwrap_or_else(|| Command::Run(run::Args::default())) {
+        Command::Run(args) => run::run(&args),
         Command::Crd(args) => crd::run(&args),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(&args),

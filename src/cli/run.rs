@@ -30,7 +30,9 @@ pub(super) fn run(args: &Args) -> ExitCode {
     if let Err(error) = config.unavailable() {
         return fail(&error);
     }
-    telemetry::init(&config);
+    if let Err(error) = telemetry::init(&config.log_filter) {
+        return fail(&error);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("no runtime: {error}")),

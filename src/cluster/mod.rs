@@ -1,15 +1,20 @@
 //! I/O to Kubernetes. Everything that talks to the API server lives here; what it answers is classified once.
 
+mod adopt;
 pub mod apply;
 pub mod caches;
 pub mod diff;
 pub mod discovery;
 mod error;
 pub mod events;
+mod heartbeat;
 pub mod ownership;
 pub mod record;
+mod records;
 
 pub use error::{ClusterError, FieldCause, within};
+pub use heartbeat::{HEARTBEAT, heartbeat};
+pub use records::KubeRecords;
 
 /// Field manager of the controller for everything that it renders.
 pub const MANAGER: &str = "oprc-crm";

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::api::DeploymentRecord;
 use crate::decision::{ClusterFacts, Decision, Setting, decide};
+use crate::grpc::Judge;
 use crate::model::{Class, InvalidRecord, parse};
 use crate::policy::Policy;
 
@@ -41,5 +42,11 @@ impl Judgement {
         }
         self.setting.store(Arc::new(Setting { cluster, ..Setting::clone(&before) }));
         true
+    }
+}
+
+impl Judge for Judgement {
+    fn judge(&self, record: &DeploymentRecord, current_template: Option<&str>) -> Result<Decision, InvalidRecord> {
+        Self::judge(self, record, current_template).map(|(_, decision)| decision)
     }
 }
