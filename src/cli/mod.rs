@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod crd;
+mod records;
 
 /// The `OaaS` Class Runtime Manager.
 #[derive(Parser)]
