@@ -1,0 +1,175 @@
+//! What is wrong with a policy file: where, what, and what to write instead.
+
+use std::fmt;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The bundle is refused.
+    Error,
+    /// The bundle works, but its author should look at this.
+    Warning,
+}
+
+/// One finding about a policy file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// File, relative to the bundle's directory (`builtin/...` for shipped files, `environment` for variables).
+    pub file: String,
+    /// Line, from 1; 0 where the finding is about a whole file or a variable.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// Characters that the caret spans.
+    pub width: u32,
+    /// The line as written.
+    pub source_line: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: Option<String>,
+    /// Other places that belong to the finding (`file:line:column`, why).
+    pub related: Vec<(String, String)>,
+}
+
+impl Diagnostic {
+    /// Place as `file:line:column`, as editors and terminals understand it.
+    pub fn place(&self) -> String {
+        if self.line == 0 { self.file.clone() } else { format!("{}:{}:{}", self.file, self.line, self.column) }
+    }
+
+    /// An error that has no line: about a file, a directory or an environment variable.
+    pub(crate) fn whole(file: &str, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            width: 0,
+            source_line: String::new(),
+            message: message.into(),
+            help: None,
+            related: Vec::new(),
+        }
+    }
+
+    /// The same finding with what to write instead.
+    #[must_use]
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same finding as a warning.
+    #[must_use]
+    pub(crate) fn warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
+    /// The same finding with another place that belongs to it.
+    #[must_use]
+    pub(crate) fn related(mut self, place: String, why: impl Into<String>) -> Self {
+        self.related.push((place, why.into()));
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{kind}: {}\n  --> {}", self.message, self.place())?;
+        if self.line > 0 {
+            let number = self.line.to_string();
+            let gutter = " ".repeat(number.len());
+            let column = self.column.max(1) as usize;
+            // Tabs stay tabs under the caret, so that it points at the same place in any terminal.
+            let lead: String =
+                self.source_line.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            let room = self.source_line.chars().count().saturating_sub(column - 1).max(1);
+            let carets = "^".repeat((self.width as usize).clamp(1, room));
+            write!(f, "\n{gutter} |\n{number} | {}\n{gutter} | {lead}{carets}", self.source_line)?;
+        }
+        for (place, why) in &self.related {
+            write!(f, "\n  --> {place}: {why}")?;
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n  help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Everything that is wrong with a bundle, errors first, in the order of files and lines.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Diagnostics(pub Vec<Diagnostic>);
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, one) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n\n")?;
+            }
+            write!(f, "{one}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects findings while a bundle is read, so that one run reports them all.
+#[derive(Debug, Default)]
+pub(crate) struct Sink(Vec<Diagnostic>);
+
+impl Sink {
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        if !self.0.contains(&diagnostic) {
+            self.0.push(diagnostic);
+        }
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.0.iter().any(|one| one.severity == Severity::Error)
+    }
+
+    /// Splits into warnings, or everything where there is an error.
+    pub(crate) fn finish(mut self) -> Result<Vec<Diagnostic>, Diagnostics> {
+        self.0.sort_by(|a, b| {
+            (a.severity, &a.file, a.line, a.column, &a.message)
+                .cmp(&(b.severity, &b.file, b.line, b.column, &b.message))
+        });
+        if self.has_errors() { Err(Diagnostics(self.0)) } else { Ok(self.0) }
+    }
+}
+
+/// The known name nearest to a wrong one, where one is near enough to be meant.
+pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let far = (wrong.chars().count() / 3).max(1) + 1;
+    known
+        .into_iter()
+        .map(|name| (distance(wrong, name), name))
+        .filter(|(distance, name)| *distance <= far && *distance < name.chars().count().max(2))
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Edit distance (insert, delete, replace), regardless of case.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.to_lowercase().chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, l) in left.to_lowercase().chars().take(64).enumerate() {
+        let mut previous = i;
+        let mut next = vec![i + 1];
+        for (r, above) in right.iter().zip(row.iter().skip(1)) {
+            let last = next.last().copied().unwrap_or_default();
+            next.push((previous + usize::from(l != *r)).min(above + 1).min(last + 1));
+            previous = *above;
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
