@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod crd;
 mod records;
+mod render;
 
 /// The `OaaS` Class Runtime Manager.
 #[derive(Parser)]
@@ -21,11 +22,14 @@ struct Cli {
 enum Command {
     /// Print the CustomResourceDefinition.
     Crd(crd::Args),
+    /// Print the manifests of records, offline: no cluster is asked.
+    Render(render::Args),
 }
 
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Crd(args) => crd::run(&args),
+        Command::Render(args) => render::run(&args),
     }
 }
