@@ -4,8 +4,17 @@
 //! everything else is I/O around them.
 
 pub mod api;
+pub mod app;
 pub mod cli;
+pub mod cluster;
+pub mod config;
+pub mod controller;
 pub mod decision;
+pub mod grpc;
 pub mod model;
 pub mod policy;
 pub mod render;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+pub mod server;
+pub mod telemetry;

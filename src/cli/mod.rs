@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 done, 1 the answer is no (a check failed, a class is not Available), 2 could not run.
 
+#[cfg(feature = "sandbox")]
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -9,27 +11,50 @@ use clap::{Parser, Subcommand};
 mod crd;
 mod records;
 mod render;
+mod run;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 
 /// The `OaaS` Class Runtime Manager.
 #[derive(Parser)]
 #[command(name = "oprc-crm", version, about, propagate_version = true)]
 struct Cli {
+    /// Without a command the controller runs.
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the controller (the default).
+    Run(run::Args),
     /// Print the CustomResourceDefinition.
     Crd(crd::Args),
     /// Print the manifests of records, offline: no cluster is asked.
     Render(render::Args),
+    /// Start a real Kubernetes control plane on this machine (no containers); it ends with this command.
+    #[cfg(feature = "sandbox")]
+    Sandbox(sandbox::Args),
+    /// Own the children of a sandbox; started by it.
+    #[cfg(feature = "sandbox")]
+    #[command(hide = true)]
+    SandboxGuard {
+        /// What the sandbox says.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
 }
 
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    match Cli::parse().command.unwrap_or_else(|| Command::Run(run::Args::default())) {
+        Command::Run(args) => run::run(&args),
         Command::Crd(args) => crd::run(&args),
         Command::Render(args) => render::run(&args),
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(args) => sandbox::run(&args),
+        // Nothing may have started a thread before this.
+        #[cfg(feature = "sandbox")]
+        Command::SandboxGuard { args } => crate::sandbox::guard::run(&args),
     }
 }

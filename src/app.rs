@@ -1,0 +1,146 @@
+//! The running controller: everything wired together, started in order, ended in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream;
+use kube::Client;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::apply::Applier;
+use crate::cluster::caches::Caches;
+use crate::cluster::events::Recorder;
+use crate::cluster::{KubeRecords, discovery, heartbeat};
+use crate::config::{Config, Namespaces};
+use crate::controller::{self, Context, Judgement, Memory, Options};
+use crate::decision::Setting;
+use crate::grpc::{self, ServicesError};
+use crate::policy::{Diagnostics, Inputs, Policy};
+use crate::render::RenderSettings;
+use crate::server::{self, Readiness};
+
+/// How often optional kinds and nodes are looked for.
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Why the controller could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The policy bundle does not load.
+    #[error("the policy bundle does not load:\n{0}")]
+    Policy(#[from] Diagnostics),
+    /// The gRPC services cannot be put together.
+    #[error(transparent)]
+    Services(#[from] ServicesError),
+    /// A part that runs for ever has ended.
+    #[error("the controller's loop has ended; this is a fault of the program")]
+    LoopEnded,
+}
+
+/// Loads the policy that a configuration asks for: the directory that it names, else the compiled-in bundle.
+/// Warnings are logged.
+pub fn load_policy(config: &Config) -> Result<Policy, Diagnostics> {
+    let inputs = Inputs { profile: config.profile.name().to_owned(), environment: config.environment.clone() };
+    let Some(directory) = &config.policy_dir else {
+        return Policy::builtin(&inputs);
+    };
+    let (policy, warnings) = Policy::load(directory, &inputs)?;
+    for warning in warnings {
+        tracing::warn!("policy: {warning}");
+    }
+    Ok(policy)
+}
+
+/// Runs the controller and its server on `listener` until `shutdown`, then drains.
+pub async fn run(
+    config: Config,
+    client: Client,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), AppError> {
+    let policy = load_policy(&config)?;
+    tracing::info!(revision = policy.revision(), profile = config.profile.name(), "policy loaded");
+    let setting = Setting {
+        profile: config.profile.name().to_owned(),
+        features: config.features,
+        cluster: discovery::look(&client).await,
+    };
+    let judgement = Arc::new(Judgement::new(policy, setting));
+    let readiness = Readiness::default();
+
+    let namespace = match &config.namespace {
+        Namespaces::All => None,
+        Namespaces::One(name) => Some(name.as_str()),
+    };
+    let (caches, watches) = Caches::new(&client, namespace);
+    let (relook, relooks) = mpsc::channel(1);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(synced(caches.clone(), readiness.clone(), shutdown.clone()));
+    tasks.spawn(discover(client.clone(), Arc::clone(&judgement), relook, shutdown.clone()));
+    tasks.spawn(heartbeat(client.clone(), readiness.clone(), shutdown.clone()));
+
+    let context = Arc::new(Context {
+        caches,
+        applier: Applier::new(client.clone()),
+        recorder: Recorder::new(client.clone(), instance(&config)),
+        judgement: Arc::clone(&judgement),
+        render: RenderSettings { odgm_image: config.odgm_image.clone() },
+        memory: Memory::default(),
+    });
+    let options = Options { concurrency: config.concurrency };
+    let relooks = stream::unfold(relooks, |mut relooks| async { relooks.recv().await.map(|item| (item, relooks)) });
+    let mut control = tokio::spawn(controller::run(context, watches, relooks, options, shutdown.clone()));
+
+    let store = Arc::new(KubeRecords::new(client, &config.deploy_namespace));
+    let services = grpc::services(store, judgement, &readiness, grpc::Options::default())?;
+    let serving = server::serve(listener, readiness, services, shutdown.clone(), server::DRAIN);
+    tokio::pin!(serving);
+    let result = tokio::select! {
+        _ = &mut serving => Ok(()),
+        _ = &mut control => Err(AppError::LoopEnded),
+    };
+    // On a shutdown the loop may be done before the last call is.
+    let result = if shutdown.is_cancelled() && result.is_err() {
+        drop(serving.await);
+        Ok(())
+    } else {
+        result
+    };
+    shutdown.cancel();
+    // Reconciles that have begun are brought to their end.
+    if !control.is_finished() {
+        drop(control.await);
+    }
+    tasks.shutdown().await;
+    result
+}
+
+/// Name of this instance in Events: its pod, else a fixed name.
+fn instance(config: &Config) -> String {
+    config.environment.get("POD_NAME").cloned().unwrap_or_else(|| crate::api::MANAGED_BY.to_owned())
+}
+
+async fn synced(caches: Caches, readiness: Readiness, shutdown: CancellationToken) {
+    let filled = shutdown.run_until_cancelled(caches.synced()).await;
+    if matches!(filled, Some(Ok(()))) {
+        readiness.set_synced();
+        tracing::info!("caches are synced");
+    }
+}
+
+/// Looks for optional kinds and nodes; what is news makes every record be looked at again.
+async fn discover(client: Client, judgement: Arc<Judgement>, relook: mpsc::Sender<()>, shutdown: CancellationToken) {
+    loop {
+        if shutdown.run_until_cancelled(tokio::time::sleep(DISCOVERY_INTERVAL)).await.is_none() {
+            return;
+        }
+        let found = discovery::look(&client).await;
+        if judgement.learn(found) {
+            tracing::info!(?found, "the cluster has changed");
+            // A full channel means that a look is due anyway.
+            drop(relook.try_send(()));
+        }
+    }
+}

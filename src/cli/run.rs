@@ -1,0 +1,75 @@
+//! `oprc-crm run`: the controller.
+
+use std::process::ExitCode;
+
+use kube::Client;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::app;
+use crate::config::{self, Config};
+use crate::{server, telemetry};
+
+/// Arguments of `run`; everything else comes from the environment.
+#[derive(clap::Args, Default)]
+pub(super) struct Args {
+    /// Show every variable with its value and origin, and end.
+    #[arg(long)]
+    print_config: bool,
+}
+
+pub(super) fn run(args: &Args) -> ExitCode {
+    let config = match Config::from_environment(&config::process_environment()) {
+        Ok(config) => config,
+        Err(error) => return fail(&error),
+    };
+    if args.print_config {
+        print!("{}", config::render(&config));
+        return ExitCode::SUCCESS;
+    }
+    if let Err(error) = config.unavailable() {
+        return fail(&error);
+    }
+    if let Err(error) = telemetry::init(&config.log_filter) {
+        return fail(&error);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("no runtime: {error}")),
+    };
+    match runtime.block_on(serve(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+async fn serve(config: Config) -> Result<(), String> {
+    // The port first: a process without its server is of no use to anyone.
+    let listener = server::bind(config.http_port).await.map_err(|error| error.to_string())?;
+    let kube = kube::Config::infer().await.map_err(|error| {
+        format!("no way to reach a cluster: {error}; set KUBECONFIG, or run inside the cluster with a ServiceAccount")
+    })?;
+    let client = Client::try_from(kube).map_err(|error| format!("cannot speak to the cluster: {error}"))?;
+    let shutdown = CancellationToken::new();
+    on_signal(shutdown.clone())?;
+    app::run(config, client, listener, shutdown).await.map_err(|error| error.to_string())
+}
+
+/// SIGTERM and Ctrl-C begin the drain.
+fn on_signal(shutdown: CancellationToken) -> Result<(), String> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| format!("no SIGTERM handler: {error}"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| format!("no SIGINT handler: {error}"))?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
+        }
+        shutdown.cancel();
+    });
+    Ok(())
+}
+
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("oprc-crm run: {error}");
+    ExitCode::from(2)
+}

@@ -1,0 +1,151 @@
+//! What the controller knows of the cluster: watched, reduced to what is read, kept in memory.
+
+use std::pin::Pin;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::record::RawRecord;
+use crate::api::MANAGED_BY;
+use crate::render::ObjectKind;
+
+/// A watch that fills a cache; it must be polled.
+pub type WatchStream<K> = Pin<Box<dyn Stream<Item = Result<K, watcher::Error>> + Send>>;
+
+/// Caches of the records and of everything that is rendered for them.
+#[derive(Clone)]
+pub struct Caches {
+    /// Records, as they came.
+    pub records: Store<RawRecord>,
+    deployments: Store<Deployment>,
+    services: Store<Service>,
+}
+
+/// The watches behind [`Caches`].
+pub struct Watches {
+    /// Records.
+    pub records: WatchStream<RawRecord>,
+    /// Deployments that carry our label.
+    pub deployments: WatchStream<Deployment>,
+    /// Services that carry our label.
+    pub services: WatchStream<Service>,
+}
+
+/// One object of the cluster, in one shape for all kinds.
+#[derive(Clone, Debug)]
+pub struct LiveObject {
+    /// Its kind.
+    pub kind: ObjectKind,
+    /// Its metadata.
+    pub meta: ObjectMeta,
+    /// The whole object, as JSON.
+    pub content: Value,
+}
+
+impl Caches {
+    /// Caches over one namespace, or over all where `namespace` is `None`, and the watches that fill them.
+    pub fn new(client: &Client, namespace: Option<&str>) -> (Self, Watches) {
+        let (records, record_watch) = watch::<RawRecord>(client, namespace, watcher::Config::default());
+        let ours = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
+        let (deployments, deployment_watch) = watch::<Deployment>(client, namespace, ours.clone());
+        let (services, service_watch) = watch::<Service>(client, namespace, ours);
+        let caches = Self { records, deployments, services };
+        (caches, Watches { records: record_watch, deployments: deployment_watch, services: service_watch })
+    }
+
+    /// Resolves when every cache has been filled once; never while the watches are not polled.
+    pub async fn synced(&self) -> Result<(), reflector::store::WriterDropped> {
+        self.records.wait_until_ready().await?;
+        self.deployments.wait_until_ready().await?;
+        self.services.wait_until_ready().await
+    }
+
+    /// The cached object of a kind and name, where it carries our label.
+    pub fn get(&self, kind: ObjectKind, namespace: &str, name: &str) -> Option<LiveObject> {
+        match kind {
+            ObjectKind::Deployment => {
+                self.deployments.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o))
+            }
+            ObjectKind::Service => self.services.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o)),
+        }
+    }
+
+    /// A cached Deployment with its status.
+    pub fn deployment(&self, namespace: &str, name: &str) -> Option<std::sync::Arc<Deployment>> {
+        self.deployments.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    /// Everything in a namespace that belongs to a record: controlled by its UID or, with no controller at all, ours
+    /// by its labels (somebody took the owner reference away).
+    pub fn children(&self, namespace: &str, uid: &str, owner_label: &str) -> Vec<LiveObject> {
+        let mut found = Vec::new();
+        for kind in ObjectKind::ALL {
+            match kind {
+                ObjectKind::Deployment => collect(kind, &self.deployments, namespace, uid, owner_label, &mut found),
+                ObjectKind::Service => collect(kind, &self.services, namespace, uid, owner_label, &mut found),
+            }
+        }
+        found
+    }
+}
+
+fn collect<K>(kind: ObjectKind, store: &Store<K>, namespace: &str, uid: &str, owner: &str, found: &mut Vec<LiveObject>)
+where
+    K: Resource<DynamicType = ()> + Clone + Serialize + 'static,
+{
+    let ours = |object: &K| {
+        object.meta().namespace.as_deref() == Some(namespace) && super::ownership::belongs_to(object.meta(), uid, owner)
+    };
+    found.extend(store.state_filter(ours).iter().map(|object| live(kind, &**object)));
+}
+
+/// One shape for an object of any kind.
+pub fn live<K: Resource + Serialize>(kind: ObjectKind, object: &K) -> LiveObject {
+    // A type of the Kubernetes API always serialises; were it not so, the object would differ and be applied again.
+    let content = serde_json::to_value(object).unwrap_or(Value::Null);
+    LiveObject { kind, meta: object.meta().clone(), content }
+}
+
+fn watch<K>(client: &Client, namespace: Option<&str>, config: watcher::Config) -> (Store<K>, WatchStream<K>)
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+{
+    let api: Api<K> = namespace.map_or_else(|| Api::all(client.clone()), |ns| Api::namespaced(client.clone(), ns));
+    let (store, writer) = reflector::store();
+    let stream = watcher(api, config)
+        .default_backoff()
+        .modify(|object| {
+            let meta = object.meta_mut();
+            meta.managed_fields = meta.managed_fields.take().map(owners_of_replicas);
+        })
+        .reflect(writer)
+        .touched_objects()
+        .boxed();
+    (store, stream)
+}
+
+/// Of an object's managed fields only this is read: who owns `spec.replicas`. The rest is most of an object's size.
+fn owners_of_replicas(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
+    let owns = |entry: &ManagedFieldsEntry| {
+        entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
+    };
+    entries
+        .into_iter()
+        .filter(owns)
+        .map(|mut entry| {
+            if let Some(fields) = &mut entry.fields_v1 {
+                fields.0 = json!({"f:spec": {"f:replicas": {}}});
+            }
+            entry
+        })
+        .collect()
+}

@@ -1,0 +1,242 @@
+//! Records of one namespace on the API server, as the gRPC services need them.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
+use kube::core::DeserializeGuard;
+use kube::{Api, Client, Resource as _};
+use serde_json::{Value, json};
+
+use super::adopt::adopted;
+use super::{ClusterError, FieldCause, MANAGER_GRPC, within};
+use crate::api::{ANNOTATION_DEPLOYMENT_ID, DeploymentRecord};
+use crate::grpc::{RecordStore, StoreError};
+use crate::model::FieldError;
+
+/// Bound of one request; a call's own deadline, where it is shorter, ends the request too.
+const REQUEST: Duration = Duration::from_secs(10);
+/// Bound of a list, which is larger.
+const LIST: Duration = Duration::from_secs(30);
+/// Records of one page of a list.
+const PAGE: u32 = 500;
+
+/// Records of one namespace. Reads go to the API server, so any replica sees every write before it.
+#[derive(Clone)]
+pub struct KubeRecords {
+    records: Api<DeploymentRecord>,
+    guarded: Api<DeserializeGuard<DeploymentRecord>>,
+    namespace: String,
+}
+
+impl KubeRecords {
+    /// Records of a namespace.
+    pub fn new(client: Client, namespace: &str) -> Self {
+        Self {
+            records: Api::namespaced(client.clone(), namespace),
+            guarded: Api::namespaced(client, namespace),
+            namespace: namespace.to_owned(),
+        }
+    }
+
+    async fn apply(&self, record: &DeploymentRecord, uid: Option<&str>, force: bool) -> Result<(), StoreError> {
+        let name = record.metadata.name.as_deref().unwrap_or_default();
+        let mut params = PatchParams::apply(MANAGER_GRPC);
+        params.force = force;
+        let body = manifest(record, uid);
+        within(REQUEST, self.records.patch(name, &params, &Patch::Apply(&body)))
+            .await
+            .map(drop)
+            .map_err(|error| self.classify(error))
+    }
+
+    /// Takes over the spec of a record that people applied, so that what its unit does not say goes.
+    async fn adopt(&self, existing: &DeploymentRecord) -> Result<(), StoreError> {
+        let entries = existing.metadata.managed_fields.as_deref().unwrap_or_default();
+        let Some(managed_fields) = adopted(entries, MANAGER_GRPC, &DeploymentRecord::api_version(&())) else {
+            return Ok(());
+        };
+        let name = existing.metadata.name.as_deref().unwrap_or_default();
+        let version = existing.metadata.resource_version.as_deref().unwrap_or_default();
+        let body = json!({"metadata": {
+            "uid": existing.metadata.uid,
+            "resourceVersion": version,
+            "managedFields": managed_fields,
+        }});
+        let params = PatchParams { field_manager: Some(MANAGER_GRPC.to_owned()), ..PatchParams::default() };
+        within(REQUEST, self.records.patch(name, &params, &Patch::Merge(&body)))
+            .await
+            .map(drop)
+            .map_err(|error| self.classify(error))
+    }
+
+    fn classify(&self, error: ClusterError) -> StoreError {
+        tracing::debug!(category = error.category(), %error, "request to the API server failed");
+        store_error(error, &self.namespace)
+    }
+}
+
+#[async_trait]
+impl RecordStore for KubeRecords {
+    async fn get(&self, name: &str) -> Result<Option<DeploymentRecord>, StoreError> {
+        let found = within(REQUEST, self.guarded.get_opt(name)).await.map_err(|error| self.classify(error))?;
+        match found.map(|record| record.0).transpose() {
+            Ok(record) => Ok(record),
+            Err(unreadable) => Err(StoreError::Precondition {
+                reason: "RECORD_UNREADABLE",
+                message: format!(
+                    "record {name:?} exists and cannot be read ({}); correct or delete it",
+                    unreadable.error
+                ),
+            }),
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<DeploymentRecord>, StoreError> {
+        let mut records = Vec::new();
+        let mut params = ListParams::default().limit(PAGE);
+        loop {
+            let page = within(LIST, self.guarded.list(&params)).await.map_err(|error| self.classify(error))?;
+            for record in page.items {
+                match record.0 {
+                    Ok(record) => records.push(record),
+                    Err(unreadable) => {
+                        let name = unreadable.metadata.name.unwrap_or_default();
+                        tracing::warn!(record = name, error = %unreadable.error, "a record that cannot be read is left out");
+                    }
+                }
+            }
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(records),
+            }
+        }
+    }
+
+    async fn create(&self, record: &DeploymentRecord) -> Result<(), StoreError> {
+        self.apply(record, None, false).await
+    }
+
+    async fn update(&self, existing: &DeploymentRecord, record: &DeploymentRecord) -> Result<(), StoreError> {
+        let by_people =
+            existing.metadata.annotations.as_ref().is_none_or(|all| !all.contains_key(ANNOTATION_DEPLOYMENT_ID));
+        if by_people {
+            self.adopt(existing).await?;
+        }
+        self.apply(record, existing.metadata.uid.as_deref(), true).await
+    }
+
+    async fn delete(&self, name: &str, uid: &str) -> Result<(), StoreError> {
+        let same = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        let params = DeleteParams::background().preconditions(same);
+        match within(REQUEST, self.records.delete(name, &params)).await {
+            Ok(_) | Err(ClusterError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.classify(error)),
+        }
+    }
+}
+
+/// What is applied; the uid makes an apply to something deleted meanwhile a conflict instead of a ghost.
+fn manifest(record: &DeploymentRecord, uid: Option<&str>) -> Value {
+    let mut manifest = json!({
+        "apiVersion": DeploymentRecord::api_version(&()),
+        "kind": DeploymentRecord::kind(&()),
+        "metadata": {
+            "name": record.metadata.name,
+            "labels": record.metadata.labels,
+            "annotations": record.metadata.annotations,
+        },
+        "spec": record.spec,
+    });
+    if let (Some(uid), Some(Value::Object(metadata))) = (uid, manifest.get_mut("metadata")) {
+        metadata.insert("uid".to_owned(), json!(uid));
+    }
+    manifest
+}
+
+/// What the caller may know of it: never the API server's own words about this program's rights or faults.
+fn store_error(error: ClusterError, namespace: &str) -> StoreError {
+    let retry_after = error.retry_after().unwrap_or(Duration::from_secs(1));
+    let precondition = |reason, message: String| StoreError::Precondition { reason, message };
+    let unavailable = |message: &str| StoreError::Unavailable { retry_after, message: message.to_owned() };
+    match error {
+        ClusterError::NotFound { .. }
+        | ClusterError::AlreadyExists(_)
+        | ClusterError::FieldConflict { .. }
+        | ClusterError::Stale(_) => StoreError::Conflict,
+        ClusterError::Invalid(causes) => StoreError::Invalid(causes.into_iter().map(field_error).collect()),
+        ClusterError::TooLarge(_) => StoreError::Invalid(vec![FieldError {
+            field: "spec".to_owned(),
+            message: "too large for the API server (about 1.5 MiB); mount larger data as files".to_owned(),
+        }]),
+        ClusterError::NoSuchKind => precondition(
+            "CRD_MISSING",
+            "the DeploymentRecord kind is not installed; run `oprc-crm crd | kubectl apply -f -`".to_owned(),
+        ),
+        ClusterError::NoSuchNamespace(_) => precondition(
+            "NAMESPACE_MISSING",
+            format!(
+                "namespace {namespace:?} does not exist or is being deleted; create it, or set OPRC_CRM_K8S_NAMESPACE"
+            ),
+        ),
+        ClusterError::AdmissionDenied(message) => precondition("ADMISSION_DENIED", message),
+        ClusterError::Forbidden(message) => {
+            tracing::error!(error = message, "rights are missing");
+            let message = format!(
+                "the controller has no right to do this to DeploymentRecords in namespace {namespace:?}; apply k8s/rbac/crm-rbac.yaml"
+            );
+            precondition("RBAC_MISSING", message)
+        }
+        ClusterError::Unauthenticated(message) => {
+            tracing::error!(error = message, "credentials are not accepted");
+            unavailable("the API server does not accept the controller's credentials")
+        }
+        ClusterError::Throttled { .. } => unavailable("the API server asks to slow down; try again"),
+        ClusterError::Unavailable { .. } | ClusterError::Timeout(_) => {
+            unavailable("the API server is not available; try again")
+        }
+        ClusterError::Gone | ClusterError::Other(_) => StoreError::Internal(error.to_string()),
+    }
+}
+
+fn field_error(cause: FieldCause) -> FieldError {
+    FieldError { field: cause.field, message: cause.message }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::api::DeploymentRecordSpec;
+
+    #[test]
+    fn the_manifest_has_what_is_ours_and_nothing_else() {
+        let record = DeploymentRecord::new("a", DeploymentRecordSpec::default());
+        let manifest = manifest(&record, Some("u-1"));
+        assert_eq!(manifest.pointer("/metadata/uid").unwrap(), "u-1");
+        assert_eq!(manifest.get("kind").unwrap(), "DeploymentRecord");
+        assert!(manifest.get("status").is_none());
+    }
+
+    #[test]
+    fn the_words_of_the_api_server_about_rights_and_outages_stay_in_the_log() {
+        for error in [
+            ClusterError::Forbidden("User \"secret\" cannot".to_owned()),
+            ClusterError::Unauthenticated("secret".to_owned()),
+            ClusterError::Unavailable { retry_after: Duration::from_secs(1), message: "secret".to_owned() },
+        ] {
+            assert!(!store_error(error, "ns").to_string().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn every_kind_of_conflict_is_read_again() {
+        for error in [
+            ClusterError::Stale(String::new()),
+            ClusterError::AlreadyExists(String::new()),
+            ClusterError::FieldConflict { managers: vec![], fields: vec![] },
+        ] {
+            assert_eq!(store_error(error, "ns"), StoreError::Conflict);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Brings the objects of one class to what is rendered: applies what differs, prunes what is no longer rendered.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::change::{Change, ScaleChange, change, scale, stamped};
+use super::context::Context;
+use super::memory::{ChildKey, RecordMemory};
+use super::status::Problem;
+use crate::cluster::ClusterError;
+use crate::cluster::caches::LiveObject;
+use crate::model::Class;
+use crate::render::{ObjectKind, Rendered, RenderedObject};
+
+/// How soon an object is looked at again that is waited for and whose change no watch would tell.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// What was done, and what could not be.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Objects created or changed, for people.
+    pub applied: Vec<String>,
+    /// Objects deleted because they are no longer rendered, for people.
+    pub pruned: Vec<String>,
+    /// Changes of others that were put back, for people.
+    pub drift: Vec<String>,
+    /// Replicas left as others set them, for people.
+    pub held: Vec<String>,
+    /// What was left alone and why.
+    pub notes: Vec<String>,
+    /// The first problem that needs a person.
+    pub problem: Option<Problem>,
+    /// The first error of the API server.
+    pub error: Option<ClusterError>,
+    /// Objects newer than the cache, as the API server answered.
+    pub fresh: HashMap<ChildKey, LiveObject>,
+    /// When to look again even if nothing happens.
+    pub look_again: Option<Duration>,
+}
+
+/// Applies everything that is rendered, then prunes. One object that fails does not stop the others, but nothing is
+/// pruned then: what is to replace it may not be there yet.
+pub async fn converge(ctx: &Context, class: &Class, rendered: &Rendered, memory: &mut RecordMemory) -> Outcome {
+    let mut outcome = Outcome::default();
+    for object in &rendered.objects {
+        let mut step = Step { ctx, class, memory, outcome: &mut outcome };
+        if let Err(error) = step.object(object).await {
+            let name = format!("{} {:?}", object.kind.kind(), object.name);
+            outcome.problem.get_or_insert_with(|| apply_problem(&name, &error));
+            outcome.error.get_or_insert(error);
+        }
+    }
+    if outcome.problem.is_none() {
+        prune(ctx, class, rendered, &mut outcome).await;
+    }
+    outcome
+}
+
+/// Deletes the given objects, as far as that has not been asked for; those that still stand.
+pub async fn delete_all(ctx: &Context, children: Vec<LiveObject>) -> Result<usize, ClusterError> {
+    let standing = children.len();
+    for child in children.iter().filter(|child| child.meta.deletion_timestamp.is_none()) {
+        ctx.applier.delete(child).await?;
+    }
+    Ok(standing)
+}
+
+fn apply_problem(name: &str, error: &ClusterError) -> Problem {
+    let advice = match error {
+        ClusterError::Forbidden(_) => "; grant it (k8s/rbac/crm-rbac.yaml has the rights that the controller needs)",
+        ClusterError::Invalid(_) => "; mend the record, or the policy where the field comes from the template",
+        ClusterError::AdmissionDenied(_) => "; ask whoever runs the cluster's admission rules",
+        _ => "",
+    };
+    Problem::new("ApplyFailed", format!("{name} cannot be applied: {error}{advice}"))
+}
+
+struct Step<'a> {
+    ctx: &'a Context,
+    class: &'a Class,
+    memory: &'a mut RecordMemory,
+    outcome: &'a mut Outcome,
+}
+
+impl Step<'_> {
+    async fn object(&mut self, object: &RenderedObject) -> Result<(), ClusterError> {
+        let manifest = stamped(object);
+        let live = self.live(object).await?;
+        let owner = self.class.names.class();
+        match change(&manifest, live.as_ref(), &self.class.uid, owner) {
+            Change::None => {}
+            Change::Create => return self.create(object, &manifest).await,
+            Change::Update => {
+                self.apply(object, &manifest, live.as_ref()).await?;
+                self.outcome.applied.push(format!("changed {} {}", object.kind.kind(), object.name));
+            }
+            Change::Drift(fields) => self.drift(object, &manifest, live.as_ref(), &fields).await?,
+            Change::AwaitDeletion => {
+                self.outcome.notes.push(format!("{} {} is being deleted", object.kind.kind(), object.name));
+                self.again(LOOK_AGAIN);
+                return Ok(());
+            }
+            Change::NameConflict { owner } => {
+                self.conflict(object, &owner);
+                return Ok(());
+            }
+        }
+        match (object.replicas, live) {
+            (Some(base), Some(live)) => self.scale(object, base, &manifest, &live).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The object from the cache or, where the cache has none or is behind our own last write, from the API server.
+    async fn live(&mut self, object: &RenderedObject) -> Result<Option<LiveObject>, ClusterError> {
+        let key = key(object);
+        let cached = self.ctx.caches.get(object.kind, &self.class.namespace, &object.name);
+        if let Some(cached) = cached.filter(|cached| !self.memory.is_stale(&key, &cached.meta)) {
+            return Ok(Some(cached));
+        }
+        let live = self.ctx.applier.read(object.kind, &self.class.namespace, &object.name).await?;
+        if let Some(live) = &live {
+            self.outcome.fresh.insert(key, live.clone());
+        }
+        Ok(live)
+    }
+
+    /// Birth: everything by `oprc-crm`, the same number by `oprc-crm-scale`, then everything without the number. The
+    /// number is owned by the scale manager from then on and never passes through the default.
+    async fn create(&mut self, object: &RenderedObject, manifest: &Value) -> Result<(), ClusterError> {
+        let mut whole = manifest.clone();
+        if let (Some(base), Some(spec)) = (object.replicas, whole.get_mut("spec").and_then(Value::as_object_mut)) {
+            spec.insert("replicas".to_owned(), json!(base));
+        }
+        // Not forced: what somebody else made in this very moment is not taken over.
+        let born = self.ctx.applier.apply(object.kind, &self.class.namespace, &object.name, &whole, false).await?;
+        self.wrote(object, born.clone());
+        self.outcome.applied.push(format!("created {} {}", object.kind.kind(), object.name));
+        if let Some(base) = object.replicas {
+            self.set_scale(object, &born, base).await?;
+            self.apply(object, manifest, Some(&born)).await?;
+        }
+        Ok(())
+    }
+
+    async fn drift(
+        &mut self,
+        object: &RenderedObject,
+        manifest: &Value,
+        live: Option<&LiveObject>,
+        fields: &[String],
+    ) -> Result<(), ClusterError> {
+        let name = format!("{} {}", object.kind.kind(), object.name);
+        let fields = fields.join(", ");
+        match self.memory.correct_drift(&key(object), Instant::now()) {
+            Ok(()) => {
+                self.apply(object, manifest, live).await?;
+                self.outcome.drift.push(format!("{name}: {fields}"));
+            }
+            Err(pause) => {
+                self.outcome.notes.push(format!(
+                    "{name}: others keep changing {fields}; it is put back at longer and longer intervals"
+                ));
+                self.again(pause);
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply(
+        &mut self,
+        object: &RenderedObject,
+        manifest: &Value,
+        live: Option<&LiveObject>,
+    ) -> Result<(), ClusterError> {
+        let mut manifest = manifest.clone();
+        if let (Some(uid), Some(metadata)) = (
+            live.and_then(|live| live.meta.uid.as_deref()),
+            manifest.get_mut("metadata").and_then(Value::as_object_mut),
+        ) {
+            metadata.insert("uid".to_owned(), json!(uid));
+        }
+        let written = self.ctx.applier.apply(object.kind, &self.class.namespace, &object.name, &manifest, true).await?;
+        self.wrote(object, written);
+        Ok(())
+    }
+
+    async fn scale(
+        &mut self,
+        object: &RenderedObject,
+        base: u32,
+        manifest: &Value,
+        live: &LiveObject,
+    ) -> Result<(), ClusterError> {
+        match scale(base, live) {
+            ScaleChange::None => Ok(()),
+            ScaleChange::Set(replicas) => {
+                self.set_scale(object, live, replicas).await?;
+                self.outcome.applied.push(format!("scaled {} {} to {replicas}", object.kind.kind(), object.name));
+                Ok(())
+            }
+            ScaleChange::Claim(replicas) => {
+                self.set_scale(object, live, replicas).await?;
+                self.apply(object, manifest, Some(live)).await
+            }
+            ScaleChange::Held { by, replicas } => {
+                self.outcome.held.push(format!(
+                    "{} {} stays at {replicas} replicas as {by:?} set it (the record wants {base}); to hand it back, scale it to {base}",
+                    object.kind.kind(),
+                    object.name
+                ));
+                Ok(())
+            }
+        }
+    }
+
+    async fn set_scale(
+        &mut self,
+        object: &RenderedObject,
+        live: &LiveObject,
+        replicas: u32,
+    ) -> Result<(), ClusterError> {
+        let uid = live.meta.uid.as_deref();
+        let written = self.ctx.applier.scale(object.kind, &self.class.namespace, &object.name, uid, replicas).await?;
+        self.wrote(object, written);
+        Ok(())
+    }
+
+    fn wrote(&mut self, object: &RenderedObject, written: LiveObject) {
+        self.memory.wrote(key(object), &written.meta);
+        self.outcome.fresh.insert(key(object), written);
+    }
+
+    fn conflict(&mut self, object: &RenderedObject, owner: &str) {
+        let message = format!(
+            "{} {:?} exists and belongs to {owner}, not to DeploymentRecord {:?}; rename the record or remove that object",
+            object.kind.kind(),
+            object.name,
+            self.class.name
+        );
+        self.outcome.problem.get_or_insert_with(|| Problem::new("NameConflict", message));
+        self.again(LOOK_AGAIN);
+    }
+
+    fn again(&mut self, after: Duration) {
+        self.outcome.look_again = Some(self.outcome.look_again.map_or(after, |before| before.min(after)));
+    }
+}
+
+async fn prune(ctx: &Context, class: &Class, rendered: &Rendered, outcome: &mut Outcome) {
+    let kept = |kind: ObjectKind, name: Option<&str>| {
+        rendered.objects.iter().any(|object| object.kind == kind && Some(object.name.as_str()) == name)
+    };
+    let children = ctx.caches.children(&class.namespace, &class.uid, class.names.class());
+    let leftovers = children
+        .into_iter()
+        .filter(|child| child.meta.deletion_timestamp.is_none() && !kept(child.kind, child.meta.name.as_deref()));
+    for child in leftovers {
+        let name = format!("{} {}", child.kind.kind(), child.meta.name.as_deref().unwrap_or_default());
+        match ctx.applier.delete(&child).await {
+            Ok(()) => outcome.pruned.push(format!("removed {name}")),
+            Err(error) => {
+                let problem =
+                    Problem::new("PruneFailed", format!("{name} is no longer wanted and cannot be deleted: {error}"));
+                outcome.problem.get_or_insert(problem);
+                outcome.error.get_or_insert(error);
+            }
+        }
+    }
+}
+
+fn key(object: &RenderedObject) -> ChildKey {
+    (object.kind, object.name.clone())
+}

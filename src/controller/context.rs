@@ -1,0 +1,26 @@
+//! What every reconcile works with.
+
+use std::sync::Arc;
+
+use super::judgement::Judgement;
+use super::memory::Memory;
+use crate::cluster::apply::Applier;
+use crate::cluster::caches::Caches;
+use crate::cluster::events::Recorder;
+use crate::render::RenderSettings;
+
+/// What every reconcile works with.
+pub struct Context {
+    /// What is known of the cluster.
+    pub caches: Caches,
+    /// Writes to the API server.
+    pub applier: Applier,
+    /// Events.
+    pub recorder: Recorder,
+    /// The active policy.
+    pub judgement: Arc<Judgement>,
+    /// What rendering needs besides class and template.
+    pub render: RenderSettings,
+    /// What is remembered of each record.
+    pub memory: Memory,
+}

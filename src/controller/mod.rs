@@ -1,0 +1,18 @@
+//! The reconcile pipeline: load, validate, decide, render, apply, prune, report. One module a step.
+
+mod announce;
+mod change;
+mod children;
+mod context;
+mod delete;
+mod judgement;
+mod memory;
+mod observe;
+mod reconcile;
+mod run;
+mod status;
+
+pub use context::Context;
+pub use judgement::Judgement;
+pub use memory::Memory;
+pub use run::{Options, run};

@@ -1,0 +1,301 @@
+//! One look at one record: validate, decide, render, converge, report.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::runtime::controller::Action;
+
+use super::announce::announce;
+use super::children::{self, Outcome};
+use super::context::Context;
+use super::memory::RecordMemory;
+use super::observe::Observation;
+use super::status::{self, PolicyReport, Problem, Report, rule_reason};
+use crate::api::{DecisionSummary, DeploymentRecordStatus, FINALIZER, FunctionStatus, OdgmStatus};
+use crate::cluster::ClusterError;
+use crate::cluster::record::RawRecord;
+use crate::decision::{Admission, Chosen, Decision};
+use crate::model::{Class, names};
+use crate::render::{Component, ObjectKind, Rendered, render};
+
+/// Failed tries in a row after which even an error that may pass by itself is shown as Degraded.
+const PATIENCE: u32 = 3;
+/// Reasons of a choice that the status keeps.
+const MAX_TRACE: usize = 16;
+
+/// A reconcile that did not get to its end; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// A request failed.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The caches will never be filled: the watches have ended.
+    #[error("the caches are closed")]
+    CachesClosed,
+}
+
+impl ReconcileError {
+    /// Stable name of the category.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Self::Cluster(error) => error.category(),
+            Self::CachesClosed => "CachesClosed",
+        }
+    }
+}
+
+/// What one look found out, beside the report: what to say of it and when to look again.
+#[derive(Default)]
+pub struct Pass {
+    /// The status to be.
+    pub report: Report,
+    /// What was done to the children.
+    pub outcome: Outcome,
+    /// Why this template, where one was chosen.
+    pub why: Option<String>,
+}
+
+/// Brings one record to what it says.
+pub async fn reconcile(record: Arc<RawRecord>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+    ctx.caches.synced().await.map_err(|_| ReconcileError::CachesClosed)?;
+    let uid = record.metadata.uid.clone().unwrap_or_default();
+    let mut memory = ctx.memory.take(&uid);
+    let result = look(&record, &ctx, &mut memory).await;
+    let gone = record.metadata.deletion_timestamp.is_some() && matches!(result, Ok(None));
+    if !gone {
+        ctx.memory.put(&uid, memory);
+    }
+    Ok(result?.unwrap_or_else(Action::await_change))
+}
+
+/// `None` is: nothing to wait for.
+async fn look(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory) -> Result<Option<Action>, ReconcileError> {
+    if record.metadata.deletion_timestamp.is_some() {
+        return super::delete::delete(record, ctx, memory).await;
+    }
+    if !record.metadata.finalizers.iter().flatten().any(|one| one == FINALIZER) {
+        ctx.applier.finalizer(&record.metadata, true).await?;
+    }
+    let before = memory.status.clone().unwrap_or_else(|| record.typed_status());
+    let pass = pass(record, ctx, memory, &before).await;
+    let action = pass.outcome.look_again.map(Action::requeue);
+    let error = pass.outcome.error.clone();
+    write_status(record, ctx, memory, &before, &pass.report).await?;
+    announce(ctx, record, &before, &pass).await;
+    // What fails for good waits for a change of the record or the policy; the rest is tried again.
+    if let Some(error) = error.filter(|error| !error.is_permanent()) {
+        return Err(error.into());
+    }
+    memory.failures = 0;
+    Ok(action)
+}
+
+/// Writes the status where it differs from what stands there.
+pub async fn write_status(
+    record: &RawRecord,
+    ctx: &Context,
+    memory: &mut RecordMemory,
+    before: &DeploymentRecordStatus,
+    report: &Report,
+) -> Result<(), ClusterError> {
+    let status = status::build(report, before, Timestamp::now());
+    if !status::same(&status, before) {
+        ctx.applier.status(&record.metadata, &status).await?;
+    }
+    memory.status = Some(status);
+    Ok(())
+}
+
+async fn pass(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory, before: &DeploymentRecordStatus) -> Pass {
+    let generation = record.metadata.generation.unwrap_or_default();
+    let typed = match record.typed() {
+        Ok(typed) => typed,
+        Err(error) => {
+            let message = format!("the record cannot be read: {error}; mend the field, or apply the record again");
+            return frozen(
+                record,
+                ctx,
+                before,
+                Report { degraded: Some(Problem::new("InvalidRecord", message)), ..Report::default() },
+            );
+        }
+    };
+    let current = before.selected_template.as_deref();
+    let (class, decision) = match ctx.judgement.judge(&typed, current) {
+        Ok(judged) => judged,
+        Err(invalid) => {
+            let degraded = Some(Problem::new("InvalidSpec", invalid.to_string()));
+            return frozen(record, ctx, before, Report { degraded, ..Report::default() });
+        }
+    };
+    let policy = policy_report(&decision.admission);
+    let base = Report { generation, policy, decision: Some(summary(&decision)), ..Report::default() };
+    if matches!(base.policy, PolicyReport::Denied(_)) {
+        return frozen(record, ctx, before, base);
+    }
+    let chosen = match &decision.template {
+        Ok(chosen) => chosen,
+        Err(problem) => {
+            let degraded = Some(Problem::new("NoTemplate", problem.to_string()));
+            return frozen(record, ctx, before, Report { degraded, ..base });
+        }
+    };
+    match render(&class, &chosen.plan, &ctx.render) {
+        Ok(rendered) => deploy(ctx, memory, &class, chosen, &rendered, base).await,
+        Err(error) => {
+            let degraded = Some(Problem::new("RenderFailed", error.to_string()));
+            frozen(record, ctx, before, Report { degraded, ..base })
+        }
+    }
+}
+
+async fn deploy(
+    ctx: &Context,
+    memory: &mut RecordMemory,
+    class: &Class,
+    chosen: &Chosen,
+    rendered: &Rendered,
+    base: Report,
+) -> Pass {
+    let outcome = children::converge(ctx, class, rendered, memory).await;
+    let expected: Vec<_> = rendered.objects.iter().map(|object| (object.kind, object.name.clone())).collect();
+    let seen = Observation::of(&class.namespace, &expected, |kind, name| newest(ctx, &outcome, class, kind, name));
+    let patient = outcome.error.as_ref().is_some_and(ClusterError::is_transient) && memory.failures < PATIENCE;
+    let degraded = outcome.problem.clone().filter(|_| !patient).or_else(|| failed(&seen));
+    let mut notes = outcome.held.clone();
+    notes.extend(outcome.notes.iter().cloned());
+    notes.extend(chosen.kept.iter().map(|kept| format!("template kept: {}: {}", kept.rule, kept.message)));
+    let report = Report {
+        degraded,
+        available: seen.available(),
+        rolled_out: seen.rolled_out(),
+        waiting_for: seen.waiting_for(),
+        notes,
+        template: Some(chosen.plan.name.clone()),
+        functions: functions(rendered, &seen),
+        odgm: odgm(rendered, &seen),
+        refs: seen.refs,
+        ..base
+    };
+    Pass { report, outcome, why: Some(chosen.why.clone()) }
+}
+
+/// A record that cannot be followed: what runs is left as it is, and shown as it is.
+fn frozen(record: &RawRecord, ctx: &Context, before: &DeploymentRecordStatus, report: Report) -> Pass {
+    let meta = &record.metadata;
+    let namespace = meta.namespace.clone().unwrap_or_default();
+    let label = names::dns_label(meta.name.as_deref().unwrap_or_default(), names::MAX_LABEL);
+    let children = ctx.caches.children(&namespace, meta.uid.as_deref().unwrap_or_default(), &label);
+    let expected: Vec<(ObjectKind, String)> =
+        children.iter().map(|child| (child.kind, child.meta.name.clone().unwrap_or_default())).collect();
+    let seen = Observation::of(&namespace, &expected, |kind, name| ctx.caches.get(kind, &namespace, name));
+    let report = Report {
+        generation: meta.generation.unwrap_or_default(),
+        available: seen.available(),
+        rolled_out: false,
+        waiting_for: seen.waiting_for(),
+        template: before.selected_template.clone(),
+        functions: before.functions.clone(),
+        odgm: before.odgm.clone(),
+        refs: seen.refs,
+        ..report
+    };
+    Pass { report, ..Pass::default() }
+}
+
+fn newest(
+    ctx: &Context,
+    outcome: &Outcome,
+    class: &Class,
+    kind: ObjectKind,
+    name: &str,
+) -> Option<crate::cluster::caches::LiveObject> {
+    let fresh = outcome.fresh.get(&(kind, name.to_owned())).cloned();
+    fresh.or_else(|| ctx.caches.get(kind, &class.namespace, name))
+}
+
+fn failed(seen: &Observation) -> Option<Problem> {
+    let (name, problem) = seen.failed()?;
+    Some(Problem::new("WorkloadFailed", format!("Deployment {name}: {problem}")))
+}
+
+fn functions(rendered: &Rendered, seen: &Observation) -> Vec<FunctionStatus> {
+    let status = |function: &crate::render::RenderedFunction| {
+        let workload = seen.workloads.get(&function.workload).cloned().unwrap_or_default();
+        FunctionStatus {
+            function_key: function.key.clone(),
+            url: Some(function.url.clone()),
+            replicas: workload.replicas,
+            ready_replicas: workload.ready,
+        }
+    };
+    rendered.functions.iter().map(status).collect()
+}
+
+fn odgm(rendered: &Rendered, seen: &Observation) -> Option<OdgmStatus> {
+    let object = rendered
+        .objects
+        .iter()
+        .find(|object| object.component == Component::Odgm && object.kind == ObjectKind::Deployment)?;
+    let workload = seen.workloads.get(&object.name).cloned().unwrap_or_default();
+    Some(OdgmStatus { replicas: workload.replicas, ready_replicas: workload.ready })
+}
+
+fn policy_report(admission: &Admission) -> PolicyReport {
+    if let Some(first) = admission.denials.first() {
+        let all: Vec<String> = admission.denials.iter().map(|one| format!("{} ({})", one.message, one.rule)).collect();
+        return PolicyReport::Denied(Problem::new(
+            &rule_reason(&first.rule),
+            format!("denied by policy: {}", all.join("; ")),
+        ));
+    }
+    PolicyReport::Accepted(admission.warnings.iter().map(|one| format!("{} ({})", one.message, one.rule)).collect())
+}
+
+fn summary(decision: &Decision) -> DecisionSummary {
+    let chosen = decision.template.as_ref().ok();
+    let scores = decision.candidates.iter().map(|candidate| {
+        let state = match (candidate.enabled, candidate.score) {
+            (Some(false), _) => "off".to_owned(),
+            (_, Some(score)) => format!("{score}"),
+            (_, None) => "not known".to_owned(),
+        };
+        format!("{}: {state}", candidate.name)
+    });
+    let mut trace: Vec<String> = chosen.map(|chosen| chosen.why.clone()).into_iter().collect();
+    trace.extend(scores.take(MAX_TRACE));
+    DecisionSummary {
+        policy_revision: decision.revision.clone(),
+        template: chosen.map(|chosen| chosen.plan.name.clone()),
+        trace,
+    }
+}
+
+/// How long to wait after the `failures`th failure in a row: doubled each time, capped, spread by `jitter` (0..1) so
+/// that many records that fail for one cause do not come back at once.
+pub fn backoff(failures: u32, jitter: f64) -> Duration {
+    const BASE: f64 = 0.5;
+    const CAP: f64 = 300.0;
+    let full = (BASE * 2_f64.powi(i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX).min(16))).min(CAP);
+    Duration::from_secs_f64(full * (0.75 + 0.5 * jitter.clamp(0.0, 1.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::backoff;
+
+    #[test]
+    fn waits_double_up_to_a_cap() {
+        let half_way = |failures| backoff(failures, 0.5).as_secs_f64();
+        assert!(
+            (half_way(1) - 0.5).abs() < 1e-9 && (half_way(2) - 1.0).abs() < 1e-9 && (half_way(5) - 8.0).abs() < 1e-9
+        );
+        assert!((half_way(40) - 300.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn jitter_stays_within_a_quarter() {
+        assert!(backoff(3, 0.0).as_secs_f64() >= 1.5 && backoff(3, 1.0).as_secs_f64() <= 2.5);
+    }
+}

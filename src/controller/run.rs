@@ -1,0 +1,84 @@
+//! The controller's loop: which changes lead to a look at which record, how many at once, and how soon again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use kube::Resource;
+use kube::runtime::Predicate;
+use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{WatchStreamExt, predicates};
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use super::reconcile::{ReconcileError, backoff, reconcile};
+use crate::api::LABEL_OWNER;
+use crate::cluster::caches::Watches;
+use crate::cluster::ownership::controller_of;
+use crate::cluster::record::RawRecord;
+
+/// How long changes of one record are gathered before it is looked at.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+
+/// How the loop runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Records that are worked on at once.
+    pub concurrency: u16,
+}
+
+/// Runs until `shutdown`; reconciles that have begun are brought to their end. `relook` asks for a look at every
+/// record, as when the policy or the cluster changed.
+pub async fn run(
+    ctx: Arc<Context>,
+    watches: Watches,
+    relook: impl Stream<Item = ()> + Send + Sync + 'static,
+    options: Options,
+    shutdown: CancellationToken,
+) {
+    // A status that we write ourselves changes none of these.
+    let changed = predicates::generation.combine(predicates::finalizers).combine(predicates::labels);
+    let records = watches.records.predicate_filter(changed, Default::default());
+    let config = Config::default().concurrency(options.concurrency).debounce(DEBOUNCE);
+    Controller::for_stream(records, ctx.caches.records.clone())
+        .with_config(config)
+        .watches_stream(watches.deployments, |child| owners(&child))
+        .watches_stream(watches.services, |child| owners(&child))
+        .reconcile_all_on(relook)
+        .graceful_shutdown_on(async move { shutdown.cancelled().await })
+        .run(reconcile, retry, ctx)
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                tracing::debug!(%error, "reconcile did not end well");
+            }
+        })
+        .await;
+}
+
+/// The record that a child belongs to: by its controller reference or, where somebody took that away, by its label.
+fn owners<K: Resource>(child: &K) -> Vec<ObjectRef<RawRecord>> {
+    let meta = child.meta();
+    let namespace = meta.namespace.clone().unwrap_or_default();
+    let by_label = || meta.labels.as_ref().and_then(|labels| labels.get(LABEL_OWNER)).cloned();
+    let name = match controller_of(meta) {
+        Some(owner) => (owner.kind == RawRecord::kind(&())).then(|| owner.name.clone()),
+        None => by_label(),
+    };
+    name.map(|name| ObjectRef::new(&name).within(&namespace)).into_iter().collect()
+}
+
+fn retry(record: Arc<RawRecord>, error: &ReconcileError, ctx: Arc<Context>) -> Action {
+    let uid = record.metadata.uid.as_deref().unwrap_or_default();
+    let failures = ctx.memory.failed(uid);
+    let wait = backoff(failures, rand::random());
+    tracing::warn!(
+        record = record.metadata.name.as_deref(),
+        namespace = record.metadata.namespace.as_deref(),
+        category = error.category(),
+        failures,
+        retry_in = ?wait,
+        "reconcile failed: {error}"
+    );
+    Action::requeue(wait)
+}

@@ -1,0 +1,150 @@
+//! Deploy: a true upsert. The same unit again writes nothing; conflicts are read again, never handed to the caller.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng as _;
+use tonic::Status;
+
+use crate::api::{ANNOTATION_APPLIED_HASH, ANNOTATION_CORRELATION_ID, DeploymentRecord};
+use crate::decision::Decision;
+use crate::model::{self, FieldError};
+
+use super::identity::{applied_hash, record_id, says_the_same};
+use super::locks::Locks;
+use super::pb::deployment::DeploymentUnit;
+use super::store::{Judge, RecordStore, StoreError};
+use super::{fields, status, wire};
+
+/// When to ask again while the old record of an id is on its way out.
+const DELETION_RETRY: Duration = Duration::from_secs(2);
+/// First and longest pause after a conflict.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+
+/// What Deploy needs.
+pub(super) struct Deployer<S, J> {
+    pub(super) store: Arc<S>,
+    pub(super) judge: Arc<J>,
+    pub(super) locks: Arc<Locks>,
+}
+
+/// How a Deploy ended well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// There was no record.
+    Created(Vec<String>),
+    /// The record said something else.
+    Updated(Vec<String>),
+    /// The record says the same: nothing was written.
+    Unchanged,
+}
+
+impl Outcome {
+    /// What happened and what the author should know, for people.
+    pub(super) fn message(&self) -> String {
+        let (done, warnings) = match self {
+            Self::Created(warnings) => ("created", warnings.as_slice()),
+            Self::Updated(warnings) => ("updated", warnings.as_slice()),
+            Self::Unchanged => ("unchanged", [].as_slice()),
+        };
+        std::iter::once(done).chain(warnings.iter().map(String::as_str)).collect::<Vec<_>>().join("; warning: ")
+    }
+}
+
+impl<S: RecordStore, J: Judge> Deployer<S, J> {
+    /// Brings the record of a unit into being, or up to date.
+    pub(super) async fn deploy(&self, unit: &DeploymentUnit, correlation_id: &str) -> Result<Outcome, Status> {
+        let wanted = prepare(unit, correlation_id)?;
+        let name = wanted.metadata.name.clone().unwrap_or_default();
+        let _held = self.locks.lock(&name).await;
+        let mut pause = PAUSE.0;
+        loop {
+            match self.attempt(unit, &wanted, &name).await {
+                Err(Attempt::Conflict) => {
+                    // The deadline of the call ends this loop.
+                    let jitter = rand::rng().random_range(0.5..1.5);
+                    tokio::time::sleep(pause.mul_f64(jitter)).await;
+                    pause = (pause * 2).min(PAUSE.1);
+                }
+                Err(Attempt::Failed(status)) => return Err(status),
+                Ok(outcome) => return Ok(outcome),
+            }
+        }
+    }
+
+    async fn attempt(&self, unit: &DeploymentUnit, wanted: &DeploymentRecord, name: &str) -> Result<Outcome, Attempt> {
+        let store = |error| Attempt::from_store(error, unit);
+        let Some(existing) = self.store.get(name).await.map_err(store)? else {
+            let warnings = self.judge(unit, wanted, None)?;
+            self.store.create(wanted).await.map_err(store)?;
+            return Ok(Outcome::Created(warnings));
+        };
+        let owner = record_id(&existing);
+        if owner != unit.id {
+            return Err(Attempt::Failed(status::name_taken(&unit.id, name, owner)));
+        }
+        if existing.metadata.deletion_timestamp.is_some() {
+            let message = format!("the previous deployment {:?} is still being deleted; try again", unit.id);
+            return Err(Attempt::Failed(status::unavailable(message, DELETION_RETRY)));
+        }
+        if says_the_same(&existing, wanted).map_err(|error| status::internal(&error.to_string()))? {
+            return Ok(Outcome::Unchanged);
+        }
+        let current = existing.status.as_ref().and_then(|status| status.selected_template.as_deref());
+        let warnings = self.judge(unit, wanted, current)?;
+        self.store.update(&existing, wanted).await.map_err(store)?;
+        Ok(Outcome::Updated(warnings))
+    }
+
+    fn judge(
+        &self,
+        unit: &DeploymentUnit,
+        wanted: &DeploymentRecord,
+        current_template: Option<&str>,
+    ) -> Result<Vec<String>, Status> {
+        let decision = self
+            .judge
+            .judge(wanted, current_template)
+            .map_err(|invalid| status::invalid(&fields::to_wire(&invalid.0, unit)))?;
+        let Decision { revision, admission, template, .. } = decision;
+        if !admission.denials.is_empty() {
+            return Err(status::denied(&admission, &revision));
+        }
+        let chosen = template.map_err(|problem| status::no_template(&problem, &revision))?;
+        let findings = admission.warnings.iter().chain(&chosen.kept);
+        Ok(findings.map(|finding| format!("{}: {}", finding.rule, finding.message)).collect())
+    }
+}
+
+/// Why one attempt did not end well.
+enum Attempt {
+    Conflict,
+    Failed(Status),
+}
+
+impl Attempt {
+    fn from_store(error: StoreError, unit: &DeploymentUnit) -> Self {
+        match error {
+            StoreError::Conflict => Self::Conflict,
+            other => Self::Failed(status::store(other, |faults: &[FieldError]| fields::to_wire(faults, unit))),
+        }
+    }
+}
+
+impl From<Status> for Attempt {
+    fn from(status: Status) -> Self {
+        Self::Failed(status)
+    }
+}
+
+/// The record that a unit asks for, complete and valid.
+fn prepare(unit: &DeploymentUnit, correlation_id: &str) -> Result<DeploymentRecord, Status> {
+    let mut record = wire::record(unit).map_err(|invalid| status::invalid(&invalid.0))?;
+    // Before anything is asked of the cluster: a bad unit is a bad unit, whatever state the API server is in.
+    model::parse(&record).map_err(|invalid| status::invalid(&fields::to_wire(&invalid.0, unit)))?;
+    let hash = applied_hash(&record).map_err(|error| status::internal(&error.to_string()))?;
+    let annotations = record.metadata.annotations.get_or_insert_default();
+    annotations.insert(ANNOTATION_APPLIED_HASH.to_owned(), hash);
+    annotations.insert(ANNOTATION_CORRELATION_ID.to_owned(), correlation_id.to_owned());
+    Ok(record)
+}

@@ -1,0 +1,33 @@
+//! Types and services generated from `proto/`.
+#![allow(missing_docs, clippy::all, clippy::pedantic)]
+
+/// Package `deployment`.
+pub mod deployment {
+    tonic::include_proto!("deployment");
+}
+
+/// Packages under `oaas`.
+pub mod oaas {
+    /// Package `oaas.common`.
+    pub mod common {
+        tonic::include_proto!("oaas.common");
+    }
+    /// Package `oaas.health`.
+    pub mod health {
+        tonic::include_proto!("oaas.health");
+    }
+}
+
+/// Packages under `grpc`.
+pub mod grpc {
+    /// Package `grpc.health`.
+    pub mod health {
+        /// Package `grpc.health.v1`.
+        pub mod v1 {
+            tonic::include_proto!("grpc.health.v1");
+        }
+    }
+}
+
+/// Descriptors of everything that is served, under both names of the deployment service.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,0 +1,20 @@
+//! A real Kubernetes control plane as child processes: etcd, API server, controller manager, scheduler and kwok's
+//! fake nodes. `oprc-crm sandbox` shows the product on it and the integration tests run against it.
+//!
+//! Everything started here ends with the process that started it, however that one ends: a small [`guard`] process
+//! owns the children and the temporary directory, and lives only as long as its standard input is open.
+
+pub mod binaries;
+mod build;
+mod components;
+mod control_plane;
+mod credentials;
+mod error;
+pub mod guard;
+pub mod install;
+mod logs;
+mod nodes;
+
+pub use control_plane::{ControlPlane, Options, Step};
+pub use error::SandboxError;
+pub use guard::{Exit, Process};

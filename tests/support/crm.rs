@@ -1,0 +1,87 @@
+//! The controller under test, in the test's own process but with a client, a port and rights of its own.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use kube::client::{Body, ClientBuilder};
+use oprc_crm::app::{self, AppError};
+use oprc_crm::config::Config;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tower::util::MapRequestLayer;
+
+use super::{Cluster, eventually};
+
+/// A running controller.
+pub struct Crm {
+    pub address: SocketAddr,
+    writes: Arc<AtomicUsize>,
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), AppError>>,
+}
+
+impl Crm {
+    /// Profile edge, so that the policy has something to choose; what is not built yet is switched off.
+    pub async fn start(cluster: &Cluster, namespace: &str) -> Self {
+        Self::start_with(cluster, namespace, &[]).await
+    }
+
+    /// As [`Crm::start`], with further variables.
+    pub async fn start_with(cluster: &Cluster, namespace: &str, variables: &[(&str, &str)]) -> Self {
+        let config = Config::from_environment(&environment(namespace, variables)).expect("a configuration");
+        let writes = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&writes);
+        let count = MapRequestLayer::new(move |request: http::Request<Body>| {
+            if request.method() != http::Method::GET {
+                counter.fetch_add(1, Ordering::SeqCst);
+            }
+            request
+        });
+        let client = ClientBuilder::try_from(cluster.crm_config()).expect("a client").with_layer(&count).build();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(app::run(config, client, listener, shutdown.clone()));
+        let crm = Self { address, writes, shutdown, task };
+        eventually(Duration::from_secs(30), "the controller is ready", || crm.ready()).await;
+        crm
+    }
+
+    /// Write requests of any kind that it has sent.
+    pub fn writes(&self) -> usize {
+        self.writes.load(Ordering::SeqCst)
+    }
+
+    /// Stops it and waits until it has drained.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(20), self.task).await.expect("it drains in time");
+        ended.expect("no panic").expect("no error");
+    }
+
+    /// `Ok` where `/readyz` says 200, else what it says.
+    async fn ready(&self) -> Result<(), String> {
+        let (status, body) = super::http_get(self.address, "/readyz").await;
+        if status == 200 { Ok(()) } else { Err(format!("{status}: {body}")) }
+    }
+}
+
+/// The variables of a controller for one namespace.
+pub fn environment(namespace: &str, variables: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::from([
+        ("OPRC_CRM_PROFILE".to_owned(), "edge".to_owned()),
+        ("OPRC_CRM_K8S_NAMESPACE".to_owned(), namespace.to_owned()),
+        ("OPRC_CRM_FEATURES_ODGM".to_owned(), "true".to_owned()),
+        ("HTTP_PORT".to_owned(), "8088".to_owned()),
+    ]);
+    for feature in ["NFR_ENFORCEMENT", "HPA", "PROMETHEUS", "LEADER_ELECTION", "KNATIVE"] {
+        all.insert(format!("OPRC_CRM_FEATURES_{feature}"), "false".to_owned());
+    }
+    all.insert("OPRC_CRM_SECURITY_MTLS".to_owned(), "false".to_owned());
+    all.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    all
+}
