@@ -54,11 +54,19 @@ pub fn load_policy(config: &Config) -> Result<Policy, Diagnostics> {
 }
 
 /// Runs the controller and its server on `listener` until `shutdown`, then drains.
-pub async fn run(config: Config, client: Client, listener: TcpListener, shutdown: CancellationToken) -> Result<(), AppError> {
+pub async fn run(
+    config: Config,
+    client: Client,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), AppError> {
     let policy = load_policy(&config)?;
     tracing::info!(revision = policy.revision(), profile = config.profile.name(), "policy loaded");
-    let setting =
-        Setting { profile: config.profile.name().to_owned(), features: config.features, cluster: discovery::look(&client).await };
+    let setting = Setting {
+        profile: config.profile.name().to_owned(),
+        features: config.features,
+        cluster: discovery::look(&client).await,
+    };
     let judgement = Arc::new(Judgement::new(policy, setting));
     let readiness = Readiness::default();
 
@@ -94,7 +102,12 @@ pub async fn run(config: Config, client: Client, listener: TcpListener, shutdown
         _ = &mut control => Err(AppError::LoopEnded),
     };
     // On a shutdown the loop may be done before the last call is.
-    let result = if shutdown.is_cancelled() && result.is_err() { drop(serving.await); Ok(()) } else { result };
+    let result = if shutdown.is_cancelled() && result.is_err() {
+        drop(serving.await);
+        Ok(())
+    } else {
+        result
+    };
     shutdown.cancel();
     // Reconciles that have begun are brought to their end.
     if !control.is_finished() {

@@ -148,10 +148,8 @@ fn string(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, out: &mut String
     while let Some(c) = chars.next() {
         match c {
             '"' => return,
-            '\\' => {
-                if chars.next() == Some('\n') {
-                    out.push('\n');
-                }
+            '\\' if chars.next() == Some('\n') => {
+                out.push('\n');
             }
             '\n' => out.push('\n'),
             _ => {}

@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod crd;
+mod records;
+mod render;
 mod run;
 #[cfg(feature = "sandbox")]
 mod sandbox;
@@ -28,6 +30,8 @@ enum Command {
     Run(run::Args),
     /// Print the CustomResourceDefinition.
     Crd(crd::Args),
+    /// Print the manifests of records, offline: no cluster is asked.
+    Render(render::Args),
     /// Start a real Kubernetes control plane on this machine (no containers); it ends with this command.
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::Args),
@@ -46,6 +50,7 @@ pub fn main() -> ExitCode {
     match Cli::parse().command.unwrap_or_else(|| Command::Run(run::Args::default())) {
         Command::Run(args) => run::run(&args),
         Command::Crd(args) => crd::run(&args),
+        Command::Render(args) => render::run(&args),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(&args),
         // Nothing may have started a thread before this.

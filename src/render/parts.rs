@@ -192,7 +192,7 @@ pub(super) fn resources(record: &Resources, template: &Resources) -> Option<Reso
         pair([&record.memory_request, &record.memory_limit], [&template.memory_request, &template.memory_limit]);
     let requests = quantities(cpu_request, memory_request);
     let limits = quantities(cpu_limit, memory_limit);
-    (requests.is_some() || limits.is_some()).then(|| ResourceRequirements { requests, limits, claims: None })
+    (requests.is_some() || limits.is_some()).then_some(ResourceRequirements { requests, limits, claims: None })
 }
 
 type Stated<'a> = Option<&'a Quantity>;

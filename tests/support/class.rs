@@ -52,7 +52,12 @@ impl Namespace {
     }
 
     /// Status once it describes the present spec and `holds` says so; fails with the last status seen.
-    pub async fn status(&self, name: &str, what: &str, holds: impl Fn(&DeploymentRecordStatus) -> bool) -> DeploymentRecordStatus {
+    pub async fn status(
+        &self,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&DeploymentRecordStatus) -> bool,
+    ) -> DeploymentRecordStatus {
         let records = self.records();
         eventually(SOON, &format!("record {name}: {what}"), || async {
             let record = records.get(name).await.map_err(|error| error.to_string())?;
@@ -94,7 +99,10 @@ impl Namespace {
         let list = ListParams::default();
         let deployments = self.deployments().list(&list).await.expect("a list").items;
         let services = self.services().list(&list).await.expect("a list").items;
-        let mut all: Vec<String> = deployments.into_iter().map(|one| format!("Deployment/{}", one.metadata.name.unwrap_or_default())).collect();
+        let mut all: Vec<String> = deployments
+            .into_iter()
+            .map(|one| format!("Deployment/{}", one.metadata.name.unwrap_or_default()))
+            .collect();
         all.extend(services.into_iter().map(|one| format!("Service/{}", one.metadata.name.unwrap_or_default())));
         all.sort();
         all
@@ -116,7 +124,10 @@ impl Namespace {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &self.name);
         let mut events = api.list(&ListParams::default()).await.expect("a list").items;
         events.retain(|event| {
-            event.regarding.as_ref().is_some_and(|of| of.kind.as_deref() == Some("DeploymentRecord") && of.name.as_deref() == Some(record))
+            event
+                .regarding
+                .as_ref()
+                .is_some_and(|of| of.kind.as_deref() == Some("DeploymentRecord") && of.name.as_deref() == Some(record))
         });
         events.sort_by_key(|event| event.event_time.clone());
         events.into_iter().map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default())).collect()

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::needless_pass_by_value)]
 
 use serde_json::{Value, json};
 
@@ -260,7 +260,7 @@ fn no_keyword_of_the_schema_goes_unchecked() {
             assert!(KNOWN.contains(&keyword.as_str()) || harmless, "{at}: {keyword} is not checked offline");
             match keyword.as_str() {
                 "properties" => {
-                    value.as_object().unwrap().iter().for_each(|(name, one)| walk(one, &format!("{at}.{name}")))
+                    value.as_object().unwrap().iter().for_each(|(name, one)| walk(one, &format!("{at}.{name}")));
                 }
                 "items" | "additionalProperties" => walk(value, at),
                 _ => {}

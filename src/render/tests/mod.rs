@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::needless_pass_by_value)]
 
 mod exact;
 mod generated;
@@ -17,8 +17,8 @@ fn class(spec: Value) -> Class {
     parse(&serde_json::from_value(record).unwrap()).unwrap()
 }
 
-fn quantity(text: &str) -> Option<Quantity> {
-    Some(Quantity::parse(text).unwrap())
+fn quantity(text: &str) -> Quantity {
+    Quantity::parse(text).unwrap()
 }
 
 fn plan() -> TemplatePlan {
@@ -27,9 +27,9 @@ fn plan() -> TemplatePlan {
         workload: WorkloadKind::Deployment,
         replicas: 2,
         resources: Resources {
-            cpu_request: quantity("100m"),
-            memory_request: quantity("64Mi"),
-            memory_limit: quantity("256Mi"),
+            cpu_request: Some(quantity("100m")),
+            memory_request: Some(quantity("64Mi")),
+            memory_limit: Some(quantity("256Mi")),
             cpu_limit: None,
         },
         termination_grace_seconds: Some(20),
@@ -38,7 +38,7 @@ fn plan() -> TemplatePlan {
         odgm: Some(OdgmPlan {
             image: "ghcr.io/example/odgm:1".to_owned(),
             replicas: 3,
-            resources: Resources { cpu_request: quantity("50m"), ..Resources::default() },
+            resources: Resources { cpu_request: Some(quantity("50m")), ..Resources::default() },
             security: SecurityPlan { drop_capabilities: true, run_as_non_root: true },
         }),
     }

@@ -1,0 +1,214 @@
+//! `oprc-crm render`: what the controller would apply, offline. The same code as in the controller, with facts given
+//! by hand: no cluster, no environment variables, so the same files give the same bytes anywhere.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use super::records::{self, Record};
+use crate::decision::{ClusterFacts, Decision, Features, Setting, decide};
+use crate::model::{Class, Schema};
+use crate::policy::{Inputs, Policy};
+use crate::render::{RenderSettings, Rendered, RenderedObject, render};
+
+/// Arguments of `render`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// File of `DeploymentRecords`, several documents allowed; - is the standard input.
+    #[arg(short, long = "file", value_name = "FILE", required = true)]
+    files: Vec<String>,
+    /// Profile that the policy is resolved for.
+    #[arg(short, long, value_enum, ignore_case = true, default_value = "dev")]
+    profile: Profile,
+    /// Directory of a policy bundle, in place of the one that is built in.
+    #[arg(short, long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+    /// Namespace of the records, whatever they say.
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// Features that are on, separated by commas; none for none.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "FEATURES", default_value = "odgm")]
+    features: Vec<Feature>,
+    /// Image of the data grid, in place of the template's.
+    #[arg(long, value_name = "IMAGE")]
+    odgm_image: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Profile {
+    Dev,
+    Edge,
+    #[value(aliases = ["prod", "production"])]
+    Full,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Edge => "edge",
+            Self::Full => "full",
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Feature {
+    None,
+    Odgm,
+    Prometheus,
+    NfrEnforcement,
+    Hpa,
+}
+
+pub(super) fn run(args: &Args) -> ExitCode {
+    let outcome = match Bench::new(args) {
+        Ok(bench) => bench.files(&args.files),
+        Err(error) => Outcome { notes: error + "\n", exit: 2, ..Outcome::default() },
+    };
+    // A reader that went away (`| head`) is no reason to fail.
+    let _ = std::io::stdout().write_all(outcome.manifests.as_bytes());
+    let _ = std::io::stderr().write_all(outcome.notes.as_bytes());
+    ExitCode::from(outcome.exit)
+}
+
+/// What goes to the standard output, to the standard error, and the exit code.
+#[derive(Default)]
+struct Outcome {
+    manifests: String,
+    notes: String,
+    exit: u8,
+}
+
+impl Outcome {
+    fn note(&mut self, text: impl std::fmt::Display) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.notes, "{text}");
+    }
+
+    /// The highest code is the one that counts: could not run, then no, then done.
+    fn fail(&mut self, exit: u8, text: impl std::fmt::Display) {
+        self.exit = self.exit.max(exit);
+        self.note(text);
+    }
+}
+
+/// Everything that rendering needs, made once.
+struct Bench {
+    policy: Policy,
+    schema: Schema,
+    setting: Setting,
+    settings: RenderSettings,
+    namespace: Option<String>,
+}
+
+impl Bench {
+    fn new(args: &Args) -> Result<Self, String> {
+        let inputs = Inputs { profile: args.profile.name().to_owned(), environment: BTreeMap::new() };
+        let policy = match &args.bundle {
+            Some(dir) => {
+                // Warnings about the bundle are `policy check`'s.
+                Policy::load(dir, &inputs).map_err(|diagnostics| diagnostics.to_string())?.0
+            }
+            None => Policy::builtin(&inputs).map_err(|diagnostics| diagnostics.to_string())?,
+        };
+        let on = |feature| args.features.contains(&feature);
+        let features = Features {
+            odgm: on(Feature::Odgm),
+            prometheus: on(Feature::Prometheus),
+            nfr_enforcement: on(Feature::NfrEnforcement),
+            hpa: on(Feature::Hpa),
+            ..Features::default()
+        };
+        // Offline nothing is installed, and how many nodes there are is not known.
+        let none = Some(false);
+        let cluster =
+            ClusterFacts { knative: none, service_monitor: none, pod_monitor: none, ..ClusterFacts::default() };
+        Ok(Self {
+            policy,
+            schema: Schema::new().map_err(|error| error.to_string())?,
+            setting: Setting { profile: inputs.profile, features, cluster },
+            settings: RenderSettings { odgm_image: args.odgm_image.clone() },
+            namespace: args.namespace.clone(),
+        })
+    }
+
+    fn files(&self, files: &[String]) -> Outcome {
+        let mut outcome = Outcome::default();
+        for file in files {
+            match records::read(file) {
+                Ok(text) => self.text(file, &text, &mut outcome),
+                Err(error) => outcome.fail(2, error),
+            }
+        }
+        outcome
+    }
+
+    fn text(&self, file: &str, text: &str, outcome: &mut Outcome) {
+        match records::records(file, text, self.namespace.as_deref(), &self.schema) {
+            Err(error) => outcome.fail(1, error),
+            Ok(found) => {
+                found.skipped.iter().for_each(|skipped| outcome.note(skipped));
+                if found.records.is_empty() {
+                    outcome.fail(1, format!("{file}: holds no DeploymentRecord"));
+                }
+                for record in found.records {
+                    self.record(&record, outcome);
+                }
+            }
+        }
+    }
+
+    fn record(&self, record: &Record, outcome: &mut Outcome) {
+        let Record { place, name, class } = record;
+        match class {
+            Err(faults) => faults.iter().for_each(|fault| outcome.fail(1, fault)),
+            Ok(class) => match self.class(class, place, outcome) {
+                Ok(manifests) => outcome.manifests.push_str(&manifests),
+                Err(reasons) => reasons.iter().for_each(|why| outcome.fail(1, format!("{place}: {name}: {why}"))),
+            },
+        }
+    }
+
+    /// The manifests of one class, or why there are none.
+    fn class(&self, class: &Class, place: &str, outcome: &mut Outcome) -> Result<String, Vec<String>> {
+        let Decision { admission, template, .. } = decide(&self.policy, class, &self.setting, None);
+        for warning in &admission.warnings {
+            outcome.note(format!("{place}: {}: warning: {} ({})", class.name, warning.message, warning.rule));
+        }
+        if !admission.denials.is_empty() {
+            return Err(admission
+                .denials
+                .iter()
+                .map(|one| format!("denied: {} ({})", one.message, one.rule))
+                .collect());
+        }
+        let chosen = template.map_err(|problem| vec![problem.to_string()])?;
+        let rendered = render(class, &chosen.plan, &self.settings).map_err(|error| vec![error.to_string()])?;
+        let head = format!("# {}: template {}: {}\n", class.name, chosen.plan.name, chosen.why.replace('\n', " "));
+        yaml(&head, &rendered).map_err(|error| vec![format!("cannot be written as YAML: {error}")])
+    }
+}
+
+fn yaml(head: &str, rendered: &Rendered) -> Result<String, serde_saphyr::ser::Error> {
+    let mut text = head.to_owned();
+    for object in &rendered.objects {
+        text.push_str("---\n");
+        text.push_str(&serde_saphyr::to_string(&with_replicas(object))?);
+    }
+    Ok(text)
+}
+
+/// The manifest as it is at birth; later `spec.replicas` has an owner of its own.
+fn with_replicas(object: &RenderedObject) -> Value {
+    let mut manifest = object.manifest.clone();
+    if let (Some(replicas), Some(spec)) = (object.replicas, manifest.get_mut("spec").and_then(Value::as_object_mut)) {
+        spec.insert("replicas".to_owned(), replicas.into());
+    }
+    manifest
+}
