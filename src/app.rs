@@ -101,9 +101,9 @@ pub async fn run(
         _ = &mut serving => Ok(()),
         _ = &mut control => Err(AppError::LoopEnded),
     };
-    // On a shutdown the loop may be done before the last call is.
     let result = if shutdown.is_cancelled() && result.is_err() {
-        drop(serving.await);
+        // The loop was done before the last call is.
+        serving.await;
         Ok(())
     } else {
         result
@@ -140,7 +140,7 @@ async fn discover(client: Client, judgement: Arc<Judgement>, relook: mpsc::Sende
         if judgement.learn(found) {
             tracing::info!(?found, "the cluster has changed");
             // A full channel means that a look is due anyway.
-            drop(relook.try_send(()));
+            let _ = relook.try_send(());
         }
     }
 }

@@ -32,6 +32,9 @@ impl Crm {
 
     /// As [`Crm::start`], with further variables.
     pub async fn start_with(cluster: &Cluster, namespace: &str, variables: &[(&str, &str)]) -> Self {
+        // `RUST_LOG=debug cargo test -- --nocapture` shows what it does.
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let config = Config::from_environment(&environment(namespace, variables)).expect("a configuration");
         let writes = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&writes);
@@ -47,8 +50,16 @@ impl Crm {
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(app::run(config, client, listener, shutdown.clone()));
         let crm = Self { address, writes, shutdown, task };
-        eventually(Duration::from_secs(30), "the controller is ready", || crm.ready()).await;
-        crm
+        let ready = eventually(Duration::from_secs(30), "the controller is ready", || async {
+            match crm.ready().await {
+                Err(_) if crm.task.is_finished() => Ok(false),
+                answer => answer.map(|()| true),
+            }
+        });
+        if ready.await {
+            return crm;
+        }
+        panic!("the controller ended at its start: {:?}", crm.task.await);
     }
 
     /// Write requests of any kind that it has sent.

@@ -1,0 +1,1 @@
+//! The Package Manager's calls on a real API server.
