@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
@@ -12,6 +12,7 @@ use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::record::RawRecord;
 use crate::api::MANAGED_BY;
@@ -27,7 +28,13 @@ pub struct Caches {
     pub records: Store<RawRecord>,
     deployments: Store<Deployment>,
     services: Store<Service>,
+    filled: [watch::Receiver<bool>; 3],
 }
+
+/// The watches have ended before every cache was filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the watches have ended before every cache was filled")]
+pub struct WatchesEnded;
 
 /// The watches behind [`Caches`].
 pub struct Watches {
@@ -53,19 +60,22 @@ pub struct LiveObject {
 impl Caches {
     /// Caches over one namespace, or over all where `namespace` is `None`, and the watches that fill them.
     pub fn new(client: &Client, namespace: Option<&str>) -> (Self, Watches) {
-        let (records, record_watch) = watch::<RawRecord>(client, namespace, watcher::Config::default());
+        let (records, record_watch, records_filled) = cache::<RawRecord>(client, namespace, watcher::Config::default());
         let ours = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
-        let (deployments, deployment_watch) = watch::<Deployment>(client, namespace, ours.clone());
-        let (services, service_watch) = watch::<Service>(client, namespace, ours);
-        let caches = Self { records, deployments, services };
+        let (deployments, deployment_watch, deployments_filled) = cache::<Deployment>(client, namespace, ours.clone());
+        let (services, service_watch, services_filled) = cache::<Service>(client, namespace, ours);
+        let filled = [records_filled, deployments_filled, services_filled];
+        let caches = Self { records, deployments, services, filled };
         (caches, Watches { records: record_watch, deployments: deployment_watch, services: service_watch })
     }
 
-    /// Resolves when every cache has been filled once; never while the watches are not polled.
-    pub async fn synced(&self) -> Result<(), reflector::store::WriterDropped> {
-        self.records.wait_until_ready().await?;
-        self.deployments.wait_until_ready().await?;
-        self.services.wait_until_ready().await
+    /// Resolves when every cache has been filled once; never while the watches are not polled. (Not the stores' own
+    /// `wait_until_ready`: it wakes only the last of several that wait.)
+    pub async fn synced(&self) -> Result<(), WatchesEnded> {
+        for filled in &self.filled {
+            filled.clone().wait_for(|filled| *filled).await.map_err(|_| WatchesEnded)?;
+        }
+        Ok(())
     }
 
     /// The cached object of a kind and name, where it carries our label.
@@ -114,13 +124,18 @@ pub fn live<K: Resource + Serialize>(kind: ObjectKind, object: &K) -> LiveObject
     LiveObject { kind, meta: object.meta().clone(), content }
 }
 
-fn watch<K>(client: &Client, namespace: Option<&str>, config: watcher::Config) -> (Store<K>, WatchStream<K>)
+fn cache<K>(
+    client: &Client,
+    namespace: Option<&str>,
+    config: watcher::Config,
+) -> (Store<K>, WatchStream<K>, watch::Receiver<bool>)
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
     K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
     let api: Api<K> = namespace.map_or_else(|| Api::all(client.clone()), |ns| Api::namespaced(client.clone(), ns));
     let (store, writer) = reflector::store();
+    let (filled, is_filled) = watch::channel(false);
     let stream = watcher(api, config)
         .default_backoff()
         .modify(|object| {
@@ -128,9 +143,14 @@ where
             meta.managed_fields = meta.managed_fields.take().map(owners_of_replicas);
         })
         .reflect(writer)
+        .inspect_ok(move |event| {
+            if matches!(event, watcher::Event::InitDone) {
+                filled.send_replace(true);
+            }
+        })
         .touched_objects()
         .boxed();
-    (store, stream)
+    (store, stream, is_filled)
 }
 
 /// Of an object's managed fields only this is read: who owns `spec.replicas`. The rest is most of an object's size.
