@@ -202,8 +202,7 @@ fn documents(files: &[File], sink: &mut Sink) -> Vec<Document> {
 
 /// The shipped documents that an overlay leaves in place. Shipped tests of what it replaces drop out, with a warning.
 fn documents_beneath(builtin: &[File], above: &[Document], sink: &mut Sink) -> Vec<Document> {
-    let replaced: Vec<String> =
-        above.iter().map(|one| format!("{}/{}", one.kind, one.name.text)).collect();
+    let replaced: Vec<String> = above.iter().map(|one| format!("{}/{}", one.kind, one.name.text)).collect();
     let changes_templates = replaced.iter().any(|name| name.starts_with("Template/"));
     let overridden = above.iter().any(|one| matches!(&one.body, Body::Bundle(form) if !form.overrides.is_empty()));
     let mut shipped = documents(builtin, sink);
@@ -215,7 +214,8 @@ fn documents_beneath(builtin: &[File], above: &[Document], sink: &mut Sink) -> V
         let target = suite.target();
         let drops = replaced.contains(&target.text) || (target.text == "Template" && changes_templates) || overridden;
         if drops {
-            let message = format!("the shipped tests `{}` drop out: this bundle changes {}", one.name.text, target.text);
+            let message =
+                format!("the shipped tests `{}` drop out: this bundle changes {}", one.name.text, target.text);
             let mut warning = Diagnostic::whole(one.name.at.file(), message).warning();
             warning.help = Some("write tests of your own for what you changed".to_owned());
             sink.push(warning);

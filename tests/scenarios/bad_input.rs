@@ -19,8 +19,14 @@ async fn what_can_never_work_is_refused_by_the_schema_with_the_field_named() {
         (json!({"function": {"image": IMAGE, "port": 70000}}), "spec.function.port"),
         (json!({"function": function, "odgm_config": {"partition_count": 0}}), "spec.odgm_config.partition_count"),
         (json!({"function": function, "nfr": {"enforcement": {"mode": "maybe"}}}), "spec.nfr.enforcement.mode"),
-        (json!({"functions": [{"function_key": "f", "image": IMAGE, "env": {"BIG": "x".repeat(1 << 20)}}]}), "spec.functions[0].env"),
-        (json!({"functions": [{"function_key": "f", "image": IMAGE, "min_scale": 3, "max_scale": 2}]}), "min_scale must not be above max_scale"),
+        (
+            json!({"functions": [{"function_key": "f", "image": IMAGE, "env": {"BIG": "x".repeat(1 << 20)}}]}),
+            "spec.functions[0].env",
+        ),
+        (
+            json!({"functions": [{"function_key": "f", "image": IMAGE, "min_scale": 3, "max_scale": 2}]}),
+            "min_scale must not be above max_scale",
+        ),
     ];
     for (index, (spec, expected)) in cases.into_iter().enumerate() {
         let error = ns.try_apply(&format!("bad{index}"), spec).await.expect_err(expected).to_string();
@@ -36,11 +42,26 @@ async fn bad_records_are_degraded_with_a_message_and_good_ones_beside_them_go_on
     let f = json!({"image": IMAGE});
     let cases = [
         // The schema has no upper bound here, the type has one: a record that does not deserialise.
-        ("unreadable", json!({"functions": [{"function_key": "f", "image": IMAGE, "max_concurrency": 5_000_000_000_u64}]}), "InvalidRecord", "max_concurrency"),
-        ("quantity", json!({"functions": [{"function_key": "f", "image": IMAGE, "resources": {"cpu_request": "lots"}}]}), "InvalidSpec", "spec.functions[0].resources.cpu_request"),
+        (
+            "unreadable",
+            json!({"functions": [{"function_key": "f", "image": IMAGE, "max_concurrency": 5_000_000_000_u64}]}),
+            "InvalidRecord",
+            "max_concurrency",
+        ),
+        (
+            "quantity",
+            json!({"functions": [{"function_key": "f", "image": IMAGE, "resources": {"cpu_request": "lots"}}]}),
+            "InvalidSpec",
+            "spec.functions[0].resources.cpu_request",
+        ),
         ("addon", json!({"function": f, "addons": ["cache"]}), "InvalidSpec", "spec.addons[0]"),
         ("template", json!({"function": f, "selected_template": "huge"}), "NoTemplate", "edge"),
-        ("taken-variable", json!({"functions": [{"function_key": "f", "image": IMAGE, "env": {"ODGM_SERVICE": "x"}}], "addons": ["odgm"]}), "RenderFailed", "ODGM_SERVICE"),
+        (
+            "taken-variable",
+            json!({"functions": [{"function_key": "f", "image": IMAGE, "env": {"ODGM_SERVICE": "x"}}], "addons": ["odgm"]}),
+            "RenderFailed",
+            "ODGM_SERVICE",
+        ),
     ];
     for (name, spec, _, _) in &cases {
         ns.apply(name, spec.clone()).await;

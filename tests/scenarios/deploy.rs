@@ -51,7 +51,9 @@ async fn several_functions_each_get_a_deployment_a_service_and_a_status() {
     assert_eq!(keys, [("cart", 1), ("Check Out", 2), ("odgm", 1)]);
     let objects = ns.objects().await;
     assert_eq!(objects.len(), 6, "{objects:?}");
-    assert!(objects.contains(&"Deployment/shop-cart".to_owned()) && objects.contains(&"Service/shop-cart-svc".to_owned()));
+    assert!(
+        objects.contains(&"Deployment/shop-cart".to_owned()) && objects.contains(&"Service/shop-cart-svc".to_owned())
+    );
     assert!(!objects.contains(&"Deployment/shop-odgm".to_owned()), "that name is the data grid's: {objects:?}");
     assert_eq!(ns.env("shop-cart", "MODE").await.as_deref(), Some("fast"));
     crm.stop().await;

@@ -32,7 +32,10 @@ async fn a_class_with_a_data_grid_gets_it_beside_its_function_with_ports_that_ag
     assert_eq!(ns.env("s", "ODGM_COLLECTION").await.as_deref(), Some(expected));
     assert_eq!(ns.env("s-odgm", "ODGM_COLLECTION").await.as_deref(), Some(expected));
     let service = serde_json::to_value(ns.services().get("s-odgm-svc").await.unwrap()).unwrap();
-    assert_eq!((&service["spec"]["ports"][0]["port"], &service["spec"]["ports"][0]["targetPort"]), (&json!(8081), &json!(8081)));
+    assert_eq!(
+        (&service["spec"]["ports"][0]["port"], &service["spec"]["ports"][0]["targetPort"]),
+        (&json!(8081), &json!(8081))
+    );
     crm.stop().await;
 }
 

@@ -17,7 +17,11 @@ async fn a_persons_number_is_held_said_once_and_handed_back() {
     ns.deployments().patch_scale("s", &PatchParams::default(), &Patch::Merge(&scale)).await.unwrap();
     let note = ns.event("s", "ScaleHeld").await;
     assert!(note.contains("4 replicas") && note.contains("wants 2"), "{note}");
-    ns.apply("s", json!({"functions": [{"function_key": "f", "image": "docker.io/library/nginx:1.28", "replicas": 2}]})).await;
+    ns.apply(
+        "s",
+        json!({"functions": [{"function_key": "f", "image": "docker.io/library/nginx:1.28", "replicas": 2}]}),
+    )
+    .await;
     let status = ns.available("s").await;
     assert_eq!(status.ready_summary.as_deref(), Some("4/4"), "an update leaves the number alone");
     let held = ns.events("s").await.into_iter().filter(|(reason, _)| reason == "ScaleHeld").count();
@@ -46,10 +50,20 @@ async fn the_number_never_passes_through_the_default() {
     // A ReplicaSet's events of the Deployment controller tell each number that it was asked for.
     let cluster = crate::support::cluster().await;
     let events: kube::Api<k8s_openapi::api::core::v1::Event> = kube::Api::namespaced(cluster.admin(), &ns.name);
-    let scaled: Vec<String> = events.list(&Default::default()).await.unwrap().items.into_iter()
-        .filter(|event| event.reason.as_deref() == Some("ScalingReplicaSet")).filter_map(|event| event.message).collect();
+    let scaled: Vec<String> = events
+        .list(&Default::default())
+        .await
+        .unwrap()
+        .items
+        .into_iter()
+        .filter(|event| event.reason.as_deref() == Some("ScalingReplicaSet"))
+        .filter_map(|event| event.message)
+        .collect();
     assert!(!scaled.is_empty());
     let generation = ns.deployment("s").await.metadata.generation.unwrap();
-    assert!(generation <= 5, "one change of the template and one of the number each: generation {generation}, {scaled:#?}");
+    assert!(
+        generation <= 5,
+        "one change of the template and one of the number each: generation {generation}, {scaled:#?}"
+    );
     crm.stop().await;
 }

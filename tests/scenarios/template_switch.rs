@@ -16,7 +16,8 @@ async fn switching_between_dev_edge_and_full_leaves_no_orphan() {
         let objects = ["Deployment/s", "Deployment/s-odgm", "Service/s-odgm-svc", "Service/s-svc"];
         assert_eq!(ns.objects().await, objects, "{template}");
     }
-    let switches: Vec<_> = ns.events("s").await.into_iter().filter(|(reason, _)| reason == "TemplateSelected").collect();
+    let switches: Vec<_> =
+        ns.events("s").await.into_iter().filter(|(reason, _)| reason == "TemplateSelected").collect();
     assert_eq!(switches.len(), 4, "once for each change: {switches:#?}");
     ns.delete("s").await;
     ns.nothing_left("s").await;

@@ -7,9 +7,7 @@ use crate::{IMAGE, start};
 #[tokio::test]
 async fn image_replicas_and_env_follow_the_record() {
     let (crm, ns) = start("update").await;
-    let spec = |image: &str, replicas: u32, env: serde_json::Value| {
-        json!({"functions": [{"function_key": "f", "image": image, "replicas": replicas, "env": env}]})
-    };
+    let spec = |image: &str, replicas: u32, env: serde_json::Value| json!({"functions": [{"function_key": "f", "image": image, "replicas": replicas, "env": env}]});
     ns.apply("a", spec(IMAGE, 1, json!({"A": "1", "B": "2"}))).await;
     ns.available("a").await;
     ns.apply("a", spec("docker.io/library/nginx:1.28", 3, json!({"A": "9"}))).await;
@@ -26,7 +24,8 @@ async fn image_replicas_and_env_follow_the_record() {
 async fn a_removed_function_goes_and_an_added_one_comes() {
     let (crm, ns) = start("functions").await;
     let of = |keys: &[&str]| {
-        let functions: Vec<_> = keys.iter().map(|key| json!({"function_key": key, "image": IMAGE, "replicas": 1})).collect();
+        let functions: Vec<_> =
+            keys.iter().map(|key| json!({"function_key": key, "image": IMAGE, "replicas": 1})).collect();
         json!({"functions": functions})
     };
     ns.apply("c", of(&["a", "b"])).await;

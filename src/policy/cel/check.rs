@@ -169,7 +169,11 @@ impl Checker<'_> {
         let (ty, rewritten) = self.check(expr, guards);
         if let Type::Object(path) = &ty {
             let names = self.names.below(path).join(", ");
-            self.problem(expr, format!("{ty} is no value by itself"), Some(format!("choose one of its facts: {names}")));
+            self.problem(
+                expr,
+                format!("{ty} is no value by itself"),
+                Some(format!("choose one of its facts: {names}")),
+            );
             return (Type::Any, rewritten);
         }
         (ty, rewritten)

@@ -137,11 +137,7 @@ impl Expression {
             .collect()
     }
 
-    fn with<T>(
-        &self,
-        scope: &dyn VariableResolver,
-        take: impl Fn(&dyn Val) -> Option<T>,
-    ) -> Result<T, ExecutionError> {
+    fn with<T>(&self, scope: &dyn VariableResolver, take: impl Fn(&dyn Val) -> Option<T>) -> Result<T, ExecutionError> {
         let env = env::shared().ok_or_else(|| ExecutionError::function_error("CEL", "its library does not load"))?;
         stacker::maybe_grow(EVALUATE_RED_ZONE, EVALUATE_STACK, || {
             env::start_budget();
@@ -171,9 +167,7 @@ fn show_value(value: &Value, depth: usize) -> String {
         Value::Int(value) => value.to_string(),
         Value::Float(value) => value.to_string(),
         Value::String(value) => format!("{value:?}"),
-        Value::Duration(value) => {
-            humantime::format_duration(value.to_std().unwrap_or_default()).to_string()
-        }
+        Value::Duration(value) => humantime::format_duration(value.to_std().unwrap_or_default()).to_string(),
         Value::List(items) if depth < 1 && items.iter().all(|item| !matches!(item, Value::Map(_))) => {
             let items: Vec<String> = items.iter().take(8).map(|item| show_value(item, depth + 1)).collect();
             format!("[{}]", items.join(", "))
