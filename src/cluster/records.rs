@@ -80,10 +80,10 @@ impl KubeRecords {
 impl RecordStore for KubeRecords {
     async fn get(&self, name: &str) -> Result<Option<DeploymentRecord>, StoreError> {
         let found = within(REQUEST, self.guarded.get_opt(name)).await.map_err(|error| self.classify(error))?;
-        match found.map(|record| record.0) {
+        match found {
             None => Ok(None),
-            Some(Ok(record)) => Ok(Some(record)),
-            Some(Err(unreadable)) => Err(StoreError::Precondition {
+            Some(DeserializeGuard(Ok(record))) => Ok(Some(record)),
+            Some(DeserializeGuard(Err(unreadable))) => Err(StoreError::Precondition {
                 reason: "RECORD_UNREADABLE",
                 message: format!(
                     "record {name:?} exists and cannot be read ({}); correct or delete it",
