@@ -62,7 +62,10 @@ pub(super) async fn correlate(mut request: Request, next: Next) -> Response {
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     // Only a failed unary call has its status in the headers.
     let code = response.headers().get(GRPC_STATUS).and_then(|code| code.to_str().ok()).unwrap_or("0");
-    span.in_scope(|| tracing::debug!(grpc_status = code, elapsed_ms, "answered"));
+    span.in_scope(|| match code {
+        "0" => tracing::debug!(elapsed_ms, "answered"),
+        code => tracing::info!(grpc_status = code, elapsed_ms, "answered with an error"),
+    });
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(CORRELATION_ID, value);
     }

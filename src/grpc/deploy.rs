@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::Rng as _;
 use tonic::Status;
 
 use crate::api::{ANNOTATION_APPLIED_HASH, ANNOTATION_CORRELATION_ID, DeploymentRecord};
@@ -12,14 +11,13 @@ use crate::model::{self, FieldError};
 
 use super::identity::{applied_hash, record_id, says_the_same};
 use super::locks::Locks;
+use super::pause::Pause;
 use super::pb::deployment::DeploymentUnit;
 use super::store::{Judge, RecordStore, StoreError};
 use super::{fields, status, wire};
 
 /// When to ask again while the old record of an id is on its way out.
 const DELETION_RETRY: Duration = Duration::from_secs(2);
-/// First and longest pause after a conflict.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 
 /// What Deploy needs.
 pub(super) struct Deployer<S, J> {
@@ -57,15 +55,10 @@ impl<S: RecordStore, J: Judge> Deployer<S, J> {
         let wanted = prepare(unit, correlation_id)?;
         let name = wanted.metadata.name.clone().unwrap_or_default();
         let _held = self.locks.lock(&name).await;
-        let mut pause = PAUSE.0;
+        let mut pause = Pause::new();
         loop {
             match self.attempt(unit, &wanted, &name).await {
-                Err(Attempt::Conflict) => {
-                    // The deadline of the call ends this loop.
-                    let jitter = rand::rng().random_range(0.5..1.5);
-                    tokio::time::sleep(pause.mul_f64(jitter)).await;
-                    pause = (pause * 2).min(PAUSE.1);
-                }
+                Err(Attempt::Conflict) => pause.wait().await,
                 Err(Attempt::Failed(status)) => return Err(status),
                 Ok(outcome) => return Ok(outcome),
             }

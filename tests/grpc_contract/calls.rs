@@ -96,7 +96,7 @@ async fn a_timeout_of_zero_is_over_and_one_that_is_none_is_refused() {
 
 #[tokio::test]
 async fn a_message_above_the_limit_is_refused_and_the_connection_goes_on() {
-    let server = Server::with(Options { max_message: 64 << 10, ..Options::default() }, Duration::from_secs(10)).await;
+    let server = Server::with(Options { max_request: 64 << 10, ..Options::default() }, Duration::from_secs(10)).await;
     let mut client = server.client().await;
     let mut large = unit("a");
     large.functions[0].config.insert("A".to_owned(), "x".repeat(128 << 10));
