@@ -155,3 +155,18 @@ async fn what_is_not_served_yet_says_so() {
     assert_eq!(answer.code(), Code::Unimplemented);
     assert!(answer.header("grpc-message").unwrap().contains("CrmInfoService"));
 }
+
+#[tokio::test]
+async fn a_panic_is_one_internal_error_and_the_other_calls_of_the_connection_go_on() {
+    let server = Server::start().await;
+    *server.store.latency.lock().unwrap() = Duration::from_millis(100);
+    let mut client = server.client().await;
+    let mut other = client.clone();
+    let mut bad = unit("a");
+    bad.functions[0].image = "panics:1".to_owned();
+    let (bad, good) = tokio::join!(client.deploy(deploy(bad)), other.deploy(deploy(unit("b"))));
+    assert_eq!(bad.unwrap_err().code(), Code::Internal);
+    good.unwrap();
+    // The name's lock is free again.
+    client.deploy(deploy(unit("a"))).await.unwrap();
+}

@@ -105,12 +105,13 @@ impl RecordStore for Memory {
     }
 }
 
-/// Denies images that contain `denied`, warns about `warned`, knows the template `dev` only.
+/// Denies images that contain `denied`, panics at `panics`, warns about `warned`, knows the template `dev` only.
 pub struct ByImage;
 
 impl Judge for ByImage {
     fn judge(&self, record: &DeploymentRecord, _: Option<&str>) -> Result<Decision, InvalidRecord> {
         let image = record.spec.functions[0].image.clone().unwrap_or_default();
+        assert!(!image.contains("panics"), "as asked for");
         let finding = |word: &str| {
             let finding = Finding { rule: format!("Admission/image/{word}"), message: format!("the image is {word}") };
             image.contains(word).then_some(finding).into_iter().collect()
