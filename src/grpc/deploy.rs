@@ -69,23 +69,20 @@ impl<S: RecordStore, J: Judge> Deployer<S, J> {
         let store = |error| Attempt::from_store(error, unit);
         let Some(existing) = self.store.get(name).await.map_err(store)? else {
             let warnings = self.judge(unit, wanted, None)?;
-            self.store.create(wanted).await.map_err(store)?;
+            still_wanted(&self.store.create(wanted).await.map_err(store)?, unit)?;
             return Ok(Outcome::Created(warnings));
         };
         let owner = record_id(&existing);
         if owner != unit.id {
             return Err(Attempt::Failed(status::name_taken(&unit.id, name, owner)));
         }
-        if existing.metadata.deletion_timestamp.is_some() {
-            let message = format!("the previous deployment {:?} is still being deleted; try again", unit.id);
-            return Err(Attempt::Failed(status::unavailable(message, DELETION_RETRY)));
-        }
+        still_wanted(&existing, unit)?;
         if says_the_same(&existing, wanted).map_err(|error| status::internal(&error.to_string()))? {
             return Ok(Outcome::Unchanged);
         }
         let current = existing.status.as_ref().and_then(|status| status.selected_template.as_deref());
         let warnings = self.judge(unit, wanted, current)?;
-        self.store.update(&existing, wanted).await.map_err(store)?;
+        still_wanted(&self.store.update(&existing, wanted).await.map_err(store)?, unit)?;
         Ok(Outcome::Updated(warnings))
     }
 
@@ -107,6 +104,15 @@ impl<S: RecordStore, J: Judge> Deployer<S, J> {
         let findings = admission.warnings.iter().chain(&chosen.kept);
         Ok(findings.map(|finding| format!("{}: {}", finding.rule, finding.message)).collect())
     }
+}
+
+/// A record that is on its way out takes what is written to it along, also where someone deleted it just before.
+fn still_wanted(record: &DeploymentRecord, unit: &DeploymentUnit) -> Result<(), Status> {
+    if record.metadata.deletion_timestamp.is_none() {
+        return Ok(());
+    }
+    let message = format!("the previous deployment {:?} is still being deleted; try again", unit.id);
+    Err(status::unavailable(message, DELETION_RETRY))
 }
 
 /// Why one attempt did not end well.
