@@ -29,7 +29,7 @@ async fn a_persons_number_is_held_said_once_and_handed_back() {
     let back = json!({"spec": {"replicas": 2}});
     ns.deployments().patch_scale("s", &PatchParams::default(), &Patch::Merge(&back)).await.unwrap();
     eventually(SOON, "nothing is held any more", || async {
-        let status = ns.records().get("s").await.unwrap().status.unwrap_or_default();
+        let status = ns.records().get("s").await.unwrap().typed_status();
         let message = status.message.unwrap_or_default();
         if message.contains("stays at") { Err(message) } else { Ok(()) }
     })
