@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod crd;
+mod policy;
 
 /// The `OaaS` Class Runtime Manager.
 #[derive(Parser)]
@@ -20,11 +21,14 @@ struct Cli {
 enum Command {
     /// Print the CustomResourceDefinition.
     Crd(crd::Args),
+    /// Check, test and explain policies.
+    Policy(policy::Args),
 }
 
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Crd(args) => crd::run(&args),
+        Command::Policy(args) => policy::run(&args),
     }
 }

@@ -167,7 +167,10 @@ impl Checker<'_> {
     /// Checks an expression that must be a value, not a group of facts.
     pub(super) fn value(&mut self, expr: &IdedExpr, guards: &Guards) -> (Type, IdedExpr) {
         let (ty, rewritten) = self.check(expr, guards);
-        if let Type::Object(path) = &ty {
+        // An element of a list of groups may be handed on; a group of facts is only a way to them.
+        if let Type::Object(path) = &ty
+            && !path.contains("[]")
+        {
             let names = self.names.below(path).join(", ");
             self.problem(expr, format!("{ty} is no value by itself"), Some(format!("choose one of its facts: {names}")));
             return (Type::Any, rewritten);
@@ -270,7 +273,7 @@ impl Checker<'_> {
                 }
                 (ty, rewritten)
             }
-            Type::Map(entry) if select.test => (entry_test(&entry), keep(operand)),
+            Type::Map(_) if select.test => (Type::Bool, keep(operand)),
             Type::Map(entry) => {
                 if !guarded {
                     self.unguarded(expr, written.as_deref().unwrap_or(&select.field));
@@ -478,8 +481,4 @@ impl Checker<'_> {
         };
         (ty, ided(expr.id, Expr::Comprehension(Box::new(rebuilt))))
     }
-}
-
-fn entry_test(_: &Type) -> Type {
-    Type::Bool
 }
