@@ -22,8 +22,7 @@ use crate::policy::Policy;
 /// `current_template` is what the class runs on now; it is kept while the choice can't be evaluated.
 pub fn decide(policy: &Policy, class: &Class, setting: &Setting, current_template: Option<&str>) -> Decision {
     let facts = facts::bind(class, setting);
-    let (template, candidates) =
-        template::choose(policy, &facts, class.selected_template.as_deref(), current_template);
+    let (template, candidates) = template::choose(policy, &facts, class.selected_template.as_deref(), current_template);
     Decision {
         revision: policy.revision().to_owned(),
         admission: admission::admit(policy, &facts),
@@ -31,3 +30,6 @@ pub fn decide(policy: &Policy, class: &Class, setting: &Setting, current_templat
         candidates,
     }
 }
+
+#[cfg(test)]
+mod tests;

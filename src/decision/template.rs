@@ -4,9 +4,7 @@ use crate::model::{Quantity, Resources};
 use crate::policy::{FALLBACK_TEMPLATE, Facts, Policy, ResourceTexts, RuleOutcome, Scope, Security, Shape, Standing};
 use crate::policy::{RuleMode, TemplatePolicy};
 
-use super::{
-    Candidate, Chosen, Finding, OdgmPlan, SecurityPlan, TemplatePlan, TemplateProblem, WorkloadKind,
-};
+use super::{Candidate, Chosen, Finding, OdgmPlan, SecurityPlan, TemplatePlan, TemplateProblem, WorkloadKind};
 
 /// A template with its scope and how it does for the class.
 struct Entry<'a> {
@@ -67,12 +65,7 @@ fn candidates(mut entries: Vec<Entry<'_>>) -> Vec<Candidate> {
         .collect()
 }
 
-fn named(
-    entries: &[Entry<'_>],
-    facts: &Facts,
-    asked: &str,
-    current: Option<&str>,
-) -> Result<Chosen, TemplateProblem> {
+fn named(entries: &[Entry<'_>], facts: &Facts, asked: &str, current: Option<&str>) -> Result<Chosen, TemplateProblem> {
     let choices = || {
         let usable = |entry: &&Entry<'_>| entry.standing.enabled == Ok(true);
         entries.iter().filter(usable).map(|entry| entry.template.name().to_owned()).collect()
@@ -159,9 +152,7 @@ fn undecided((rule, message): &Failure) -> TemplateProblem {
 fn plan(entry: &Entry<'_>, facts: &Facts, why: String, kept: Option<Finding>) -> Result<Chosen, TemplateProblem> {
     let shape = entry.template.shape(&entry.scope).map_err(|failure| undecided(&failure))?;
     let Shape { knative, replicas, resources: texts, probes, grace, security: safe, odgm } = shape;
-    let failed = |message: String| {
-        undecided(&(format!("{}/resources", entry.template.unit().name()), message))
-    };
+    let failed = |message: String| undecided(&(format!("{}/resources", entry.template.unit().name()), message));
     let odgm = match odgm.filter(|_| facts.has("class.odgm")) {
         None => None,
         Some(odgm) => Some(OdgmPlan {
@@ -185,9 +176,8 @@ fn plan(entry: &Entry<'_>, facts: &Facts, why: String, kept: Option<Finding>) ->
 }
 
 fn resources(texts: &ResourceTexts) -> Result<Resources, String> {
-    let read = |text: &Option<String>| {
-        text.as_deref().map(Quantity::parse).transpose().map_err(|error| error.to_string())
-    };
+    let read =
+        |text: &Option<String>| text.as_deref().map(Quantity::parse).transpose().map_err(|error| error.to_string());
     Ok(Resources {
         cpu_request: read(&texts.cpu_request)?,
         memory_request: read(&texts.memory_request)?,

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::policy::{
-    Bundle, Case, Diagnostics, Effect, Expect, Inputs, Policy, Suite, TemplateExpect,
-};
+use crate::policy::{Bundle, Case, Diagnostics, Effect, Expect, Inputs, Policy, Suite, TemplateExpect};
 
 use super::template::choose;
 use super::{Chosen, TemplateProblem};

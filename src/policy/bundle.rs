@@ -30,13 +30,22 @@ pub struct Bundle {
 pub(crate) struct BundleForm {
     extends: bool,
     params: Vec<ParamForm>,
-    overrides: Vec<(Text, Vec<(Text, Node)>)>,
+    overrides: Vec<Override>,
 }
 
-/// What `bundle.yaml` gives to every document.
+/// Values of a document's params in place of their own, by `Kind/name`.
+pub(crate) type Override = (Text, Vec<(Text, Node)>);
+
+/// A param of a Bundle document.
+pub(crate) struct SharedParam {
+    bundle: String,
+    pub(crate) form: ParamForm,
+}
+
+/// What Bundle documents give to every document.
 pub(crate) struct Shared<'a> {
-    pub(crate) params: &'a [ParamForm],
-    overrides: &'a [(Text, Vec<(Text, Node)>)],
+    pub(crate) params: &'a [SharedParam],
+    overrides: &'a [Override],
 }
 
 impl<'a> Shared<'a> {
@@ -46,10 +55,9 @@ impl<'a> Shared<'a> {
         params.iter().find(|(name, _)| name.text == param).map(|(_, node)| node)
     }
 
-    /// The override of one of the bundle's own params: there is none, their default is in the same file.
-    #[expect(clippy::unused_self, reason = "the place where issue 4 lets an overlay override a shared param")]
-    pub(crate) fn own_override(&self, _param: &str) -> Option<&'a Node> {
-        None
+    /// The override of a shared param.
+    pub(crate) fn override_of_shared(&self, param: &SharedParam) -> Option<&'a Node> {
+        self.override_of(&param.bundle, &param.form.name.text)
     }
 }
 
@@ -117,14 +125,10 @@ impl Bundle {
         for warning in &self.warnings {
             sink.push(warning.clone());
         }
-        let none = BundleForm::default();
-        let form = self
-            .documents
-            .iter()
-            .find_map(|one| if let Body::Bundle(form) = &one.body { Some(form) } else { None })
-            .unwrap_or(&none);
-        self.check_overrides(form, &mut sink);
-        let shared = Shared { params: &form.params, overrides: &form.overrides };
+        let params = self.shared_params();
+        let overrides: Vec<_> = self.forms().flat_map(|(_, form)| form.overrides.iter().cloned()).collect();
+        self.check_overrides(&overrides, &mut sink);
+        let shared = Shared { params: &params, overrides: &overrides };
         let (mut admissions, mut templates) = (Vec::new(), Vec::new());
         for document in &self.documents {
             let name = &document.name.text;
@@ -155,12 +159,37 @@ impl Bundle {
         self.documents.iter().map(|one| format!("{}/{}", one.kind, one.name.text))
     }
 
-    fn check_overrides(&self, form: &BundleForm, sink: &mut Sink) {
-        for (target, params) in &form.overrides {
+    /// The Bundle documents: an overlay's own before the shipped one that it extends.
+    fn forms(&self) -> impl Iterator<Item = (&str, &BundleForm)> {
+        let forms = self.documents.iter().filter_map(|one| match &one.body {
+            Body::Bundle(form) => Some((one.name.text.as_str(), form)),
+            _ => None,
+        });
+        let mut forms: Vec<_> = forms.collect();
+        forms.sort_by_key(|(_, form)| !form.extends);
+        forms.into_iter()
+    }
+
+    /// Params that every document sees; what an overlay declares hides the shipped one of the same name.
+    fn shared_params(&self) -> Vec<SharedParam> {
+        let mut params: Vec<SharedParam> = Vec::new();
+        for (bundle, form) in self.forms() {
+            for param in &form.params {
+                if !params.iter().any(|known| known.form.name.text == param.name.text) {
+                    params.push(SharedParam { bundle: format!("Bundle/{bundle}"), form: param.clone() });
+                }
+            }
+        }
+        params
+    }
+
+    fn check_overrides(&self, overrides: &[Override], sink: &mut Sink) {
+        for (target, params) in overrides {
             let document = self.documents.iter().find(|one| format!("{}/{}", one.kind, one.name.text) == target.text);
             let declared = match document.map(|one| &one.body) {
                 Some(Body::Admission(form)) => &form.definitions.params,
                 Some(Body::Template(form)) => &form.definitions.params,
+                Some(Body::Bundle(form)) => &form.params,
                 _ => {
                     sink.push(target.at.error(format!("there is no document {:?} with params", target.text)));
                     continue;
@@ -202,20 +231,30 @@ fn documents(files: &[File], sink: &mut Sink) -> Vec<Document> {
 
 /// The shipped documents that an overlay leaves in place. Shipped tests of what it replaces drop out, with a warning.
 fn documents_beneath(builtin: &[File], above: &[Document], sink: &mut Sink) -> Vec<Document> {
-    let replaced: Vec<String> =
-        above.iter().map(|one| format!("{}/{}", one.kind, one.name.text)).collect();
+    let replaced: Vec<String> = above.iter().map(|one| format!("{}/{}", one.kind, one.name.text)).collect();
     let changes_templates = replaced.iter().any(|name| name.starts_with("Template/"));
     let overridden = above.iter().any(|one| matches!(&one.body, Body::Bundle(form) if !form.overrides.is_empty()));
     let mut shipped = documents(builtin, sink);
+    if let (Some(own), Some(theirs)) =
+        (above.iter().find(|one| one.kind == "Bundle"), shipped.iter().find(|one| one.kind == "Bundle"))
+        && own.name.text == theirs.name.text
+    {
+        let message = format!("{:?} is the name of the shipped bundle", own.name.text);
+        sink.push(own.name.at.error(message).help("give the bundle that extends it a name of its own"));
+    }
     shipped.retain(|one| {
-        if one.kind == "Bundle" || replaced.contains(&format!("{}/{}", one.kind, one.name.text)) {
+        if one.kind == "Bundle" {
+            return true;
+        }
+        if replaced.contains(&format!("{}/{}", one.kind, one.name.text)) {
             return false;
         }
         let Body::Test(suite) = &one.body else { return true };
         let target = suite.target();
         let drops = replaced.contains(&target.text) || (target.text == "Template" && changes_templates) || overridden;
         if drops {
-            let message = format!("the shipped tests `{}` drop out: this bundle changes {}", one.name.text, target.text);
+            let message =
+                format!("the shipped tests `{}` drop out: this bundle changes {}", one.name.text, target.text);
             let mut warning = Diagnostic::whole(one.name.at.file(), message).warning();
             warning.help = Some("write tests of your own for what you changed".to_owned());
             sink.push(warning);

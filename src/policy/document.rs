@@ -162,7 +162,8 @@ fn kind(form: &Form<'_>, sink: &mut Sink) -> Option<&'static str> {
             stated.at.error(message).help("remove the document until a release that does")
         } else {
             let near = nearest(&stated.text, KINDS.iter().copied());
-            let help = near.map_or_else(|| format!("kinds: {}", KINDS.join(", ")), |near| format!("did you mean {near}?"));
+            let help =
+                near.map_or_else(|| format!("kinds: {}", KINDS.join(", ")), |near| format!("did you mean {near}?"));
             stated.at.error(format!("there is no kind {:?}", stated.text)).help(help)
         };
         sink.push(error);
@@ -270,7 +271,8 @@ fn template(spec: &Node, sink: &mut Sink) -> Option<TemplateForm> {
     let mut score: Vec<(RuleForm, f64)> = Vec::new();
     for node in form.list("score", sink) {
         let Some(form) = Form::open(node, "a score rule", &["id", "mode", "when", "add"], sink) else { continue };
-        let ids: Vec<Text> = score.iter().map(|(rule, _)| &rule.id).chain(enabled.iter().map(|rule| &rule.id)).cloned().collect();
+        let ids: Vec<Text> =
+            score.iter().map(|(rule, _)| &rule.id).chain(enabled.iter().map(|rule| &rule.id)).cloned().collect();
         let id = id(&form, &ids, sink);
         let mode = mode(&form, sink);
         let condition = form.need("when", sink).and_then(|node| form::expression(node, "when", sink));

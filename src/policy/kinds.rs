@@ -190,11 +190,8 @@ impl TemplatePolicy {
     ) -> Option<Self> {
         let mut compiler = Compiler::new(format!("Template/{name}"), &form.definitions, shared, inputs, sink);
         let enabled = form.enabled.iter().filter_map(|rule| compiler.rule(rule, sink)).collect();
-        let score = form
-            .score
-            .iter()
-            .filter_map(|(rule, add)| compiler.rule(rule, sink).map(|rule| (rule, *add)))
-            .collect();
+        let score =
+            form.score.iter().filter_map(|(rule, add)| compiler.rule(rule, sink).map(|rule| (rule, *add))).collect();
         let workload = workload(&form.workload, &mut compiler, sink);
         Some(Self {
             name: name.to_owned(),
@@ -293,7 +290,11 @@ impl Odgm {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be between 0 and 10,000")]
 fn pods(scope: &Scope<'_>, expression: &Expression) -> Result<u32, String> {
     let value = scope.number(expression)?.ceil();
-    if (0.0..=10_000.0).contains(&value) { Ok(value as u32) } else { Err(format!("{value} is not between 0 and 10000")) }
+    if (0.0..=10_000.0).contains(&value) {
+        Ok(value as u32)
+    } else {
+        Err(format!("{value} is not between 0 and 10000"))
+    }
 }
 
 fn workload(form: &WorkloadForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Workload> {

@@ -233,7 +233,7 @@ fn declaration(name: &Text, node: &Node, sink: &mut Sink) -> Option<ParamForm> {
     }
     for bound in ["min", "max"] {
         let Some(node) = form.get(bound) else { continue };
-        let value = param.value(node, sink);
+        let value = param.typed(node, sink);
         if value.as_ref().is_some_and(|value| value.size().is_none()) {
             sink.push(node.at.error(format!("{} has no bounds", param.ty.name())));
         }
@@ -254,13 +254,19 @@ impl ParamForm {
         self.ty
     }
 
-    /// Reads a value of this param, within its bounds.
-    fn value(&self, node: &Node, sink: &mut Sink) -> Option<ParamValue> {
-        let Some(value) = self.ty.of_node(&node.value) else {
+    /// Reads a value of this param's type.
+    fn typed(&self, node: &Node, sink: &mut Sink) -> Option<ParamValue> {
+        let value = self.ty.of_node(&node.value);
+        if value.is_none() {
             let message = format!("`{}` is {}, this is {}", self.name.text, self.ty.usage(), node.value.describe());
             sink.push(node.at.error(message));
-            return None;
-        };
+        }
+        value
+    }
+
+    /// Reads a value of this param, within its bounds.
+    fn value(&self, node: &Node, sink: &mut Sink) -> Option<ParamValue> {
+        let value = self.typed(node, sink)?;
         if let Some(fault) = self.outside(&value) {
             sink.push(node.at.error(fault));
             return None;

@@ -48,7 +48,8 @@ fn text(path: &Path) -> Result<String, String> {
 fn walk(dir: &Path, depth: usize, found: &mut Vec<PathBuf>, faults: &mut Vec<Diagnostic>) {
     let name = dir.display().to_string();
     if depth > MAX_DEPTH {
-        return faults.push(Diagnostic::whole(&name, format!("directories within each other more than {MAX_DEPTH} deep")));
+        return faults
+            .push(Diagnostic::whole(&name, format!("directories within each other more than {MAX_DEPTH} deep")));
     }
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,

@@ -204,8 +204,8 @@ impl Place {
 /// Parses the documents of a file; a document without content is left out.
 pub(crate) fn parse(source: &Arc<Source>) -> Result<Vec<Node>, Diagnostic> {
     let options = serde_saphyr::options! { strict_booleans: true };
-    let documents: Vec<Spanned<Raw>> = serde_saphyr::from_multiple_with_options(&source.text, options)
-        .map_err(|error| syntax(source, &error))?;
+    let documents: Vec<Spanned<Raw>> =
+        serde_saphyr::from_multiple_with_options(&source.text, options).map_err(|error| syntax(source, &error))?;
     Ok(documents.into_iter().map(|document| node(source, document)).collect())
 }
 

@@ -120,10 +120,7 @@ fn setting(args: &Args) -> Setting {
     };
     let own = |feature: Feature| match args.profile {
         Profile::Dev => false,
-        Profile::Edge => matches!(
-            feature,
-            Feature::Hpa | Feature::Prometheus | Feature::LeaderElection
-        ),
+        Profile::Edge => matches!(feature, Feature::Hpa | Feature::Prometheus | Feature::LeaderElection),
         Profile::Full => feature != Feature::Knative,
     };
     let on = |feature: Feature| args.features.as_ref().map_or_else(|| own(feature), |list| list.contains(&feature));
@@ -227,7 +224,8 @@ impl Text {
         let admission = rules.iter().any(|trace| trace.rule.starts_with("Admission/"));
         let name = |trace: &RuleTrace| if admission { id(trace) } else { short(trace) };
         let width = rules.iter().map(|trace| name(trace).chars().count()).max().unwrap_or(0);
-        let points = |trace: &RuleTrace| if admission { String::new() } else { trace.effect.clone().unwrap_or_default() };
+        let points =
+            |trace: &RuleTrace| if admission { String::new() } else { trace.effect.clone().unwrap_or_default() };
         let column = rules.iter().map(|trace| points(trace).chars().count()).max().unwrap_or(0);
         for trace in rules {
             let (code, mark) = match (&trace.outcome, admission) {
@@ -252,7 +250,8 @@ impl Text {
                 let _ = writeln!(out, "{}{}", " ".repeat(indent), self.paint("31", reason));
             }
             if !trace.values.is_empty() {
-                let values: Vec<String> = trace.values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+                let values: Vec<String> =
+                    trace.values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
                 line(values.join(", "), out);
             }
             if let (true, Some(effect)) = (admission, &trace.effect) {
@@ -276,20 +275,20 @@ impl Text {
 /// Long conditions (patterns of images, mostly) are cut: the file has them.
 fn clip(text: &str) -> String {
     const MAX: usize = 110;
-    if text.chars().count() <= MAX { text.to_owned() } else { text.chars().take(MAX - 3).chain("...".chars()).collect() }
+    if text.chars().count() <= MAX {
+        text.to_owned()
+    } else {
+        text.chars().take(MAX - 3).chain("...".chars()).collect()
+    }
 }
 
 fn requests(resources: &Resources) -> String {
     let Resources { cpu_request, memory_request, cpu_limit, memory_limit } = resources;
-    let parts: Vec<String> = [
-        ("cpu", cpu_request),
-        ("memory", memory_request),
-        ("cpu limit", cpu_limit),
-        ("memory limit", memory_limit),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name} {value}")))
-    .collect();
+    let parts: Vec<String> =
+        [("cpu", cpu_request), ("memory", memory_request), ("cpu limit", cpu_limit), ("memory limit", memory_limit)]
+            .into_iter()
+            .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name} {value}")))
+            .collect();
     if parts.is_empty() { "no resources stated".to_owned() } else { parts.join(", ") }
 }
 

@@ -9,8 +9,30 @@ use super::types::Type;
 
 /// Everything that may be called by name.
 const FUNCTIONS: &[&str] = &[
-    "abs", "all", "ceil", "clamp", "contains", "double", "duration", "endsWith", "exists", "exists_one", "exp",
-    "filter", "floor", "has", "int", "log", "map", "matches", "max", "min", "round", "size", "startsWith", "string",
+    "abs",
+    "all",
+    "ceil",
+    "clamp",
+    "contains",
+    "double",
+    "duration",
+    "endsWith",
+    "exists",
+    "exists_one",
+    "exp",
+    "filter",
+    "floor",
+    "has",
+    "int",
+    "log",
+    "map",
+    "matches",
+    "max",
+    "min",
+    "round",
+    "size",
+    "startsWith",
+    "string",
 ];
 
 struct Arg<'a> {

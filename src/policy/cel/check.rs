@@ -127,7 +127,9 @@ impl Checker<'_> {
 
     /// Where an expression stands in its source: first character and the one behind the last.
     pub(super) fn extent(&self, expr: &IdedExpr) -> (usize, usize) {
-        let own = self.info.offset_for(expr.id).map(|(start, stop)| (start as usize, stop as usize + 1));
+        // The parser counts bytes; a caret stands under a character.
+        let chars = |bytes: u32| self.info.source.char_indices().take_while(|(at, _)| *at < bytes as usize).count();
+        let own = self.info.offset_for(expr.id).map(|(start, stop)| (chars(start), chars(stop) + 1));
         let (start, end) = own.unwrap_or((0, 1));
         match &expr.expr {
             Expr::Ident(name) => (start, start + name.chars().count()),
@@ -172,7 +174,11 @@ impl Checker<'_> {
             && !path.contains("[]")
         {
             let names = self.names.below(path).join(", ");
-            self.problem(expr, format!("{ty} is no value by itself"), Some(format!("choose one of its facts: {names}")));
+            self.problem(
+                expr,
+                format!("{ty} is no value by itself"),
+                Some(format!("choose one of its facts: {names}")),
+            );
             return (Type::Any, rewritten);
         }
         (ty, rewritten)

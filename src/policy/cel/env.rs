@@ -152,7 +152,10 @@ fn fold<'b, 'v>(args: &Values<'b, 'v>, apply: fn(f64, f64) -> f64) -> Outcome<'b
 fn clamp<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
     let (value, low, high) = (number(&args, 0)?, number(&args, 1)?, number(&args, 2)?);
     if low > high {
-        return Err(ExecutionError::function_error("clamp", format!("the lower bound {low} is above the upper {high}")));
+        return Err(ExecutionError::function_error(
+            "clamp",
+            format!("the lower bound {low} is above the upper {high}"),
+        ));
     }
     finite(value.max(low).min(high), "clamp")
 }

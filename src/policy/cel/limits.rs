@@ -41,7 +41,13 @@ pub(super) fn source(source: &str) -> Result<(), Problem> {
             _ => {}
         }
         // The parser descends once for each sign of a row such as !!!!x.
-        signs = if matches!(c, '!' | '-') { signs + 1 } else if c.is_whitespace() { signs } else { 0 };
+        signs = if matches!(c, '!' | '-') {
+            signs + 1
+        } else if c.is_whitespace() {
+            signs
+        } else {
+            0
+        };
         if depth > MAX_BRACKETS || signs > MAX_BRACKETS || questions > MAX_BRACKETS {
             let message = format!("nested more than {MAX_BRACKETS} deep");
             return Err(problem(index, 1, message, SPLIT));
@@ -73,13 +79,7 @@ fn children(node: &IdedExpr) -> Vec<&IdedExpr> {
     match &node.expr {
         Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
         Expr::Comprehension(inner) => {
-            vec![
-                &inner.iter_range,
-                &inner.accu_init,
-                &inner.loop_cond,
-                &inner.loop_step,
-                &inner.result,
-            ]
+            vec![&inner.iter_range, &inner.accu_init, &inner.loop_cond, &inner.loop_step, &inner.result]
         }
         Expr::List(list) => list.elements.iter().collect(),
         Expr::Select(select) => vec![&select.operand],
