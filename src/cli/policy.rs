@@ -1,6 +1,7 @@
 //! `oprc-crm policy`: check, test and explain policies.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -86,9 +87,9 @@ fn check(args: &CheckArgs) -> ExitCode {
     }
     let refused = errors > 0 || (args.deny_warnings && warnings > 0);
     if let (false, Ok(bundle)) = (errors > 0, read(dir)) {
-        println!("{} documents, revision {}", bundle.names().count(), bundle.revision());
+        line(&format!("{} documents, revision {}", bundle.names().count(), bundle.revision()));
     }
-    println!("{}, {}", count(errors, "error"), count(warnings, "warning"));
+    line(&format!("{}, {}", count(errors, "error"), count(warnings, "warning")));
     if refused { ExitCode::from(1) } else { ExitCode::SUCCESS }
 }
 
@@ -114,6 +115,15 @@ fn findings(dir: Option<&Path>) -> Vec<Diagnostic> {
     all
 }
 
+/// Writes to standard output; a reader that went away (`| head`) is no failure.
+fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn line(text: &str) {
+    print(&format!("{text}\n"));
+}
+
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
@@ -127,7 +137,7 @@ fn test(args: &BundleArgs) -> ExitCode {
         Ok(reports) => reports,
         Err(diagnostics) => {
             eprintln!("{diagnostics}\n");
-            println!("the bundle does not load, so no test ran");
+            line("the bundle does not load, so no test ran");
             return ExitCode::from(1);
         }
     };
@@ -135,18 +145,18 @@ fn test(args: &BundleArgs) -> ExitCode {
     for report in &reports {
         show(report);
     }
-    println!("{} passed, {failed} failed", reports.len() - failed);
+    line(&format!("{} passed, {failed} failed", reports.len() - failed));
     if failed > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS }
 }
 
 fn show(report: &CaseReport) {
     let CaseReport { suite, case, place, faults } = report;
     if faults.is_empty() {
-        println!("ok    {suite}: {case}");
+        line(&format!("ok    {suite}: {case}"));
         return;
     }
-    println!("FAIL  {suite}: {case}\n      at {place}");
+    line(&format!("FAIL  {suite}: {case}\n      at {place}"));
     for fault in faults {
-        println!("      {fault}");
+        line(&format!("      {fault}"));
     }
 }

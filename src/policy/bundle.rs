@@ -1,6 +1,7 @@
 //! Bundles: documents from files, put together, checked and compiled.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -110,8 +111,15 @@ impl Bundle {
         documents.sort_by(|left, right| (left.kind, &left.name.text).cmp(&(right.kind, &right.name.text)));
         complete(&documents, &mut sink);
         let revision = revision(&documents);
-        let warnings = sink.finish()?;
-        Ok(Self { documents, revision, warnings })
+        let mut bundle = Self { documents, revision, warnings: Vec::new() };
+        if sink.has_errors() {
+            // What can be read is checked all the same: one run tells everything.
+            if let Err(Diagnostics(found)) = bundle.compile(&Inputs::default()) {
+                found.into_iter().for_each(|one| sink.push(one));
+            }
+        }
+        bundle.warnings = sink.finish()?;
+        Ok(bundle)
     }
 
     /// Short hash of everything that decides: tests, comments, white space and the order of files don't.
@@ -211,7 +219,7 @@ fn documents(files: &[File], sink: &mut Sink) -> Vec<Document> {
     for file in files {
         let source = Arc::new(Source { name: file.name.clone(), text: file.text.clone() });
         match yaml::parse(&source) {
-            Err(error) => sink.push(error),
+            Err(error) => sink.push(*error),
             Ok(nodes) => documents.extend(nodes.iter().filter_map(|node| document::read(node, sink))),
         }
     }
@@ -294,5 +302,8 @@ fn revision(documents: &[Document]) -> String {
         hash.update(text.as_bytes());
         hash.update([0]);
     }
-    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().iter().take(6).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -9,7 +9,7 @@ fn file(name: &str, text: &str) -> File {
 }
 
 fn document(kind: &str, name: &str, spec: &str) -> String {
-    let spec = spec.trim_matches('\n').lines().map(|line| format!("  {line}\n")).collect::<String>();
+    let spec = spec.trim_matches('\n').lines().map(|line| ["  ", line, "\n"].concat()).collect::<String>();
     format!("apiVersion: policy.oaas.io/v1alpha1\nkind: {kind}\nmetadata:\n  name: {name}\nspec:\n{spec}")
 }
 
@@ -101,11 +101,26 @@ fn wrong_documents_are_refused_with_place_and_reason() {
 }
 
 #[test]
+fn hostile_yaml_is_refused() {
+    let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
+    let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for (one, next) in ["a", "b", "c", "d", "e", "f", "g", "h"].iter().zip(["b", "c", "d", "e", "f", "g", "h", "i"]) {
+        bomb += &format!("{next}: &{next} [{}]\n", vec![format!("*{one}"); 9].join(", "));
+    }
+    let block: String = (0..2000).map(|level| [" ".repeat(level), "a:\n".to_owned()].concat()).collect();
+    for text in [deep, bomb, block, "\u{0}".to_owned(), "%TAG ! x\n---\n!<a> b".to_owned()] {
+        let start = std::time::Instant::now();
+        assert!(!faults(&text).is_empty(), "{}", text.get(..40).unwrap_or(&text));
+        assert!(start.elapsed().as_secs() < 5);
+    }
+}
+
+#[test]
 fn one_run_reports_every_fault() {
     let text = admission(
         "rulez: 1\nrules:\n- {id: x, deny: nope, message: \"'m'\"}\n- {id: y, deny: 'also_nope > 1.0', message: 3.0}",
     );
-    assert_eq!(faults(&text).len(), 1, "the form first");
+    assert_eq!(faults(&text).len(), 4);
     let text =
         admission("rules:\n- {id: x, deny: nope, message: \"'m'\"}\n- {id: y, deny: 'also > 1.0', message: 3.0}");
     assert_eq!(faults(&text).len(), 3);

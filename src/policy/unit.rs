@@ -77,7 +77,7 @@ impl<'a> Compiler<'a> {
         for shared_param in shared.params {
             let form = &shared_param.form;
             let path = format!("params.{}", form.name.text);
-            names.0.insert(path.clone(), form.ty().cel());
+            names.0.insert(path.clone(), form.cel());
             if let Some(param) = form.resolve(inputs, shared.override_of_shared(shared_param), sink) {
                 params.insert(path, param);
             }
@@ -85,7 +85,7 @@ impl<'a> Compiler<'a> {
         for form in &definitions.params {
             let path = format!("params.{}", form.name.text);
             super::document::twice(&form.name, shared.params.iter().map(|shared| &shared.form.name), "param", sink);
-            names.0.insert(path.clone(), form.ty().cel());
+            names.0.insert(path.clone(), form.cel());
             if let Some(param) = form.resolve(inputs, shared.override_of(&name, &form.name.text), sink) {
                 params.insert(path, param);
             }
@@ -93,11 +93,11 @@ impl<'a> Compiler<'a> {
         let unit = Unit { name, params, variables: Vec::new() };
         let mut compiler = Self { names, unit, used: BTreeSet::new(), definitions };
         for (name, expression) in &definitions.variables {
-            let compiled = compiler.compile(expression, &Type::Any, sink);
-            let ty = compiled.as_ref().map_or(Type::Any, |compiled| compiled.ty().clone());
+            let variable = compiler.compile(expression, &Type::Any, sink);
+            let ty = variable.as_ref().map_or(Type::Any, |variable| variable.ty().clone());
             compiler.names.0.insert(format!("variables.{}", name.text), ty);
-            if let Some(compiled) = compiled {
-                compiler.unit.variables.push((format!("variables.{}", name.text), compiled));
+            if let Some(variable) = variable {
+                compiler.unit.variables.push((format!("variables.{}", name.text), variable));
             }
         }
         compiler

@@ -96,10 +96,10 @@ pub(super) fn run(args: &Args) -> ExitCode {
     };
     let decision = decide(&policy, &class, &setting, args.current_template.as_deref());
     match args.format {
-        Format::Json => println!("{:#}", as_json(&class, &setting, &decision)),
+        Format::Json => super::print(&format!("{:#}\n", as_json(&class, &setting, &decision))),
         Format::Text => {
             let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            print!("{}", Text { colour }.decision(&class, &setting, &decision));
+            super::print(&Text { colour }.decision(&class, &setting, &decision));
         }
     }
     let accepted = decision.admission.denials.is_empty() && decision.template.is_ok();

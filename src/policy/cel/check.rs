@@ -141,7 +141,7 @@ impl Checker<'_> {
             Expr::Call(CallExpr { func_name, target, args }) => {
                 let first = target.as_deref().or(args.first()).map(|first| self.extent(first).0);
                 let last = args.last().map(|last| self.extent(last).1);
-                let named = target.is_none() && func_name.chars().all(|c| c.is_alphanumeric());
+                let named = target.is_none() && func_name.chars().all(char::is_alphanumeric);
                 let start = if named { start.saturating_sub(func_name.chars().count()) } else { start };
                 (first.unwrap_or(start).min(start), last.unwrap_or(end).max(end) + usize::from(named))
             }
@@ -210,20 +210,16 @@ impl Checker<'_> {
         if let Some((_, ty)) = self.locals.iter().rev().find(|(local, _)| local == name) {
             return (ty.clone(), expr.clone());
         }
-        match self.names.lookup(name) {
-            Some((ty, _)) => {
-                if !matches!(ty, Type::Object(_)) {
-                    self.leaf(name, expr.clone());
-                }
-                (ty, expr.clone())
-            }
-            None => {
-                let mut known = self.names.below("");
-                known.extend(self.locals.iter().map(|(local, _)| local.clone()));
-                self.unknown(expr, &format!("there is no `{name}` here"), name, &known);
-                (Type::Any, expr.clone())
-            }
+        let Some((ty, _)) = self.names.lookup(name) else {
+            let mut known = self.names.below("");
+            known.extend(self.locals.iter().map(|(local, _)| local.clone()));
+            self.unknown(expr, &format!("there is no `{name}` here"), name, &known);
+            return (Type::Any, expr.clone());
+        };
+        if !matches!(ty, Type::Object(_)) {
+            self.leaf(name, expr.clone());
         }
+        (ty, expr.clone())
     }
 
     fn leaf(&mut self, path: &str, expr: IdedExpr) {
@@ -393,13 +389,12 @@ impl Checker<'_> {
 
     /// Reports a whole number among doubles, with the way to write it.
     pub(super) fn mixed(&mut self, whole: &IdedExpr, _double: &IdedExpr) -> Type {
-        let help = match &whole.expr {
-            Expr::Literal(LiteralValue::Int(value)) => format!("write {}.0", value.inner()),
-            _ => {
-                let (start, end) = self.extent(whole);
-                let text: String = self.source.iter().skip(start).take(end.saturating_sub(start)).collect();
-                format!("write double({text})")
-            }
+        let help = if let Expr::Literal(LiteralValue::Int(value)) = &whole.expr {
+            format!("write {}.0", value.inner())
+        } else {
+            let (start, end) = self.extent(whole);
+            let text: String = self.source.iter().skip(start).take(end.saturating_sub(start)).collect();
+            format!("write double({text})")
         };
         self.problem(whole, "a whole number where every number is a double", Some(help));
         Type::Double
