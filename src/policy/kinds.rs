@@ -232,20 +232,20 @@ impl TemplatePolicy {
             };
             trace.push(one);
         }
-        let mut score = Ok(0.0);
+        let mut sum = Ok(0.0);
         for (rule, add) in &self.score {
             let mut one = rule.evaluate(scope);
             one.effect = Some(format!("{add:+}"));
             if rule.mode() == RuleMode::Enforce {
-                score = match (score, &one.outcome) {
-                    (Ok(sum), RuleOutcome::True) => Ok(sum + add),
+                sum = match (sum, &one.outcome) {
+                    (Ok(points), RuleOutcome::True) => Ok(points + add),
                     (Ok(_), RuleOutcome::Error(reason)) => Err((one.rule.clone(), reason.clone())),
-                    (score, _) => score,
+                    (unchanged, _) => unchanged,
                 };
             }
             trace.push(one);
         }
-        Standing { enabled, score, trace }
+        Standing { enabled, score: sum, trace }
     }
 
     /// What the template is for a class; the field and reason where that can't be evaluated.
@@ -324,7 +324,7 @@ fn odgm(form: &OdgmForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option
     Some(Odgm {
         enabled: match enabled {
             None => None,
-            Some(compiled) => Some(compiled?),
+            Some(condition) => Some(condition?),
         },
         image: image?,
         replicas: replicas?,

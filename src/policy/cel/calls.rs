@@ -162,10 +162,9 @@ fn function(
             text(checker, args);
             Type::Bool
         }
-        ("size", 1) => Type::Int,
         ("string", 1) => Type::Text,
         ("double", 1) => Type::Double,
-        ("int", 1) => Type::Int,
+        ("size" | "int", 1) => Type::Int,
         ("duration", 1) => {
             text(checker, args);
             Type::Duration

@@ -1,6 +1,8 @@
 //! What expressions may call: CEL's own library, the functions of the policy language, and the guarded operators that
 //! every expression is rewritten to.
 
+#![expect(clippy::needless_pass_by_value, reason = "overloads take their arguments by value")]
+
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
