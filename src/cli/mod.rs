@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod crd;
+mod policy;
 mod records;
 mod render;
 mod run;
@@ -30,6 +31,8 @@ enum Command {
     Run(run::Args),
     /// Print the CustomResourceDefinition.
     Crd(crd::Args),
+    /// Check, test and explain policies.
+    Policy(policy::Args),
     /// Print the manifests of records, offline: no cluster is asked.
     Render(render::Args),
     /// Start a real Kubernetes control plane on this machine (no containers); it ends with this command.
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
     match Cli::parse().command.unwrap_or_else(|| Command::Run(run::Args::default())) {
         Command::Run(args) => run::run(&args),
         Command::Crd(args) => crd::run(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Render(args) => render::run(&args),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(&args),

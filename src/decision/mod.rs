@@ -1,11 +1,16 @@
 //! The questions put to the policy, each pure: may this record be accepted, and which template does it get?
 
+mod admission;
+mod facts;
 mod outcome;
+mod template;
+mod testing;
 
 pub use outcome::{
     Admission, Candidate, Chosen, ClusterFacts, Decision, Features, Finding, OdgmPlan, SecurityPlan, Setting,
     TemplatePlan, TemplateProblem, WorkloadKind,
 };
+pub use testing::{CaseReport, run_tests};
 
 pub use crate::policy::{RuleMode, RuleOutcome, RuleTrace};
 
@@ -15,13 +20,13 @@ use crate::policy::Policy;
 /// Decides everything about one class: whether it is accepted, and which template it gets.
 ///
 /// `current_template` is what the class runs on now; it is kept while the choice can't be evaluated.
-pub fn decide(policy: &Policy, _class: &Class, _setting: &Setting, _current_template: Option<&str>) -> Decision {
-    let problem =
-        TemplateProblem::Undecided { rule: "Template".to_owned(), message: "no template is loaded".to_owned() };
+pub fn decide(policy: &Policy, class: &Class, setting: &Setting, current_template: Option<&str>) -> Decision {
+    let facts = facts::bind(class, setting);
+    let (template, candidates) = template::choose(policy, &facts, class.selected_template.as_deref(), current_template);
     Decision {
         revision: policy.revision().to_owned(),
-        admission: Admission::default(),
-        template: Err(problem),
-        candidates: Vec::new(),
+        admission: admission::admit(policy, &facts),
+        template,
+        candidates,
     }
 }

@@ -5,11 +5,30 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+mod builtin;
+mod bundle;
+mod cel;
 mod diagnostic;
+mod document;
+mod facts;
+mod form;
+mod kinds;
+mod params;
+mod source;
+mod suite;
 mod trace;
+mod unit;
+mod units;
+mod yaml;
 
+pub use bundle::{Bundle, FALLBACK_TEMPLATE, File};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use document::{ResourceTexts, Security};
+pub use facts::{FACTS, Fact, FactKind, FactValue, Facts};
+pub use kinds::{AdmissionPolicy, Effect, OdgmShape, Shape, Standing, TemplatePolicy, Verdict};
+pub use suite::{Case, Expect, Suite, TemplateExpect};
 pub use trace::{RuleMode, RuleOutcome, RuleTrace};
+pub use unit::{Rule, Scope, Unit};
 
 /// What a bundle is resolved for. The environment reaches the engine only through here; tests pass none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,21 +43,45 @@ pub struct Inputs {
 #[derive(Debug)]
 pub struct Policy {
     revision: String,
+    admissions: Vec<AdmissionPolicy>,
+    templates: Vec<TemplatePolicy>,
 }
 
 impl Policy {
     /// Compiles the bundle that is part of the binary.
-    pub fn builtin(_inputs: &Inputs) -> Result<Self, Diagnostics> {
-        Ok(Self { revision: String::new() })
+    pub fn builtin(inputs: &Inputs) -> Result<Self, Diagnostics> {
+        Bundle::builtin()?.compile(inputs).map(|(policy, _)| policy)
     }
 
     /// Reads and compiles the bundle in a directory; also gives what its author should look at.
-    pub fn load(_dir: &Path, inputs: &Inputs) -> Result<(Self, Vec<Diagnostic>), Diagnostics> {
-        Self::builtin(inputs).map(|policy| (policy, Vec::new()))
+    pub fn load(dir: &Path, inputs: &Inputs) -> Result<(Self, Vec<Diagnostic>), Diagnostics> {
+        Bundle::load(dir)?.compile(inputs)
     }
 
     /// Short hash of the canonical bundle: the same whatever the order of files, comments and white space.
     pub fn revision(&self) -> &str {
         &self.revision
+    }
+
+    /// The Admission documents, by name.
+    pub fn admissions(&self) -> &[AdmissionPolicy] {
+        &self.admissions
+    }
+
+    /// The templates, by name.
+    pub fn templates(&self) -> &[TemplatePolicy] {
+        &self.templates
+    }
+}
+
+impl Bundle {
+    /// The bundle that is part of the binary.
+    pub fn builtin() -> Result<Self, Diagnostics> {
+        Self::read(&builtin::files(), &[])
+    }
+
+    /// Reads the bundle in a directory.
+    pub fn load(dir: &Path) -> Result<Self, Diagnostics> {
+        Self::read(&source::read(dir)?, &builtin::files())
     }
 }

@@ -1,0 +1,149 @@
+//! The facts of one class in one setting, as policies read them. Every number is a double.
+
+use std::collections::BTreeMap;
+
+use crate::api::{Consistency, EnforcementDimension, EnforcementMode};
+use crate::model::{Class, Function, NfrTargets, Resources};
+use crate::policy::{FactValue, Facts};
+
+use super::{ClusterFacts, Features, Setting};
+
+/// Binds the facts, once for all rules. What is `None` is left out: an optional fact is then absent, one about the
+/// cluster is not known, and reading it is an error in the rule.
+pub fn bind(class: &Class, setting: &Setting) -> Facts {
+    let mut facts = Facts::default();
+    facts.set("profile", text(&setting.profile));
+    features(&mut facts, setting.features);
+    cluster(&mut facts, setting.cluster);
+    facts.set("class.name", text(&class.name));
+    facts.set("class.namespace", text(&class.namespace));
+    facts.set("class.labels", FactValue::TextMap(class.labels.clone()));
+    facts.set("class.addons", FactValue::Texts(class.addons.clone()));
+    if let Some(asked) = &class.selected_template {
+        facts.set("class.selected_template", text(asked));
+    }
+    facts.set("class.functions", FactValue::Groups(class.functions.iter().map(function).collect()));
+    facts.set("class.enforcement.mode", text(mode(class.enforcement)));
+    let dimensions = class.dimensions.iter().map(|one| dimension(*one).to_owned()).collect();
+    facts.set("class.enforcement.dimensions", FactValue::Texts(dimensions));
+    if let Some(odgm) = &class.odgm {
+        facts.set_group("class.odgm");
+        facts.set("class.odgm.collections", FactValue::Texts(odgm.collections.clone()));
+        facts.set("class.odgm.partition_count", number(odgm.partition_count));
+        facts.set("class.odgm.replica_count", number(odgm.replica_count));
+        facts.set("class.odgm.shard_type", text(&odgm.shard_type));
+    }
+    for (name, value) in nfr(&class.nfr) {
+        facts.set(&format!("nfr.{name}"), value);
+    }
+    facts
+}
+
+fn text(text: &str) -> FactValue {
+    FactValue::Text(text.to_owned())
+}
+
+fn number(value: impl Into<f64>) -> FactValue {
+    FactValue::Number(value.into())
+}
+
+fn features(facts: &mut Facts, features: Features) {
+    let Features { odgm, knative, prometheus, nfr_enforcement, hpa, leader_election, mtls } = features;
+    for (path, on) in [
+        ("features.odgm", odgm),
+        ("features.knative", knative),
+        ("features.prometheus", prometheus),
+        ("features.nfr_enforcement", nfr_enforcement),
+        ("features.hpa", hpa),
+        ("features.leader_election", leader_election),
+        ("features.mtls", mtls),
+    ] {
+        facts.set(path, FactValue::Bool(on));
+    }
+}
+
+fn cluster(facts: &mut Facts, cluster: ClusterFacts) {
+    let ClusterFacts { knative, service_monitor, pod_monitor, nodes, ready_nodes } = cluster;
+    for (path, known) in [
+        ("cluster.knative", knative.map(FactValue::Bool)),
+        ("cluster.service_monitor", service_monitor.map(FactValue::Bool)),
+        ("cluster.pod_monitor", pod_monitor.map(FactValue::Bool)),
+        ("cluster.nodes", nodes.map(number)),
+        ("cluster.ready_nodes", ready_nodes.map(number)),
+    ] {
+        if let Some(value) = known {
+            facts.set(path, value);
+        }
+    }
+}
+
+fn function(function: &Function) -> BTreeMap<String, FactValue> {
+    let Function { key, image, port, port_stated, replicas, min_scale, max_scale, max_concurrency, need_http2, .. } =
+        function;
+    let mut facts: BTreeMap<String, FactValue> = BTreeMap::from([
+        ("key".to_owned(), text(key)),
+        ("image".to_owned(), text(image)),
+        ("port".to_owned(), number(*port)),
+        ("port_stated".to_owned(), FactValue::Bool(*port_stated)),
+        ("need_http2".to_owned(), FactValue::Bool(*need_http2)),
+    ]);
+    let stated = [
+        ("replicas", *replicas),
+        ("min_scale", *min_scale),
+        ("max_scale", *max_scale),
+        ("max_concurrency", *max_concurrency),
+    ];
+    facts.extend(stated.into_iter().filter_map(|(name, value)| Some((name.to_owned(), number(value?)))));
+    let Resources { cpu_request, memory_request, cpu_limit, memory_limit } = &function.resources;
+    let quantities = [
+        ("cpu_request", cpu_request),
+        ("memory_request", memory_request),
+        ("cpu_limit", cpu_limit),
+        ("memory_limit", memory_limit),
+    ];
+    facts.extend(
+        quantities.into_iter().filter_map(|(name, value)| Some((name.to_owned(), number(value.as_ref()?.value())))),
+    );
+    facts.extend(
+        nfr(&function.nfr)
+            .into_iter()
+            .filter(|(name, _)| *name != "cpu_utilization_target")
+            .map(|(name, value)| (format!("nfr.{name}"), value)),
+    );
+    facts
+}
+
+fn nfr(targets: &NfrTargets) -> Vec<(&'static str, FactValue)> {
+    let NfrTargets { min_throughput_rps, max_latency_ms, availability_pct, cpu_utilization_target, consistency } =
+        targets;
+    let consistency = consistency.map(|consistency| match consistency {
+        Consistency::Eventual => text("eventual"),
+        Consistency::Strong => text("strong"),
+    });
+    [
+        ("min_throughput_rps", min_throughput_rps.map(number)),
+        ("max_latency_ms", max_latency_ms.map(number)),
+        ("availability_pct", availability_pct.map(number)),
+        ("cpu_utilization_target", cpu_utilization_target.map(number)),
+        ("consistency", consistency),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect()
+}
+
+fn mode(mode: EnforcementMode) -> &'static str {
+    match mode {
+        EnforcementMode::Off => "off",
+        EnforcementMode::Observe => "observe",
+        EnforcementMode::Enforce => "enforce",
+    }
+}
+
+fn dimension(dimension: EnforcementDimension) -> &'static str {
+    match dimension {
+        EnforcementDimension::Replicas => "replicas",
+        EnforcementDimension::Memory => "memory",
+        EnforcementDimension::Cpu => "cpu",
+    }
+}

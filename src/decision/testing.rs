@@ -1,0 +1,133 @@
+//! Runs the tests of a bundle through the very code that decides about classes.
+
+use std::collections::BTreeMap;
+
+use crate::policy::{Bundle, Case, Diagnostics, Effect, Expect, Inputs, Policy, Suite, TemplateExpect};
+
+use super::template::choose;
+use super::{Chosen, TemplateProblem};
+
+/// How one case ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaseReport {
+    /// Name of the suite.
+    pub suite: String,
+    /// Name of the case.
+    pub case: String,
+    /// Where it stands, as `file:line:column`.
+    pub place: String,
+    /// What was expected and what came out instead; empty where the case passes.
+    pub faults: Vec<String>,
+}
+
+/// Runs all suites of a bundle, in the order of their names. The environment is never seen.
+pub fn run_tests(bundle: &Bundle) -> Result<Vec<CaseReport>, Diagnostics> {
+    let mut policies: BTreeMap<String, Policy> = BTreeMap::new();
+    let mut reports = Vec::new();
+    for (name, suite) in bundle.suites() {
+        for case in suite.cases() {
+            if !policies.contains_key(case.profile()) {
+                let inputs = Inputs { profile: case.profile().to_owned(), environment: BTreeMap::new() };
+                policies.insert(case.profile().to_owned(), bundle.compile(&inputs)?.0);
+            }
+            let faults = policies.get(case.profile()).map(|policy| run(policy, suite, case)).unwrap_or_default();
+            let (case, place) = (case.name().to_owned(), case.place());
+            reports.push(CaseReport { suite: name.to_owned(), case, place, faults });
+        }
+    }
+    Ok(reports)
+}
+
+fn run(policy: &Policy, suite: &Suite, case: &Case) -> Vec<String> {
+    match case.expect() {
+        Expect::Admission { deny, warn } => admission(policy, suite.target_name(), case, deny, warn),
+        Expect::Template(expect) => template(policy, case, expect),
+    }
+}
+
+fn admission(policy: &Policy, target: &str, case: &Case, deny: &[String], warn: &[String]) -> Vec<String> {
+    let Some(document) = policy.admissions().iter().find(|document| document.unit().name() == target) else {
+        return vec![format!("there is no document {target}")];
+    };
+    let facts = case.facts();
+    let verdicts: Vec<_> = document.evaluate(&facts).collect();
+    let id = |rule: &str| rule.rsplit('/').next().unwrap_or(rule).to_owned();
+    let mut faults = Vec::new();
+    for wanted in deny.iter().chain(warn) {
+        if !verdicts.iter().any(|verdict| id(&verdict.trace.rule) == *wanted) {
+            faults.push(format!("{target} has no rule `{wanted}`"));
+        }
+    }
+    for verdict in verdicts {
+        let id = id(&verdict.trace.rule);
+        let expected = if deny.contains(&id) {
+            "deny"
+        } else if warn.contains(&id) {
+            "warn"
+        } else {
+            "nothing"
+        };
+        let (got, message) = match &verdict.effect {
+            None => ("nothing", String::new()),
+            Some((Effect::Deny, message)) => ("deny", format!(" ({message})")),
+            Some((Effect::Warn, message)) => ("warn", format!(" ({message})")),
+        };
+        if expected != got {
+            faults.push(format!("rule `{id}`: expected {expected}, got {got}{message}"));
+        }
+    }
+    faults
+}
+
+fn template(policy: &Policy, case: &Case, expect: &TemplateExpect) -> Vec<String> {
+    let facts = case.facts();
+    let (chosen, candidates) = choose(policy, &facts, case.selected_template(), case.current_template());
+    let mut faults = Vec::new();
+    match (&chosen, &expect.template, &expect.problem) {
+        (Ok(chosen), Some(wanted), _) => {
+            if chosen.plan.name != *wanted {
+                faults.push(format!("expected template {wanted}, got {} ({})", chosen.plan.name, chosen.why));
+            }
+            let score = candidates.iter().find(|one| one.name == chosen.plan.name).and_then(|one| one.score);
+            compare("score", expect.score, score, &mut faults);
+            details(chosen, expect, &mut faults);
+        }
+        (Err(problem), Some(wanted), _) => faults.push(format!("expected template {wanted}, got: {problem}")),
+        (Ok(chosen), None, wanted) => {
+            let wanted = wanted.as_deref().unwrap_or_default();
+            faults.push(format!("expected the problem {wanted}, got template {} ({})", chosen.plan.name, chosen.why));
+        }
+        (Err(problem), None, wanted) => {
+            let got = match problem {
+                TemplateProblem::Unknown { .. } => "unknown",
+                TemplateProblem::NotEnabled { .. } => "not-enabled",
+                TemplateProblem::Undecided { .. } => "undecided",
+            };
+            if wanted.as_deref() != Some(got) {
+                let wanted = wanted.as_deref().unwrap_or_default();
+                faults.push(format!("expected the problem {wanted}, got {got}: {problem}"));
+            }
+        }
+    }
+    faults
+}
+
+fn details(chosen: &Chosen, expect: &TemplateExpect, faults: &mut Vec<String>) {
+    compare("replicas", expect.replicas, Some(f64::from(chosen.plan.replicas)), faults);
+    let pods = chosen.plan.odgm.as_ref().map_or(0.0, |odgm| f64::from(odgm.replicas));
+    compare("odgm_replicas", expect.odgm_replicas, Some(pods), faults);
+    if let Some(wanted) = expect.kept
+        && wanted != chosen.kept.is_some()
+    {
+        faults.push(format!("expected kept: {wanted}, got {} ({})", !wanted, chosen.why));
+    }
+}
+
+fn compare(what: &str, wanted: Option<f64>, got: Option<f64>, faults: &mut Vec<String>) {
+    let Some(wanted) = wanted else { return };
+    let same = got.is_some_and(|got| (got - wanted).abs() < 1e-9);
+    if !same {
+        let got = got.map_or_else(|| "none".to_owned(), |got| got.to_string());
+        faults.push(format!("expected {what} {wanted}, got {got}"));
+    }
+}

@@ -1,0 +1,259 @@
+//! Bundles: documents from files, put together, checked and compiled.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::diagnostic::{Diagnostic, Diagnostics, Sink};
+use super::document::{self, Body, Document};
+use super::form::{self, Form};
+use super::kinds::{AdmissionPolicy, TemplatePolicy};
+use super::params::{self, ParamForm};
+use super::suite::Suite;
+use super::yaml::{self, Node, Source, Text};
+use super::{Inputs, Policy};
+
+/// Template that a class gets where none is enabled.
+pub const FALLBACK_TEMPLATE: &str = "dev";
+
+/// A bundle as read; [`Bundle::compile`] resolves it for a profile and an environment.
+#[derive(Debug)]
+pub struct Bundle {
+    documents: Vec<Document>,
+    revision: String,
+    warnings: Vec<Diagnostic>,
+}
+
+/// `bundle.yaml`.
+#[derive(Debug, Default)]
+pub(crate) struct BundleForm {
+    extends: bool,
+    params: Vec<ParamForm>,
+    overrides: Vec<(Text, Vec<(Text, Node)>)>,
+}
+
+/// What `bundle.yaml` gives to every document.
+pub(crate) struct Shared<'a> {
+    pub(crate) params: &'a [ParamForm],
+    overrides: &'a [(Text, Vec<(Text, Node)>)],
+}
+
+impl<'a> Shared<'a> {
+    /// The override of a document's param.
+    pub(crate) fn override_of(&self, document: &str, param: &str) -> Option<&'a Node> {
+        let (_, params) = self.overrides.iter().find(|(name, _)| name.text == document)?;
+        params.iter().find(|(name, _)| name.text == param).map(|(_, node)| node)
+    }
+
+    /// The override of one of the bundle's own params: there is none, their default is in the same file.
+    #[expect(clippy::unused_self, reason = "the place where issue 4 lets an overlay override a shared param")]
+    pub(crate) fn own_override(&self, _param: &str) -> Option<&'a Node> {
+        None
+    }
+}
+
+impl BundleForm {
+    pub(crate) fn read(spec: &Node, sink: &mut Sink) -> Option<Self> {
+        let known = ["extends", "profiles", "params", "metadata"];
+        let form = Form::open(spec, "spec of a Bundle", &known, sink)?;
+        let extends = match form.text("extends", sink) {
+            None => false,
+            Some(text) => {
+                if text.text != "builtin" {
+                    sink.push(text.at.error(format!("can't extend {:?}", text.text)).help("write builtin"));
+                }
+                true
+            }
+        };
+        let (overrides, declared): (Vec<_>, Vec<_>) =
+            form.entries("params", sink).iter().cloned().partition(|(name, _)| name.text.contains('/'));
+        let params = params::read(&declared, form.entries("profiles", sink), &document::profiles(), sink);
+        let overrides = overrides
+            .into_iter()
+            .map(|(name, node)| {
+                let entries = form::entries(&node, &name.text, sink).to_vec();
+                (name, entries)
+            })
+            .collect();
+        Some(Self { extends, params, overrides })
+    }
+}
+
+/// A file of a bundle: its name relative to the directory, and its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Name, as diagnostics show it.
+    pub name: String,
+    /// Content.
+    pub text: String,
+}
+
+impl Bundle {
+    /// Puts a bundle together from the texts of its files; `builtin` is what `extends: builtin` means.
+    pub fn read(files: &[File], builtin: &[File]) -> Result<Self, Diagnostics> {
+        let mut sink = Sink::default();
+        let mut documents = documents(files, &mut sink);
+        let extends = documents.iter().any(|one| matches!(&one.body, Body::Bundle(form) if form.extends));
+        if extends {
+            let shipped = documents_beneath(builtin, &documents, &mut sink);
+            documents.extend(shipped);
+        }
+        documents.sort_by(|left, right| (left.kind, &left.name.text).cmp(&(right.kind, &right.name.text)));
+        complete(&documents, &mut sink);
+        let revision = revision(&documents);
+        let warnings = sink.finish()?;
+        Ok(Self { documents, revision, warnings })
+    }
+
+    /// Short hash of everything that decides: tests, comments, white space and the order of files don't.
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// Compiles the bundle; also gives what its author should look at.
+    pub fn compile(&self, inputs: &Inputs) -> Result<(Policy, Vec<Diagnostic>), Diagnostics> {
+        let mut sink = Sink::default();
+        for warning in &self.warnings {
+            sink.push(warning.clone());
+        }
+        let none = BundleForm::default();
+        let form = self
+            .documents
+            .iter()
+            .find_map(|one| if let Body::Bundle(form) = &one.body { Some(form) } else { None })
+            .unwrap_or(&none);
+        self.check_overrides(form, &mut sink);
+        let shared = Shared { params: &form.params, overrides: &form.overrides };
+        let (mut admissions, mut templates) = (Vec::new(), Vec::new());
+        for document in &self.documents {
+            let name = &document.name.text;
+            match &document.body {
+                Body::Admission(form) => {
+                    admissions.push(AdmissionPolicy::compile(name, form, &shared, inputs, &mut sink));
+                }
+                Body::Template(form) => {
+                    templates.extend(TemplatePolicy::compile(name, form, &shared, inputs, &mut sink));
+                }
+                Body::Bundle(_) | Body::Test(_) => {}
+            }
+        }
+        let warnings = sink.finish()?;
+        Ok((Policy { revision: self.revision.clone(), admissions, templates }, warnings))
+    }
+
+    /// The suites of tests, in the order of their names.
+    pub fn suites(&self) -> impl Iterator<Item = (&str, &Suite)> {
+        self.documents.iter().filter_map(|one| match &one.body {
+            Body::Test(suite) => Some((one.name.text.as_str(), suite)),
+            _ => None,
+        })
+    }
+
+    /// Names of the documents, as `Kind/name`.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        self.documents.iter().map(|one| format!("{}/{}", one.kind, one.name.text))
+    }
+
+    fn check_overrides(&self, form: &BundleForm, sink: &mut Sink) {
+        for (target, params) in &form.overrides {
+            let document = self.documents.iter().find(|one| format!("{}/{}", one.kind, one.name.text) == target.text);
+            let declared = match document.map(|one| &one.body) {
+                Some(Body::Admission(form)) => &form.definitions.params,
+                Some(Body::Template(form)) => &form.definitions.params,
+                _ => {
+                    sink.push(target.at.error(format!("there is no document {:?} with params", target.text)));
+                    continue;
+                }
+            };
+            let names: Vec<String> = declared.iter().map(|param| param.name.text.clone()).collect();
+            for (name, _) in params.iter().filter(|(name, _)| !names.contains(&name.text)) {
+                params::unknown(name, &names, sink);
+            }
+        }
+    }
+}
+
+/// Reads all files, every fault reported.
+fn documents(files: &[File], sink: &mut Sink) -> Vec<Document> {
+    let mut documents: Vec<Document> = Vec::new();
+    let mut files: Vec<&File> = files.iter().collect();
+    files.sort_by(|left, right| left.name.cmp(&right.name));
+    for file in files {
+        let source = Arc::new(Source { name: file.name.clone(), text: file.text.clone() });
+        match yaml::parse(&source) {
+            Err(error) => sink.push(error),
+            Ok(nodes) => documents.extend(nodes.iter().filter_map(|node| document::read(node, sink))),
+        }
+    }
+    let mut seen: BTreeMap<(&str, String), String> = BTreeMap::new();
+    for document in &documents {
+        let place = document.name.at.text();
+        // A bundle has one Bundle document, whatever its name.
+        let name = if document.kind == "Bundle" { String::new() } else { document.name.text.clone() };
+        if let Some(first) = seen.insert((document.kind, name), place) {
+            let message = format!("{} {:?} is given twice", document.kind, document.name.text);
+            let help = "remove one, or give it another name";
+            sink.push(document.name.at.error(message).related(first, "the first").help(help));
+        }
+    }
+    documents
+}
+
+/// The shipped documents that an overlay leaves in place. Shipped tests of what it replaces drop out, with a warning.
+fn documents_beneath(builtin: &[File], above: &[Document], sink: &mut Sink) -> Vec<Document> {
+    let replaced: Vec<String> = above.iter().map(|one| format!("{}/{}", one.kind, one.name.text)).collect();
+    let changes_templates = replaced.iter().any(|name| name.starts_with("Template/"));
+    let overridden = above.iter().any(|one| matches!(&one.body, Body::Bundle(form) if !form.overrides.is_empty()));
+    let mut shipped = documents(builtin, sink);
+    shipped.retain(|one| {
+        if one.kind == "Bundle" || replaced.contains(&format!("{}/{}", one.kind, one.name.text)) {
+            return false;
+        }
+        let Body::Test(suite) = &one.body else { return true };
+        let target = suite.target();
+        let drops = replaced.contains(&target.text) || (target.text == "Template" && changes_templates) || overridden;
+        if drops {
+            let message =
+                format!("the shipped tests `{}` drop out: this bundle changes {}", one.name.text, target.text);
+            let mut warning = Diagnostic::whole(one.name.at.file(), message).warning();
+            warning.help = Some("write tests of your own for what you changed".to_owned());
+            sink.push(warning);
+        }
+        !drops
+    });
+    shipped
+}
+
+/// What any bundle must have.
+fn complete(documents: &[Document], sink: &mut Sink) {
+    let mut answers: BTreeMap<String, &Text> = BTreeMap::new();
+    let mut fallback = false;
+    for document in documents {
+        let Body::Template(form) = &document.body else { continue };
+        fallback |= document.name.text == FALLBACK_TEMPLATE;
+        for name in std::iter::once(&document.name).chain(&form.aliases) {
+            if let Some(first) = answers.insert(name.text.clone(), name) {
+                let error = name.at.error(format!("two templates answer to {:?}", name.text));
+                sink.push(error.related(first.at.text(), "the first"));
+            }
+        }
+    }
+    if !fallback && !sink.has_errors() {
+        let message = format!("the bundle has no Template `{FALLBACK_TEMPLATE}`, which is used where none is enabled");
+        let help = "add one, or start from the shipped bundle: a document of kind Bundle with `extends: builtin`";
+        sink.push(Diagnostic::whole("the bundle", message).help(help));
+    }
+}
+
+fn revision(documents: &[Document]) -> String {
+    let mut texts: Vec<&str> =
+        documents.iter().filter(|one| one.kind != "Test").map(|one| one.canonical.as_str()).collect();
+    texts.sort_unstable();
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update(text.as_bytes());
+        hash.update([0]);
+    }
+    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,488 @@
+//! The static check: names, paths, functions, types and guards over the syntax tree, against the schema of facts.
+//!
+//! The same walk gives the tree that is evaluated: facts become single names, `&&`, `||` and `!` become
+//! conditionals (so that an error is never masked, and the left side is always looked at first), division and
+//! concatenation become their guarded forms, and each step of a comprehension is charged to the budget.
+
+use std::collections::BTreeSet;
+
+use cel_interpreter::IdedExpr;
+use cel_interpreter::common::ast::{
+    CallExpr, ComprehensionExpr, Expr, ListExpr, LiteralValue, SelectExpr, SourceInfo, operators,
+};
+
+use super::calls;
+use super::env;
+use super::types::Type;
+use crate::policy::diagnostic::nearest;
+
+/// What an expression may read.
+pub(crate) trait Names {
+    /// Type of a path such as `nfr.max_latency_ms`, and whether it may be absent.
+    fn lookup(&self, path: &str) -> Option<(Type, bool)>;
+    /// Names directly below a path (all roots for the empty path), for suggestions.
+    fn below(&self, path: &str) -> Vec<String>;
+}
+
+/// What is wrong at a place of an expression, in characters from its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) start: usize,
+    pub(crate) len: usize,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+}
+
+/// A fact, param or variable that an expression reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaf {
+    pub(crate) label: String,
+    pub(crate) expr: IdedExpr,
+}
+
+/// Labels known to be present where an expression is evaluated.
+pub(super) type Guards = BTreeSet<String>;
+
+pub(super) struct Checker<'a> {
+    pub(super) names: &'a dyn Names,
+    pub(super) source: Vec<char>,
+    pub(super) info: &'a SourceInfo,
+    pub(super) locals: Vec<(String, Type)>,
+    pub(super) nesting: usize,
+    pub(super) problems: Vec<Problem>,
+    pub(super) leaves: Vec<Leaf>,
+    pub(super) reads: BTreeSet<String>,
+}
+
+/// Comprehensions within comprehensions.
+const MAX_NESTING: usize = 2;
+
+pub(super) fn ided(id: u64, expr: Expr) -> IdedExpr {
+    IdedExpr { id, expr }
+}
+
+pub(super) fn call(id: u64, name: &str, args: Vec<IdedExpr>) -> IdedExpr {
+    ided(id, Expr::Call(CallExpr { func_name: name.to_owned(), target: None, args }))
+}
+
+fn truth(id: u64, value: bool) -> IdedExpr {
+    ided(id, Expr::Literal(LiteralValue::Boolean(value.into())))
+}
+
+/// The text of a literal string.
+pub(super) fn literal_text(expr: &IdedExpr) -> Option<&str> {
+    match &expr.expr {
+        Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
+        _ => None,
+    }
+}
+
+/// An expression's path as written, such as `f.resources.cpu_request` or `class.labels.team`.
+fn label(expr: &IdedExpr) -> Option<String> {
+    match &expr.expr {
+        Expr::Ident(name) => Some(name.clone()),
+        Expr::Select(SelectExpr { operand, field, test: false }) => Some(format!("{}.{field}", label(operand)?)),
+        Expr::Call(CallExpr { func_name, args, .. }) if func_name == operators::INDEX => match args.as_slice() {
+            [of, key] => Some(format!("{}.{}", label(of)?, literal_text(key)?)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// What is known to be present where a condition came out as `outcome`.
+fn present(condition: &IdedExpr, outcome: bool) -> Guards {
+    match &condition.expr {
+        Expr::Select(SelectExpr { operand, field, test: true }) if outcome => {
+            label(operand).map(|of| format!("{of}.{field}")).into_iter().collect()
+        }
+        Expr::Call(CallExpr { func_name, args, target: None }) => match (func_name.as_str(), args.as_slice()) {
+            (operators::LOGICAL_NOT, [inner]) => present(inner, !outcome),
+            (operators::LOGICAL_AND | operators::LOGICAL_OR, [left, right]) => {
+                let (left, right) = (present(left, outcome), present(right, outcome));
+                // `a && b` true, or `a || b` false: both came out that way; else only what both agree on is sure.
+                if (func_name == operators::LOGICAL_AND) == outcome {
+                    left.union(&right).cloned().collect()
+                } else {
+                    left.intersection(&right).cloned().collect()
+                }
+            }
+            (operators::IN, [key, of]) if outcome => {
+                literal_text(key).zip(label(of)).map(|(key, of)| format!("{of}.{key}")).into_iter().collect()
+            }
+            _ => Guards::new(),
+        },
+        _ => Guards::new(),
+    }
+}
+
+impl Checker<'_> {
+    pub(super) fn problem(&mut self, at: &IdedExpr, message: impl Into<String>, help: Option<String>) {
+        let (start, end) = self.extent(at);
+        let problem = Problem { start, len: end.saturating_sub(start).max(1), message: message.into(), help };
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    /// Where an expression stands in its source: first character and the one behind the last.
+    pub(super) fn extent(&self, expr: &IdedExpr) -> (usize, usize) {
+        let own = self.info.offset_for(expr.id).map(|(start, stop)| (start as usize, stop as usize + 1));
+        let (start, end) = own.unwrap_or((0, 1));
+        match &expr.expr {
+            Expr::Ident(name) => (start, start + name.chars().count()),
+            Expr::Select(select) if !select.test => {
+                let skip = self.source.iter().skip(start + 1).take_while(|c| c.is_whitespace()).count();
+                (self.extent(&select.operand).0, start + 1 + skip + select.field.chars().count())
+            }
+            Expr::Select(select) => (start.saturating_sub(3), self.extent(&select.operand).1 + select.field.len() + 2),
+            Expr::Call(CallExpr { func_name, target, args }) => {
+                let first = target.as_deref().or(args.first()).map(|first| self.extent(first).0);
+                let last = args.last().map(|last| self.extent(last).1);
+                let named = target.is_none() && func_name.chars().all(|c| c.is_alphanumeric());
+                let start = if named { start.saturating_sub(func_name.chars().count()) } else { start };
+                (first.unwrap_or(start).min(start), last.unwrap_or(end).max(end) + usize::from(named))
+            }
+            Expr::Comprehension(inner) => (self.extent(&inner.iter_range).0, end),
+            _ => (start, end),
+        }
+    }
+
+    /// Checks an expression; gives its type and the tree to evaluate.
+    pub(super) fn check(&mut self, expr: &IdedExpr, guards: &Guards) -> (Type, IdedExpr) {
+        match &expr.expr {
+            Expr::Literal(literal) => (self.literal(expr, literal), expr.clone()),
+            Expr::Ident(name) => self.ident(expr, name),
+            Expr::Select(select) => self.select(expr, select, guards),
+            Expr::Call(inner) => self.call(expr, inner, guards),
+            Expr::List(list) => self.list(expr, list, guards),
+            Expr::Comprehension(inner) => self.comprehension(expr, inner, guards),
+            Expr::Map(_) | Expr::Struct(_) | Expr::Unspecified => {
+                self.problem(expr, "maps and messages can't be built in a policy", None);
+                (Type::Any, expr.clone())
+            }
+        }
+    }
+
+    /// Checks an expression that must be a value, not a group of facts.
+    pub(super) fn value(&mut self, expr: &IdedExpr, guards: &Guards) -> (Type, IdedExpr) {
+        let (ty, rewritten) = self.check(expr, guards);
+        // An element of a list of groups may be handed on; a group of facts is only a way to them.
+        if let Type::Object(path) = &ty
+            && !path.contains("[]")
+        {
+            let names = self.names.below(path).join(", ");
+            self.problem(
+                expr,
+                format!("{ty} is no value by itself"),
+                Some(format!("choose one of its facts: {names}")),
+            );
+            return (Type::Any, rewritten);
+        }
+        (ty, rewritten)
+    }
+
+    fn literal(&mut self, at: &IdedExpr, literal: &LiteralValue) -> Type {
+        match literal {
+            LiteralValue::Boolean(_) => Type::Bool,
+            LiteralValue::Double(value) => {
+                if !value.inner().is_finite() {
+                    self.problem(at, "this number is too large", None);
+                }
+                Type::Double
+            }
+            LiteralValue::Int(_) => Type::Int,
+            LiteralValue::String(_) => Type::Text,
+            LiteralValue::Null => {
+                self.problem(at, "no fact is ever null", Some("ask with has(...) whether a fact is there".to_owned()));
+                Type::Any
+            }
+            LiteralValue::UInt(_) | LiteralValue::Bytes(_) => {
+                self.problem(at, "facts are doubles and strings; this literal equals none", None);
+                Type::Any
+            }
+        }
+    }
+
+    fn ident(&mut self, expr: &IdedExpr, name: &str) -> (Type, IdedExpr) {
+        if let Some((_, ty)) = self.locals.iter().rev().find(|(local, _)| local == name) {
+            return (ty.clone(), expr.clone());
+        }
+        match self.names.lookup(name) {
+            Some((ty, _)) => {
+                if !matches!(ty, Type::Object(_)) {
+                    self.leaf(name, expr.clone());
+                }
+                (ty, expr.clone())
+            }
+            None => {
+                let mut known = self.names.below("");
+                known.extend(self.locals.iter().map(|(local, _)| local.clone()));
+                self.unknown(expr, &format!("there is no `{name}` here"), name, &known);
+                (Type::Any, expr.clone())
+            }
+        }
+    }
+
+    fn leaf(&mut self, path: &str, expr: IdedExpr) {
+        self.reads.insert(path.to_owned());
+        if !self.leaves.iter().any(|leaf| leaf.label == path) {
+            self.leaves.push(Leaf { label: path.to_owned(), expr });
+        }
+    }
+
+    pub(super) fn unknown(&mut self, at: &IdedExpr, message: &str, wrong: &str, known: &[String]) {
+        let help = match nearest(wrong, known.iter().map(String::as_str)) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None if known.is_empty() => return self.problem(at, message, None),
+            None => format!("known: {}", known.join(", ")),
+        };
+        self.problem(at, message, Some(help));
+    }
+
+    fn select(&mut self, expr: &IdedExpr, select: &SelectExpr, guards: &Guards) -> (Type, IdedExpr) {
+        let (of, operand) = self.check(&select.operand, guards);
+        let keep = |operand: IdedExpr| {
+            ided(expr.id, Expr::Select(SelectExpr { operand: Box::new(operand), ..select.clone() }))
+        };
+        let written = label(&select.operand).map(|label| format!("{label}.{}", select.field));
+        let guarded = written.as_ref().is_some_and(|label| guards.contains(label));
+        match of {
+            Type::Object(prefix) => {
+                let path = format!("{prefix}.{}", select.field);
+                let Some((ty, optional)) = self.names.lookup(&path) else {
+                    let known = self.names.below(&prefix);
+                    self.unknown(expr, &format!("`{prefix}` has no `{}`", select.field), &select.field, &known);
+                    return (Type::Any, expr.clone());
+                };
+                // A root fact becomes one name; what hangs on a comprehension's variable stays a selection.
+                let root = matches!(&operand.expr, Expr::Ident(name) if *name == prefix);
+                let name = |name: String| ided(expr.id, Expr::Ident(name));
+                if select.test {
+                    if !optional {
+                        self.problem(expr, format!("`{path}` is always there"), Some("leave has() out".to_owned()));
+                    }
+                    let test = if root { name(format!("?{path}")) } else { keep(operand) };
+                    if root {
+                        self.leaf(&path, name(path.clone()));
+                    }
+                    return (Type::Bool, test);
+                }
+                if optional && !guarded {
+                    self.unguarded(expr, written.as_deref().unwrap_or(&path));
+                }
+                let rewritten = if root { name(path.clone()) } else { keep(operand) };
+                if root && !matches!(ty, Type::Object(_)) {
+                    self.leaf(&path, rewritten.clone());
+                }
+                (ty, rewritten)
+            }
+            Type::Map(_) if select.test => (Type::Bool, keep(operand)),
+            Type::Map(entry) => {
+                if !guarded {
+                    self.unguarded(expr, written.as_deref().unwrap_or(&select.field));
+                }
+                (*entry, keep(operand))
+            }
+            Type::Any => (if select.test { Type::Bool } else { Type::Any }, keep(operand)),
+            other => {
+                self.problem(expr, format!("{other} has no fields; `.{}` does not exist", select.field), None);
+                (Type::Any, expr.clone())
+            }
+        }
+    }
+
+    fn unguarded(&mut self, at: &IdedExpr, written: &str) {
+        let help = format!("guard it: has({written}) && ...");
+        self.problem(at, format!("`{written}` may be absent"), Some(help));
+    }
+
+    fn list(&mut self, expr: &IdedExpr, list: &ListExpr, guards: &Guards) -> (Type, IdedExpr) {
+        let mut of = Type::Any;
+        let mut elements = Vec::with_capacity(list.elements.len());
+        for element in &list.elements {
+            let (ty, rewritten) = self.value(element, guards);
+            if !of.comparable(&ty) {
+                self.problem(element, format!("{ty} in a list that starts with {of}"), None);
+            } else if of == Type::Any {
+                of = ty;
+            }
+            elements.push(rewritten);
+        }
+        (Type::list(of), ided(expr.id, Expr::List(ListExpr::new(elements))))
+    }
+
+    fn call(&mut self, expr: &IdedExpr, inner: &CallExpr, guards: &Guards) -> (Type, IdedExpr) {
+        let CallExpr { func_name, target, args } = inner;
+        match (func_name.as_str(), target, args.as_slice()) {
+            (operators::LOGICAL_AND, None, [left, right]) => self.connective(expr, left, right, guards, true),
+            (operators::LOGICAL_OR, None, [left, right]) => self.connective(expr, left, right, guards, false),
+            (operators::LOGICAL_NOT, None, [operand]) => {
+                let operand = self.boolean(operand, guards, "! needs a condition");
+                let parts = vec![operand, truth(expr.id, false), truth(expr.id, true)];
+                (Type::Bool, call(expr.id, operators::CONDITIONAL, parts))
+            }
+            (operators::NOT_STRICTLY_FALSE, None, [operand]) => {
+                let operand = self.boolean(operand, guards, "a condition is needed");
+                (Type::Bool, call(expr.id, env::TICK, vec![operand]))
+            }
+            (operators::CONDITIONAL, None, [condition, yes, no]) => self.conditional(expr, condition, yes, no, guards),
+            (operators::INDEX, None, [of, key]) => self.index(expr, of, key, guards),
+            _ => calls::call(self, expr, inner, guards),
+        }
+    }
+
+    fn boolean(&mut self, expr: &IdedExpr, guards: &Guards, what: &str) -> IdedExpr {
+        let (ty, rewritten) = self.value(expr, guards);
+        if !matches!(ty, Type::Bool | Type::Any) {
+            self.problem(expr, format!("{what}, this is {ty}"), None);
+        }
+        rewritten
+    }
+
+    fn connective(
+        &mut self,
+        expr: &IdedExpr,
+        left: &IdedExpr,
+        right: &IdedExpr,
+        guards: &Guards,
+        and: bool,
+    ) -> (Type, IdedExpr) {
+        let what = if and { "&& needs conditions on both sides" } else { "|| needs conditions on both sides" };
+        let first = self.boolean(left, guards, what);
+        let known: Guards = guards.union(&present(left, and)).cloned().collect();
+        let second = self.boolean(right, &known, what);
+        let parts =
+            if and { vec![first, second, truth(expr.id, false)] } else { vec![first, truth(expr.id, true), second] };
+        (Type::Bool, call(expr.id, operators::CONDITIONAL, parts))
+    }
+
+    fn conditional(
+        &mut self,
+        expr: &IdedExpr,
+        condition: &IdedExpr,
+        yes: &IdedExpr,
+        no: &IdedExpr,
+        guards: &Guards,
+    ) -> (Type, IdedExpr) {
+        let test = self.boolean(condition, guards, "?: needs a condition before the ?");
+        let known: Guards = guards.union(&present(condition, true)).cloned().collect();
+        let (left, first) = self.value(yes, &known);
+        let known: Guards = guards.union(&present(condition, false)).cloned().collect();
+        let (right, second) = self.value(no, &known);
+        let ty = self.join(expr, (&left, yes), (&right, no));
+        (ty, call(expr.id, operators::CONDITIONAL, vec![test, first, second]))
+    }
+
+    fn join(&mut self, at: &IdedExpr, left: (&Type, &IdedExpr), right: (&Type, &IdedExpr)) -> Type {
+        match (left.0, right.0) {
+            (Type::Any, other) | (other, Type::Any) => other.clone(),
+            (Type::List(inner), other @ Type::List(_)) if **inner == Type::Any => other.clone(),
+            (same, other) if same == other => same.clone(),
+            (other @ Type::List(_), Type::List(inner)) if **inner == Type::Any => other.clone(),
+            (Type::Int, Type::Double) => self.mixed(left.1, right.1),
+            (Type::Double, Type::Int) => self.mixed(right.1, left.1),
+            (one, other) => {
+                self.problem(at, format!("?: gives {one} or {other}; both sides must be of one type"), None);
+                Type::Any
+            }
+        }
+    }
+
+    /// Reports a whole number among doubles, with the way to write it.
+    pub(super) fn mixed(&mut self, whole: &IdedExpr, _double: &IdedExpr) -> Type {
+        let help = match &whole.expr {
+            Expr::Literal(LiteralValue::Int(value)) => format!("write {}.0", value.inner()),
+            _ => {
+                let (start, end) = self.extent(whole);
+                let text: String = self.source.iter().skip(start).take(end.saturating_sub(start)).collect();
+                format!("write double({text})")
+            }
+        };
+        self.problem(whole, "a whole number where every number is a double", Some(help));
+        Type::Double
+    }
+
+    fn index(&mut self, expr: &IdedExpr, of: &IdedExpr, key: &IdedExpr, guards: &Guards) -> (Type, IdedExpr) {
+        let (container, first) = self.value(of, guards);
+        let (by, second) = self.value(key, guards);
+        let ty = match container {
+            Type::Map(entry) => {
+                if !by.comparable(&Type::Text) {
+                    self.problem(key, format!("the key of a map is a string, this is {by}"), None);
+                }
+                if let Some(written) = label(expr).filter(|written| !guards.contains(written)) {
+                    self.unguarded(expr, &written);
+                }
+                *entry
+            }
+            Type::List(element) => {
+                if !by.is_number() {
+                    self.problem(key, format!("the index of a list is a number, this is {by}"), None);
+                }
+                *element
+            }
+            Type::Any => Type::Any,
+            other => {
+                self.problem(of, format!("{other} can't be indexed"), None);
+                Type::Any
+            }
+        };
+        (ty, call(expr.id, operators::INDEX, vec![first, second]))
+    }
+
+    fn comprehension(&mut self, expr: &IdedExpr, inner: &ComprehensionExpr, guards: &Guards) -> (Type, IdedExpr) {
+        let (range, iter_range) = self.value(&inner.iter_range, guards);
+        let element = match range {
+            Type::List(element) => *element,
+            Type::Map(_) => Type::Text,
+            Type::Any => Type::Any,
+            other => {
+                self.problem(&inner.iter_range, format!("{other} has no elements to go through"), None);
+                Type::Any
+            }
+        };
+        if self.nesting >= MAX_NESTING {
+            self.problem(expr, format!("more than {MAX_NESTING} loops within each other"), None);
+            return (Type::Any, expr.clone());
+        }
+        if inner.iter_var2.is_some() {
+            self.problem(expr, "a loop has one variable", None);
+        }
+        if self.names.below("").contains(&inner.iter_var) {
+            let message = format!("`{}` is a fact; the loop's variable would hide it", inner.iter_var);
+            self.problem(expr, message, Some("give the variable another name, such as `f`".to_owned()));
+        }
+        let (initial, accu_init) = self.value(&inner.accu_init, guards);
+        let depth = self.locals.len();
+        // What is known of an outer loop's variable of the same name says nothing about this one.
+        let own = format!("{}.", inner.iter_var);
+        let guards: Guards = guards.iter().filter(|label| !label.starts_with(&own)).cloned().collect();
+        self.nesting += 1;
+        self.locals.push((inner.accu_var.clone(), initial));
+        self.locals.push((inner.iter_var.clone(), element));
+        let (_, condition) = self.value(&inner.loop_cond, &guards);
+        let loop_cond = match &condition.expr {
+            Expr::Call(done) if done.func_name == env::TICK => condition,
+            _ => call(condition.id, env::TICK, vec![condition]),
+        };
+        let (stepped, loop_step) = self.value(&inner.loop_step, &guards);
+        if let Some((_, accumulated)) = self.locals.get_mut(depth) {
+            *accumulated = stepped;
+        }
+        let (ty, result) = self.value(&inner.result, &guards);
+        self.locals.truncate(depth);
+        self.nesting -= 1;
+        let rebuilt = ComprehensionExpr {
+            iter_range,
+            iter_var: inner.iter_var.clone(),
+            iter_var2: None,
+            accu_var: inner.accu_var.clone(),
+            accu_init,
+            loop_cond,
+            loop_step,
+            result,
+        };
+        (ty, ided(expr.id, Expr::Comprehension(Box::new(rebuilt))))
+    }
+}

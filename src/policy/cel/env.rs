@@ -1,0 +1,214 @@
+//! What expressions may call: CEL's own library, the functions of the policy language, and the guarded operators that
+//! every expression is rewritten to.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+use cel_interpreter::common::types::{
+    BOOL_TYPE, CelBool, CelDouble, CelInt, CelList, CelString, DOUBLE_TYPE, INT_TYPE, LIST_TYPE, STRING_TYPE,
+};
+use cel_interpreter::common::value::CowVal;
+use cel_interpreter::{DeclarationError, Env, ExecutionError};
+use regex::Regex;
+
+/// Division that refuses zero and what is not finite.
+pub(super) const DIVIDE: &str = "@divide";
+/// Remainder that refuses zero.
+pub(super) const MODULO: &str = "@modulo";
+/// Concatenation that is charged for its size.
+pub(super) const CONCAT: &str = "@concat";
+/// One step of a comprehension: gives its argument, charges the budget.
+pub(super) const TICK: &str = "@tick";
+/// Match against a pattern that was compiled at load.
+pub(super) const MATCHES: &str = "@matches";
+
+/// Steps that one evaluation may take: far above any sensible rule over 64 functions, far below 50 ms.
+pub(super) const BUDGET: u32 = 20_000;
+
+thread_local! {
+    // Overloads are plain function pointers without state of their own; the budget of the evaluation that runs on
+    // this thread is therefore kept here. It is set at the start of each evaluation and read by nothing else.
+    static LEFT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Starts the budget of one evaluation.
+pub(super) fn start_budget() {
+    LEFT.with(|left| left.set(BUDGET));
+}
+
+fn charge(steps: usize) -> Result<(), ExecutionError> {
+    LEFT.with(|left| {
+        let rest = u32::try_from(steps).ok().and_then(|steps| left.get().checked_sub(steps));
+        left.set(rest.unwrap_or(0));
+        rest.map(|_| ()).ok_or_else(|| ExecutionError::function_error("budget", "the rule takes too many steps"))
+    })
+}
+
+/// Patterns of all loaded expressions. Only literals get here, at load, so the files bound its size.
+static PATTERNS: LazyLock<RwLock<HashMap<String, Regex>>> = LazyLock::new(RwLock::default);
+
+/// Compiles a literal pattern so that evaluation finds it.
+pub(super) fn precompile(pattern: &str) -> Result<(), String> {
+    let compiled = regex::RegexBuilder::new(pattern)
+        .size_limit(1 << 20)
+        .build()
+        .map_err(|error| error.to_string().lines().last().unwrap_or_default().trim().to_owned())?;
+    PATTERNS.write().unwrap_or_else(PoisonError::into_inner).insert(pattern.to_owned(), compiled);
+    Ok(())
+}
+
+/// The environment that all expressions share.
+pub(super) fn shared() -> Option<&'static Arc<Env>> {
+    static ENV: LazyLock<Option<Arc<Env>>> = LazyLock::new(|| build().ok().map(Arc::new));
+    ENV.as_ref()
+}
+
+type Values<'b, 'v> = Vec<CowVal<'b, 'v>>;
+type Outcome<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
+
+fn build() -> Result<Env, DeclarationError> {
+    let mut env = Env::stdlib();
+    let d = || DOUBLE_TYPE;
+    for (name, op) in UNARY {
+        env.add_overload(name, &format!("{name}_double"), vec![d()], *op)?;
+    }
+    for arity in 2..=4 {
+        env.add_overload("min", &format!("min_{arity}"), std::iter::repeat_with(d).take(arity).collect(), least)?;
+        env.add_overload("max", &format!("max_{arity}"), std::iter::repeat_with(d).take(arity).collect(), greatest)?;
+    }
+    env.add_overload("clamp", "clamp_double", vec![d(), d(), d()], clamp)?;
+    env.add_overload(DIVIDE, "divide_double", vec![d(), d()], divide)?;
+    env.add_overload(DIVIDE, "divide_int", vec![INT_TYPE, INT_TYPE], divide_int)?;
+    env.add_overload(MODULO, "modulo_double", vec![d(), d()], modulo)?;
+    env.add_overload(MODULO, "modulo_int", vec![INT_TYPE, INT_TYPE], modulo_int)?;
+    env.add_overload(CONCAT, "concat_string", vec![STRING_TYPE, STRING_TYPE], concat)?;
+    env.add_overload(CONCAT, "concat_list", vec![LIST_TYPE, LIST_TYPE], concat_list)?;
+    env.add_overload(TICK, "tick_bool", vec![BOOL_TYPE], tick)?;
+    env.add_overload(MATCHES, "matches_literal", vec![STRING_TYPE, STRING_TYPE], matches)?;
+    Ok(env)
+}
+
+type Overload = for<'b, 'v> fn(Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError>;
+
+const UNARY: &[(&str, Overload)] = &[
+    ("ceil", |args| unary(&args, f64::ceil)),
+    ("floor", |args| unary(&args, f64::floor)),
+    ("round", |args| unary(&args, f64::round)),
+    ("abs", |args| unary(&args, f64::abs)),
+    ("log", |args| unary(&args, f64::ln)),
+    ("exp", |args| unary(&args, f64::exp)),
+];
+
+fn number(args: &Values<'_, '_>, index: usize) -> Result<f64, ExecutionError> {
+    args.get(index)
+        .and_then(|value| value.downcast_ref::<CelDouble>())
+        .map(|double| *double.inner())
+        .ok_or_else(ExecutionError::missing_argument_or_target)
+}
+
+fn whole(args: &Values<'_, '_>, index: usize) -> Result<i64, ExecutionError> {
+    args.get(index)
+        .and_then(|value| value.downcast_ref::<CelInt>())
+        .map(|int| *int.inner())
+        .ok_or_else(ExecutionError::missing_argument_or_target)
+}
+
+fn text<'a>(args: &'a Values<'_, '_>, index: usize) -> Result<&'a str, ExecutionError> {
+    args.get(index)
+        .and_then(|value| value.downcast_ref::<CelString>())
+        .map(CelString::inner)
+        .ok_or_else(ExecutionError::missing_argument_or_target)
+}
+
+fn finite<'b, 'v>(value: f64, what: &str) -> Outcome<'b, 'v> {
+    if value.is_finite() {
+        Ok(CowVal::owned(CelDouble::from(value)))
+    } else {
+        Err(ExecutionError::function_error(what, "the result is not a finite number"))
+    }
+}
+
+fn unary<'b, 'v>(args: &Values<'b, 'v>, apply: fn(f64) -> f64) -> Outcome<'b, 'v> {
+    finite(apply(number(args, 0)?), "math")
+}
+
+fn least<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
+    fold(&args, f64::min)
+}
+
+fn greatest<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
+    fold(&args, f64::max)
+}
+
+fn fold<'b, 'v>(args: &Values<'b, 'v>, apply: fn(f64, f64) -> f64) -> Outcome<'b, 'v> {
+    let mut value = number(args, 0)?;
+    for index in 1..args.len() {
+        value = apply(value, number(args, index)?);
+    }
+    finite(value, "min/max")
+}
+
+fn clamp<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
+    let (value, low, high) = (number(&args, 0)?, number(&args, 1)?, number(&args, 2)?);
+    if low > high {
+        return Err(ExecutionError::function_error(
+            "clamp",
+            format!("the lower bound {low} is above the upper {high}"),
+        ));
+    }
+    finite(value.max(low).min(high), "clamp")
+}
+
+fn zero(left: &str) -> ExecutionError {
+    ExecutionError::function_error("division", format!("{left} divided by zero"))
+}
+
+fn divide<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
+    let (left, right) = (number(&args, 0)?, number(&args, 1)?);
+    if right == 0.0 { Err(zero(&left.to_string())) } else { finite(left / right, "division") }
+}
+
+fn modulo<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
+    let (left, right) = (number(&args, 0)?, number(&args, 1)?);
+    if right == 0.0 { Err(zero(&left.to_string())) } else { finite(left % right, "remainder") }
+}
+
+fn divide_int<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
+    let (left, right) = (whole(&args, 0)?, whole(&args, 1)?);
+    left.checked_div(right).map(|value| CowVal::owned(CelInt::from(value))).ok_or_else(|| zero(&left.to_string()))
+}
+
+fn modulo_int<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
+    let (left, right) = (whole(&args, 0)?, whole(&args, 1)?);
+    left.checked_rem(right).map(|value| CowVal::owned(CelInt::from(value))).ok_or_else(|| zero(&left.to_string()))
+}
+
+fn concat<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
+    let (left, right) = (text(&args, 0)?, text(&args, 1)?);
+    charge((left.len() + right.len()) / 64)?;
+    Ok(CowVal::owned(CelString::from([left, right].concat())))
+}
+
+fn concat_list<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
+    let mut all = Vec::new();
+    for value in &args {
+        let list = value.downcast_ref::<CelList>().ok_or_else(ExecutionError::missing_argument_or_target)?;
+        charge(list.inner().len())?;
+        all.extend(list.inner().iter().map(|item| item.clone_as_boxed()));
+    }
+    Ok(CowVal::owned(CelList::from(all)))
+}
+
+fn tick<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
+    charge(1)?;
+    args.into_iter().next().ok_or_else(ExecutionError::missing_argument_or_target)
+}
+
+fn matches<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
+    let (value, pattern) = (text(&args, 0)?, text(&args, 1)?);
+    charge(value.len() / 16 + 1)?;
+    let patterns = PATTERNS.read().unwrap_or_else(PoisonError::into_inner);
+    let regex = patterns.get(pattern).ok_or_else(|| ExecutionError::function_error("matches", "unknown pattern"))?;
+    Ok(CowVal::owned(CelBool::from(regex.is_match(value))))
+}

@@ -1,0 +1,119 @@
+//! Limits of expressions, and the parser's errors in readable form.
+
+use cel_interpreter::common::ast::{EntryExpr, Expr};
+use cel_interpreter::{IdedExpr, ParseErrors};
+
+use super::check::Problem;
+
+/// Bytes of one expression.
+pub(super) const MAX_SOURCE: usize = 2_048;
+/// Brackets and operators within each other.
+const MAX_BRACKETS: usize = 24;
+/// Nodes of a syntax tree.
+const MAX_NODES: usize = 400;
+/// Depth of a syntax tree.
+pub(super) const MAX_DEPTH: usize = 48;
+/// Bytes of a variable's string.
+pub(super) const MAX_VALUE: usize = 4_096;
+/// Items of a variable's list.
+pub(super) const MAX_ITEMS: usize = 1_024;
+
+fn problem(start: usize, len: usize, message: String, help: &str) -> Problem {
+    Problem { start, len, message, help: Some(help.to_owned()) }
+}
+
+/// Refuses what is too long or too deep to be parsed at all.
+pub(super) fn source(source: &str) -> Result<(), Problem> {
+    const SPLIT: &str = "split it with variables";
+    if source.trim().is_empty() {
+        return Err(problem(0, 1, "an empty expression".to_owned(), "write a CEL expression, such as true"));
+    }
+    if source.len() > MAX_SOURCE {
+        let message = format!("{} bytes are too long for an expression; at most {MAX_SOURCE}", source.len());
+        return Err(problem(0, 1, message, SPLIT));
+    }
+    let (mut depth, mut signs, mut questions) = (0_usize, 0_usize, 0_usize);
+    for (index, c) in source.chars().enumerate() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            '?' => questions += 1,
+            _ => {}
+        }
+        // The parser descends once for each sign of a row such as !!!!x.
+        signs = if matches!(c, '!' | '-') {
+            signs + 1
+        } else if c.is_whitespace() {
+            signs
+        } else {
+            0
+        };
+        if depth > MAX_BRACKETS || signs > MAX_BRACKETS || questions > MAX_BRACKETS {
+            let message = format!("nested more than {MAX_BRACKETS} deep");
+            return Err(problem(index, 1, message, SPLIT));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses trees that would be costly or deep to walk.
+pub(super) fn tree(tree: &IdedExpr) -> Result<(), Problem> {
+    let mut nodes = 0;
+    let mut rest = vec![(tree, 1)];
+    while let Some((node, depth)) = rest.pop() {
+        nodes += 1;
+        if nodes > MAX_NODES {
+            let message = format!("an expression has at most {MAX_NODES} parts");
+            return Err(problem(0, 1, message, "split it with variables"));
+        }
+        if depth > MAX_DEPTH {
+            let message = format!("nested more than {MAX_DEPTH} deep");
+            return Err(problem(0, 1, message, "split it with variables"));
+        }
+        rest.extend(children(node).into_iter().map(|child| (child, depth + 1)));
+    }
+    Ok(())
+}
+
+fn children(node: &IdedExpr) -> Vec<&IdedExpr> {
+    match &node.expr {
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
+        Expr::Comprehension(inner) => {
+            vec![&inner.iter_range, &inner.accu_init, &inner.loop_cond, &inner.loop_step, &inner.result]
+        }
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Select(select) => vec![&select.operand],
+        Expr::Map(map) => map.entries.iter().flat_map(|one| entry_children(&one.expr)).collect(),
+        Expr::Struct(inner) => inner.entries.iter().flat_map(|one| entry_children(&one.expr)).collect(),
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Vec::new(),
+    }
+}
+
+fn entry_children(entry: &EntryExpr) -> Vec<&IdedExpr> {
+    match entry {
+        EntryExpr::StructField(field) => vec![&field.value],
+        EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
+    }
+}
+
+/// The parser's errors, the first of them (the others mostly follow from it).
+pub(super) fn syntax(source: &str, errors: &ParseErrors) -> Vec<Problem> {
+    let first = errors.errors.first();
+    let (line, column) = first.map_or((1, 1), |error| error.pos);
+    let before: usize = source
+        .split_inclusive('\n')
+        .take(usize::try_from(line - 1).unwrap_or(0))
+        .map(|line| line.chars().count())
+        .sum();
+    let start = before + usize::try_from(column - 1).unwrap_or(0);
+    let text = first.map_or("", |error| error.msg.as_str());
+    let text = text.strip_prefix("Syntax error: ").unwrap_or(text);
+    // The list of every token that could follow helps nobody.
+    let text = text.split(" expecting ").next().unwrap_or(text);
+    let message = if text.contains("<EOF>") && text.starts_with("mismatched") {
+        "the expression ends too early".to_owned()
+    } else {
+        format!("no CEL expression: {text}")
+    };
+    vec![Problem { start, len: 1, message, help: None }]
+}

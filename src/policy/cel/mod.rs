@@ -1,0 +1,184 @@
+//! CEL behind guards: limits, the static check, evaluation with errors as a third outcome.
+//!
+//! The CEL crate parses and evaluates. It reports unknown names only when they are reached, hides errors behind
+//! `&&` and `||`, has no cost limit and recurses on the stack it is given; everything here makes up for that.
+
+mod calls;
+mod check;
+mod env;
+mod limits;
+mod types;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cel_interpreter::common::types::{CelBool, CelDouble, CelString};
+use cel_interpreter::common::value::Val;
+use cel_interpreter::context::VariableResolver;
+use cel_interpreter::parser::Parser;
+use cel_interpreter::{Context, ExecutionError, IdedExpr, Value};
+
+pub(crate) use check::{Leaf, Names, Problem};
+pub(crate) use types::Type;
+
+/// Stack for parsing and checking: the parser recurses a dozen frames a level.
+const COMPILE_STACK: usize = 32 << 20;
+/// Evaluation gets a stack of its own where less than this is left.
+const EVALUATE_RED_ZONE: usize = 384 << 10;
+const EVALUATE_STACK: usize = 2 << 20;
+
+/// A checked expression, ready to be evaluated.
+#[derive(Clone, Debug)]
+pub(crate) struct Expression {
+    source: String,
+    tree: IdedExpr,
+    ty: Type,
+    leaves: Vec<Leaf>,
+    reads: BTreeSet<String>,
+}
+
+impl Expression {
+    /// Parses and checks an expression that must be of type `wanted`.
+    pub(crate) fn compile(source: &str, wanted: &Type, names: &dyn Names) -> Result<Self, Vec<Problem>> {
+        limits::source(source).map_err(|problem| vec![problem])?;
+        stacker::grow(COMPILE_STACK, || Self::compile_here(source, wanted, names))
+    }
+
+    fn compile_here(source: &str, wanted: &Type, names: &dyn Names) -> Result<Self, Vec<Problem>> {
+        let (tree, info) = Parser::new()
+            .max_recursion_depth(96)
+            .error_recovery_limit(4)
+            .parse_with_source_info(source)
+            .map_err(|errors| limits::syntax(source, &errors))?;
+        limits::tree(&tree).map_err(|problem| vec![problem])?;
+        let mut checker = check::Checker {
+            names,
+            source: source.chars().collect(),
+            info: &info,
+            locals: Vec::new(),
+            nesting: 0,
+            problems: Vec::new(),
+            leaves: Vec::new(),
+            reads: BTreeSet::new(),
+        };
+        let (ty, rewritten) = checker.value(&tree, &BTreeSet::new());
+        if ty == Type::Int && *wanted == Type::Double {
+            checker.mixed(&tree, &tree);
+        } else if *wanted != Type::Any && !ty.comparable(wanted) {
+            checker.problem(&tree, format!("{wanted} is needed here, this is {ty}"), None);
+        }
+        if checker.problems.is_empty() {
+            Ok(Self { source: source.to_owned(), tree: rewritten, ty, leaves: checker.leaves, reads: checker.reads })
+        } else {
+            Err(checker.problems)
+        }
+    }
+
+    /// The expression as written.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Type of its values.
+    pub(crate) fn ty(&self) -> &Type {
+        &self.ty
+    }
+
+    /// Paths that it reads.
+    pub(crate) fn reads(&self) -> &BTreeSet<String> {
+        &self.reads
+    }
+
+    /// Evaluates a condition.
+    pub(crate) fn condition(&self, scope: &dyn VariableResolver) -> Result<bool, ExecutionError> {
+        self.with(scope, |value| value.downcast_ref::<CelBool>().map(|value| *value.inner()))
+    }
+
+    /// Evaluates a number, which is finite.
+    pub(crate) fn number(&self, scope: &dyn VariableResolver) -> Result<f64, ExecutionError> {
+        let value = self.with(scope, |value| value.downcast_ref::<CelDouble>().map(|value| *value.inner()))?;
+        if value.is_finite() {
+            Ok(value)
+        } else {
+            Err(ExecutionError::function_error("result", "the result is not a finite number"))
+        }
+    }
+
+    /// Evaluates a string.
+    pub(crate) fn text(&self, scope: &dyn VariableResolver) -> Result<String, ExecutionError> {
+        self.with(scope, |value| value.downcast_ref::<CelString>().map(|value| value.inner().to_owned()))
+    }
+
+    /// Evaluates any value, cut loose from what it was computed from.
+    pub(crate) fn value(&self, scope: &dyn VariableResolver) -> Result<Value, ExecutionError> {
+        let value = self.with(scope, |value| Some(Value::try_from(value)))??;
+        match &value {
+            Value::Float(number) if !number.is_finite() => {
+                Err(ExecutionError::function_error("result", "the result is not a finite number"))
+            }
+            Value::String(text) if text.len() > limits::MAX_VALUE => {
+                Err(ExecutionError::function_error("result", "the result is too long"))
+            }
+            Value::List(items) if items.len() > limits::MAX_ITEMS => {
+                Err(ExecutionError::function_error("result", "the result has too many items"))
+            }
+            _ => Ok(value),
+        }
+    }
+
+    /// What the expression reads, with values, in order of appearance.
+    pub(crate) fn values(&self, scope: &dyn VariableResolver) -> Vec<(String, String)> {
+        self.leaves
+            .iter()
+            .map(|leaf| {
+                let shown = scope.resolve(name_of(&leaf.expr)).map(|value| show(value.as_ref()));
+                (leaf.label.clone(), shown.unwrap_or_else(|| "-".to_owned()))
+            })
+            .collect()
+    }
+
+    fn with<T>(&self, scope: &dyn VariableResolver, take: impl Fn(&dyn Val) -> Option<T>) -> Result<T, ExecutionError> {
+        let env = env::shared().ok_or_else(|| ExecutionError::function_error("CEL", "its library does not load"))?;
+        stacker::maybe_grow(EVALUATE_RED_ZONE, EVALUATE_STACK, || {
+            env::start_budget();
+            let mut context = Context::with_env(Arc::clone(env));
+            context.set_variable_resolver(scope);
+            let value = Value::resolve_val(&self.tree, &context)?;
+            take(value.as_ref()).ok_or_else(|| ExecutionError::function_error("result", "it has an unexpected type"))
+        })
+    }
+}
+
+fn name_of(expr: &IdedExpr) -> &str {
+    match &expr.expr {
+        cel_interpreter::common::ast::Expr::Ident(name) => name,
+        _ => "",
+    }
+}
+
+/// A value as people read it.
+pub(crate) fn show(value: &dyn Val) -> String {
+    Value::try_from(value).map_or_else(|_| "?".to_owned(), |value| show_value(&value, 0))
+}
+
+fn show_value(value: &Value, depth: usize) -> String {
+    match value {
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => value.to_string(),
+        Value::Float(value) => value.to_string(),
+        Value::String(value) => format!("{value:?}"),
+        Value::Duration(value) => humantime::format_duration(value.to_std().unwrap_or_default()).to_string(),
+        Value::List(items) if depth < 1 && items.iter().all(|item| !matches!(item, Value::Map(_))) => {
+            let items: Vec<String> = items.iter().take(8).map(|item| show_value(item, depth + 1)).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::List(items) => format!("{} items", items.len()),
+        Value::Map(map) => {
+            let mut entries: Vec<String> =
+                map.map.iter().map(|(key, value)| format!("{key}: {}", show_value(value, depth + 1))).collect();
+            entries.sort();
+            format!("{{{}}}", entries.join(", "))
+        }
+        _ => "?".to_owned(),
+    }
+}

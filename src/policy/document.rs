@@ -1,0 +1,396 @@
+//! Documents as written: the envelope that all kinds share, and the form of each kind.
+
+use super::bundle::BundleForm;
+use super::diagnostic::{Sink, nearest};
+use super::form::{self, Form};
+use super::params::{self, ParamForm};
+use super::suite::Suite;
+use super::trace::RuleMode;
+use super::yaml::{Node, Place, Text};
+
+/// API version of all documents.
+pub(crate) const API_VERSION: &str = "policy.oaas.io/v1alpha1";
+const KINDS: &[&str] = &["Bundle", "Admission", "Template", "Test"];
+const LATER: &[&str] = &["Signal", "Recommendation", "Safeguard"];
+const PROFILES: &[&str] = &["dev", "edge", "full"];
+
+/// One document.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) kind: &'static str,
+    pub(crate) name: Text,
+    /// Canonical text, for the revision.
+    pub(crate) canonical: String,
+    pub(crate) body: Body,
+}
+
+/// What a document says.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Bundle(BundleForm),
+    Admission(AdmissionForm),
+    Template(Box<TemplateForm>),
+    Test(Suite),
+}
+
+/// Params and variables, which several kinds have.
+#[derive(Debug, Default)]
+pub(crate) struct Definitions {
+    pub(crate) params: Vec<ParamForm>,
+    pub(crate) variables: Vec<(Text, Text)>,
+}
+
+/// A rule's condition.
+#[derive(Debug)]
+pub(crate) struct RuleForm {
+    pub(crate) id: Text,
+    pub(crate) mode: RuleMode,
+    pub(crate) condition: Text,
+}
+
+/// An Admission document.
+#[derive(Debug)]
+pub(crate) struct AdmissionForm {
+    pub(crate) definitions: Definitions,
+    pub(crate) rules: Vec<AdmissionRuleForm>,
+}
+
+/// A rule of an Admission document.
+#[derive(Debug)]
+pub(crate) struct AdmissionRuleForm {
+    pub(crate) rule: RuleForm,
+    pub(crate) denies: bool,
+    pub(crate) message: Text,
+}
+
+/// A Template document.
+#[derive(Debug)]
+pub(crate) struct TemplateForm {
+    pub(crate) definitions: Definitions,
+    pub(crate) aliases: Vec<Text>,
+    pub(crate) enabled: Vec<RuleForm>,
+    pub(crate) score: Vec<(RuleForm, f64)>,
+    pub(crate) workload: WorkloadForm,
+}
+
+/// What a template is.
+#[derive(Debug)]
+pub(crate) struct WorkloadForm {
+    pub(crate) knative: bool,
+    pub(crate) replicas: Text,
+    pub(crate) resources: ResourceTexts,
+    pub(crate) probes: bool,
+    pub(crate) grace: Option<u32>,
+    pub(crate) security: Security,
+    pub(crate) odgm: Option<OdgmForm>,
+}
+
+/// The data grid's part of a template.
+#[derive(Debug)]
+pub(crate) struct OdgmForm {
+    pub(crate) enabled: Option<Text>,
+    pub(crate) image: ImageForm,
+    pub(crate) replicas: Text,
+    pub(crate) resources: ResourceTexts,
+    pub(crate) security: Security,
+}
+
+/// An image: as it stands, or computed.
+#[derive(Debug)]
+pub(crate) enum ImageForm {
+    Literal(String),
+    Expression(Text),
+}
+
+/// Quantities of a container, as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResourceTexts {
+    /// CPU set aside.
+    pub cpu_request: Option<String>,
+    /// Memory set aside.
+    pub memory_request: Option<String>,
+    /// CPU that may not be exceeded.
+    pub cpu_limit: Option<String>,
+    /// Memory that may not be exceeded.
+    pub memory_limit: Option<String>,
+}
+
+/// Security of pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Security {
+    /// All Linux capabilities are dropped.
+    pub drop_capabilities: bool,
+    /// The image must run as another user than root.
+    pub run_as_non_root: bool,
+}
+
+/// Reads one document.
+pub(crate) fn read(node: &Node, sink: &mut Sink) -> Option<Document> {
+    let form = Form::open(node, "a policy document", &["apiVersion", "kind", "metadata", "spec"], sink)?;
+    if let Some(version) = form.need_text("apiVersion", sink)
+        && version.text != API_VERSION
+    {
+        let message = format!("apiVersion {:?} is not known", version.text);
+        sink.push(version.at.error(message).help(format!("write {API_VERSION}")));
+    }
+    let kind = kind(&form, sink);
+    let metadata = form.need("metadata", sink)?;
+    let metadata = Form::open(metadata, "metadata", &["name", "description", "owner"], sink)?;
+    metadata.text("description", sink);
+    metadata.text("owner", sink);
+    let name = metadata.need_text("name", sink)?;
+    form::check_name(&name, "a document", true, sink);
+    let spec = form.need("spec", sink)?;
+    let kind = kind?;
+    let body = match kind {
+        "Bundle" => Body::Bundle(BundleForm::read(spec, sink)?),
+        "Admission" => Body::Admission(admission(spec, sink)?),
+        "Template" => Body::Template(Box::new(template(spec, sink)?)),
+        _ => Body::Test(Suite::read(spec, sink)?),
+    };
+    let mut canonical = String::new();
+    node.value.canonical(&mut canonical);
+    Some(Document { kind, name, canonical, body })
+}
+
+fn kind(form: &Form<'_>, sink: &mut Sink) -> Option<&'static str> {
+    let stated = form.need_text("kind", sink)?;
+    let known = KINDS.iter().find(|kind| **kind == stated.text).copied();
+    if known.is_none() {
+        let error = if LATER.contains(&stated.text.as_str()) {
+            let message = format!("this release does not evaluate documents of kind {} yet", stated.text);
+            stated.at.error(message).help("remove the document until a release that does")
+        } else {
+            let near = nearest(&stated.text, KINDS.iter().copied());
+            let help =
+                near.map_or_else(|| format!("kinds: {}", KINDS.join(", ")), |near| format!("did you mean {near}?"));
+            stated.at.error(format!("there is no kind {:?}", stated.text)).help(help)
+        };
+        sink.push(error);
+    }
+    known
+}
+
+/// Names of the profiles.
+pub(crate) fn profiles() -> Vec<String> {
+    PROFILES.iter().map(ToString::to_string).collect()
+}
+
+fn definitions(form: &Form<'_>, sink: &mut Sink) -> Definitions {
+    let params = params::read(form.entries("params", sink), form.entries("profiles", sink), &profiles(), sink);
+    let mut variables: Vec<(Text, Text)> = Vec::new();
+    for node in form.list("variables", sink) {
+        let Some(form) = Form::open(node, "a variable", &["name", "expression"], sink) else { continue };
+        let (name, expression) = (form.need_text("name", sink), form.need("expression", sink));
+        let expression = expression.and_then(|node| form::expression(node, "expression", sink));
+        if let (Some(name), Some(expression)) = (name, expression) {
+            form::check_name(&name, "a variable", false, sink);
+            twice(&name, variables.iter().map(|(name, _)| name), "variable", sink);
+            variables.push((name, expression));
+        }
+    }
+    Definitions { params, variables }
+}
+
+/// Reports a name that is used twice, with both places.
+pub(crate) fn twice<'a>(name: &Text, known: impl IntoIterator<Item = &'a Text>, what: &str, sink: &mut Sink) {
+    if let Some(first) = known.into_iter().find(|known| known.text == name.text) {
+        let error = name.at.error(format!("{what} `{}` is given twice", name.text));
+        sink.push(error.related(first.at.text(), "the first"));
+    }
+}
+
+fn id(form: &Form<'_>, known: &[Text], sink: &mut Sink) -> Option<Text> {
+    let id = form.need_text("id", sink)?;
+    form::check_name(&id, "a rule", true, sink);
+    twice(&id, known, "rule", sink);
+    Some(id)
+}
+
+fn mode(form: &Form<'_>, sink: &mut Sink) -> RuleMode {
+    match form.text("mode", sink) {
+        None => RuleMode::Enforce,
+        Some(text) => match text.text.as_str() {
+            "enforce" => RuleMode::Enforce,
+            "warn" => RuleMode::Warn,
+            "dry-run" => RuleMode::DryRun,
+            other => {
+                let help = "modes: enforce, warn, dry-run";
+                sink.push(text.at.error(format!("there is no mode {other:?}")).help(help));
+                RuleMode::Enforce
+            }
+        },
+    }
+}
+
+fn admission(spec: &Node, sink: &mut Sink) -> Option<AdmissionForm> {
+    let form = Form::open(spec, "spec of an Admission", &["params", "profiles", "variables", "rules"], sink)?;
+    let definitions = definitions(&form, sink);
+    let mut rules: Vec<AdmissionRuleForm> = Vec::new();
+    let nodes = form.need("rules", sink)?;
+    if let super::yaml::Value::List(items) = &nodes.value
+        && items.is_empty()
+    {
+        sink.push(nodes.at.error("an Admission needs at least one rule"));
+    }
+    for node in form::list(nodes, "rules", sink) {
+        let known = ["id", "mode", "deny", "warn", "message"];
+        let Some(form) = Form::open(node, "a rule", &known, sink) else { continue };
+        let ids: Vec<Text> = rules.iter().map(|rule| rule.rule.id.clone()).collect();
+        let id = id(&form, &ids, sink);
+        let mode = mode(&form, sink);
+        let (deny, warn) = (form.expression("deny", sink), form.expression("warn", sink));
+        let message = form.need("message", sink).and_then(|node| form::expression(node, "message", sink));
+        let (denies, condition) = match (deny, warn) {
+            (Some(condition), None) => (true, Some(condition)),
+            (None, Some(condition)) => (false, Some(condition)),
+            (deny, _) => {
+                if deny.is_some() || (form.get("deny").is_none() && form.get("warn").is_none()) {
+                    let help = "deny: refuses the record; warn: accepts it and says so";
+                    sink.push(node.at.error("a rule has either `deny` or `warn`, a condition in CEL").help(help));
+                }
+                (true, None)
+            }
+        };
+        if let (Some(id), Some(condition), Some(message)) = (id, condition, message) {
+            rules.push(AdmissionRuleForm { rule: RuleForm { id, mode, condition }, denies, message });
+        }
+    }
+    Some(AdmissionForm { definitions, rules })
+}
+
+fn template(spec: &Node, sink: &mut Sink) -> Option<TemplateForm> {
+    let known = ["aliases", "params", "profiles", "variables", "enabled", "score", "workload"];
+    let form = Form::open(spec, "spec of a Template", &known, sink)?;
+    let definitions = definitions(&form, sink);
+    let aliases = form.texts("aliases", sink);
+    for alias in &aliases {
+        form::check_name(alias, "an alias", true, sink);
+    }
+    let enabled = enabled(&form, sink);
+    let mut score: Vec<(RuleForm, f64)> = Vec::new();
+    for node in form.list("score", sink) {
+        let Some(form) = Form::open(node, "a score rule", &["id", "mode", "when", "add"], sink) else { continue };
+        let ids: Vec<Text> =
+            score.iter().map(|(rule, _)| &rule.id).chain(enabled.iter().map(|rule| &rule.id)).cloned().collect();
+        let id = id(&form, &ids, sink);
+        let mode = mode(&form, sink);
+        let condition = form.need("when", sink).and_then(|node| form::expression(node, "when", sink));
+        form.need("add", sink);
+        if let (Some(id), Some(condition), Some((add, _))) = (id, condition, form.number("add", sink)) {
+            score.push((RuleForm { id, mode, condition }, add));
+        }
+    }
+    let workload = workload(form.need("workload", sink)?, sink)?;
+    Some(TemplateForm { definitions, aliases, enabled, score, workload })
+}
+
+/// `enabled` is one condition, or a list of rules that must all hold.
+fn enabled(form: &Form<'_>, sink: &mut Sink) -> Vec<RuleForm> {
+    let Some(node) = form.get("enabled") else { return Vec::new() };
+    let super::yaml::Value::List(items) = &node.value else {
+        let id = Text { text: "enabled".to_owned(), at: node.at.clone() };
+        let condition = form::expression(node, "enabled", sink);
+        return condition.map(|condition| RuleForm { id, mode: RuleMode::Enforce, condition }).into_iter().collect();
+    };
+    let mut rules: Vec<RuleForm> = Vec::new();
+    for node in items {
+        let Some(form) = Form::open(node, "a rule of `enabled`", &["id", "when"], sink) else { continue };
+        let ids: Vec<Text> = rules.iter().map(|rule| rule.id.clone()).collect();
+        let id = id(&form, &ids, sink);
+        let condition = form.need("when", sink).and_then(|node| form::expression(node, "when", sink));
+        if let (Some(id), Some(condition)) = (id, condition) {
+            rules.push(RuleForm { id, mode: RuleMode::Enforce, condition });
+        }
+    }
+    rules
+}
+
+fn workload(node: &Node, sink: &mut Sink) -> Option<WorkloadForm> {
+    let known = ["kind", "replicas", "resources", "probes", "security", "termination_grace_seconds", "odgm"];
+    let form = Form::open(node, "workload", &known, sink)?;
+    let knative = match form.need_text("kind", sink) {
+        Some(kind) if kind.text == "KnativeService" => true,
+        Some(kind) if kind.text != "Deployment" => {
+            let help = "kinds of workload: Deployment, KnativeService";
+            sink.push(kind.at.error(format!("there is no kind of workload {:?}", kind.text)).help(help));
+            false
+        }
+        _ => false,
+    };
+    let grace = form.number("termination_grace_seconds", sink).and_then(|(value, at)| seconds(value, &at, sink));
+    let replicas = form.need("replicas", sink).and_then(|node| form::expression(node, "replicas", sink));
+    let resources = resources(form.get("resources"), sink);
+    let security = security(form.get("security"), sink);
+    let odgm = form.get("odgm").and_then(|node| odgm(node, sink));
+    let probes = form.flag("probes", sink).unwrap_or(true);
+    Some(WorkloadForm { knative, replicas: replicas?, resources, probes, grace, security, odgm })
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a small whole number")]
+fn seconds(value: f64, at: &Place, sink: &mut Sink) -> Option<u32> {
+    if value.fract() == 0.0 && (0.0..=3600.0).contains(&value) {
+        return Some(value as u32);
+    }
+    sink.push(at.error("termination_grace_seconds is a whole number from 0 to 3600"));
+    None
+}
+
+fn odgm(node: &Node, sink: &mut Sink) -> Option<OdgmForm> {
+    let known = ["enabled", "image", "image_expression", "replicas", "resources", "security"];
+    let form = Form::open(node, "odgm", &known, sink)?;
+    let image = match (form.text("image", sink), form.expression("image_expression", sink)) {
+        (Some(image), None) => Some(ImageForm::Literal(image.text)),
+        (None, Some(expression)) => Some(ImageForm::Expression(expression)),
+        _ => {
+            sink.push(node.at.error("odgm needs either `image` or `image_expression` (CEL)"));
+            None
+        }
+    };
+    let replicas = form.need("replicas", sink).and_then(|node| form::expression(node, "replicas", sink));
+    Some(OdgmForm {
+        enabled: form.expression("enabled", sink),
+        image: image?,
+        replicas: replicas?,
+        resources: resources(form.get("resources"), sink),
+        security: security(form.get("security"), sink),
+    })
+}
+
+fn resources(node: Option<&Node>, sink: &mut Sink) -> ResourceTexts {
+    let known = ["cpu_request", "memory_request", "cpu_limit", "memory_limit"];
+    let Some(form) = node.and_then(|node| Form::open(node, "resources", &known, sink)) else {
+        return ResourceTexts::default();
+    };
+    let mut read = |name: &str| {
+        let node = form.get(name)?;
+        let text = match &node.value {
+            super::yaml::Value::Text(text) => text.clone(),
+            super::yaml::Value::Number(number) => number.to_string(),
+            other => other.describe(),
+        };
+        if super::units::quantity(&text).is_some() {
+            return Some(text);
+        }
+        let message = format!("`{name}` is a quantity such as 250m or 128Mi, this is {}", node.value.describe());
+        sink.push(node.at.error(message));
+        None
+    };
+    ResourceTexts {
+        cpu_request: read("cpu_request"),
+        memory_request: read("memory_request"),
+        cpu_limit: read("cpu_limit"),
+        memory_limit: read("memory_limit"),
+    }
+}
+
+fn security(node: Option<&Node>, sink: &mut Sink) -> Security {
+    let known = ["drop_capabilities", "run_as_non_root"];
+    let Some(form) = node.and_then(|node| Form::open(node, "security", &known, sink)) else {
+        return Security::default();
+    };
+    Security {
+        drop_capabilities: form.flag("drop_capabilities", sink).unwrap_or_default(),
+        run_as_non_root: form.flag("run_as_non_root", sink).unwrap_or_default(),
+    }
+}

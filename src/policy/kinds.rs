@@ -1,0 +1,334 @@
+//! Compiled Admission and Template documents.
+
+use super::Inputs;
+use super::bundle::Shared;
+use super::cel::{Expression, Type};
+use super::diagnostic::Sink;
+use super::document::{AdmissionForm, ImageForm, OdgmForm, ResourceTexts, Security, TemplateForm, WorkloadForm};
+use super::trace::{RuleMode, RuleOutcome, RuleTrace};
+use super::unit::{Compiler, Rule, Scope, Unit};
+
+/// An Admission document.
+#[derive(Debug)]
+pub struct AdmissionPolicy {
+    unit: Unit,
+    rules: Vec<AdmissionRule>,
+}
+
+#[derive(Debug)]
+struct AdmissionRule {
+    rule: Rule,
+    denies: bool,
+    message: Expression,
+}
+
+/// What one admission rule says about a record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// The rule as it was evaluated.
+    pub trace: RuleTrace,
+    /// What follows, and the message; `None` where nothing follows.
+    pub effect: Option<(Effect, String)>,
+}
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The record is refused.
+    Deny,
+    /// Its author is told.
+    Warn,
+}
+
+impl AdmissionPolicy {
+    pub(super) fn compile(
+        name: &str,
+        form: &AdmissionForm,
+        shared: &Shared<'_>,
+        inputs: &Inputs,
+        sink: &mut Sink,
+    ) -> Self {
+        let mut compiler = Compiler::new(format!("Admission/{name}"), &form.definitions, shared, inputs, sink);
+        let mut rules = Vec::new();
+        for form in &form.rules {
+            let rule = compiler.rule(&form.rule, sink);
+            let message = compiler.compile(&form.message, &Type::Text, sink);
+            if let (Some(rule), Some(message)) = (rule, message) {
+                rules.push(AdmissionRule { rule, denies: form.denies, message });
+            }
+        }
+        Self { unit: compiler.finish(sink), rules }
+    }
+
+    /// The document itself.
+    pub fn unit(&self) -> &Unit {
+        &self.unit
+    }
+
+    /// Evaluates all rules. A `deny` that can't be evaluated denies, naming itself: that is the safe action. A `warn`
+    /// that can't be evaluated warns.
+    pub fn evaluate<'a>(&'a self, facts: &'a super::Facts) -> impl Iterator<Item = Verdict> + 'a {
+        let scope = self.unit.over(facts);
+        self.rules.iter().map(move |rule| rule.evaluate(&scope))
+    }
+}
+
+impl AdmissionRule {
+    fn evaluate(&self, scope: &Scope<'_>) -> Verdict {
+        let mut trace = self.rule.evaluate(scope);
+        let failed = |reason: &str| format!("rule {} could not be evaluated: {reason}", self.rule.name());
+        let effect = if self.denies { Effect::Deny } else { Effect::Warn };
+        let (effect, message) = match &trace.outcome {
+            RuleOutcome::False => return Verdict { trace, effect: None },
+            RuleOutcome::Error(reason) => (effect, failed(reason)),
+            RuleOutcome::True => {
+                // A message that fails must not lift what the condition decided.
+                let message = scope.text(&self.message).unwrap_or_else(|reason| {
+                    format!("rule {} holds (its message could not be evaluated: {reason})", self.rule.name())
+                });
+                (effect, message)
+            }
+        };
+        let verb = if effect == Effect::Deny { "deny" } else { "warn" };
+        trace.effect = Some(format!("{verb}: {message}"));
+        let effect = match self.rule.mode() {
+            RuleMode::Enforce => Some((effect, message)),
+            RuleMode::Warn => Some((Effect::Warn, message)),
+            RuleMode::DryRun => None,
+        };
+        Verdict { trace, effect }
+    }
+}
+
+/// A Template document.
+#[derive(Debug)]
+pub struct TemplatePolicy {
+    name: String,
+    unit: Unit,
+    aliases: Vec<String>,
+    enabled: Vec<Rule>,
+    score: Vec<(Rule, f64)>,
+    workload: Workload,
+}
+
+#[derive(Debug)]
+struct Workload {
+    knative: bool,
+    replicas: Expression,
+    resources: ResourceTexts,
+    probes: bool,
+    grace: Option<u32>,
+    security: Security,
+    odgm: Option<Odgm>,
+}
+
+#[derive(Debug)]
+struct Odgm {
+    enabled: Option<Expression>,
+    image: Image,
+    replicas: Expression,
+    resources: ResourceTexts,
+    security: Security,
+}
+
+#[derive(Debug)]
+enum Image {
+    Literal(String),
+    Expression(Expression),
+}
+
+/// How a template does for one class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// Whether it may be used; the rule and reason where that could not be evaluated.
+    pub enabled: Result<bool, (String, String)>,
+    /// Sum of its points; the rule and reason where one could not be evaluated.
+    pub score: Result<f64, (String, String)>,
+    /// All rules: `enabled` first, then the score rules.
+    pub trace: Vec<RuleTrace>,
+}
+
+/// What a template is for one class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shape {
+    /// The workload is a Knative Service.
+    pub knative: bool,
+    /// Replicas of each function.
+    pub replicas: u32,
+    /// Resources of each function.
+    pub resources: ResourceTexts,
+    /// TCP probes are rendered.
+    pub probes: bool,
+    /// Seconds that a pod gets to end.
+    pub grace: Option<u32>,
+    /// Security of the functions' pods.
+    pub security: Security,
+    /// The data grid.
+    pub odgm: Option<OdgmShape>,
+}
+
+/// The data grid's part of a template, for one class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OdgmShape {
+    /// Container image.
+    pub image: String,
+    /// Pods.
+    pub replicas: u32,
+    /// Resources of one pod.
+    pub resources: ResourceTexts,
+    /// Security of its pods.
+    pub security: Security,
+}
+
+impl TemplatePolicy {
+    pub(super) fn compile(
+        name: &str,
+        form: &TemplateForm,
+        shared: &Shared<'_>,
+        inputs: &Inputs,
+        sink: &mut Sink,
+    ) -> Option<Self> {
+        let mut compiler = Compiler::new(format!("Template/{name}"), &form.definitions, shared, inputs, sink);
+        let enabled = form.enabled.iter().filter_map(|rule| compiler.rule(rule, sink)).collect();
+        let score =
+            form.score.iter().filter_map(|(rule, add)| compiler.rule(rule, sink).map(|rule| (rule, *add))).collect();
+        let workload = workload(&form.workload, &mut compiler, sink);
+        Some(Self {
+            name: name.to_owned(),
+            unit: compiler.finish(sink),
+            aliases: form.aliases.iter().map(|alias| alias.text.clone()).collect(),
+            enabled,
+            score,
+            workload: workload?,
+        })
+    }
+
+    /// Name of the template.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The document itself.
+    pub fn unit(&self) -> &Unit {
+        &self.unit
+    }
+
+    /// Whether a record that says `asked` means this template, by its name or an alias.
+    pub fn answers_to(&self, asked: &str) -> bool {
+        self.name == asked || self.aliases.iter().any(|alias| alias == asked)
+    }
+
+    /// Evaluates `enabled` and the score.
+    pub fn standing(&self, scope: &Scope<'_>) -> Standing {
+        let mut trace = Vec::with_capacity(self.enabled.len() + self.score.len());
+        let mut enabled = Ok(true);
+        for rule in &self.enabled {
+            let one = rule.evaluate(scope);
+            enabled = match (&enabled, &one.outcome) {
+                // One rule that says no decides, whatever the others could not say.
+                (Ok(false), _) | (_, RuleOutcome::False) => Ok(false),
+                (Ok(true), RuleOutcome::Error(reason)) => Err((one.rule.clone(), reason.clone())),
+                _ => enabled,
+            };
+            trace.push(one);
+        }
+        let mut score = Ok(0.0);
+        for (rule, add) in &self.score {
+            let mut one = rule.evaluate(scope);
+            one.effect = Some(format!("{add:+}"));
+            if rule.mode() == RuleMode::Enforce {
+                score = match (score, &one.outcome) {
+                    (Ok(sum), RuleOutcome::True) => Ok(sum + add),
+                    (Ok(_), RuleOutcome::Error(reason)) => Err((one.rule.clone(), reason.clone())),
+                    (score, _) => score,
+                };
+            }
+            trace.push(one);
+        }
+        Standing { enabled, score, trace }
+    }
+
+    /// What the template is for a class; the field and reason where that can't be evaluated.
+    pub fn shape(&self, scope: &Scope<'_>) -> Result<Shape, (String, String)> {
+        let failed = |field: &str| {
+            let field = format!("{}/{field}", self.unit.name());
+            move |reason: String| (field, reason)
+        };
+        let Workload { knative, replicas, resources, probes, grace, security, odgm } = &self.workload;
+        let odgm = match odgm {
+            None => None,
+            Some(odgm) => odgm.shape(scope).map_err(|(field, reason)| failed(&format!("odgm.{field}"))(reason))?,
+        };
+        Ok(Shape {
+            knative: *knative,
+            replicas: pods(scope, replicas).map_err(failed("replicas"))?,
+            resources: resources.clone(),
+            probes: *probes,
+            grace: *grace,
+            security: *security,
+            odgm,
+        })
+    }
+}
+
+impl Odgm {
+    fn shape(&self, scope: &Scope<'_>) -> Result<Option<OdgmShape>, (&'static str, String)> {
+        let on = self.enabled.as_ref().map_or(Ok(true), |enabled| scope.condition(enabled));
+        if !on.map_err(|reason| ("enabled", reason))? {
+            return Ok(None);
+        }
+        let image = match &self.image {
+            Image::Literal(image) => image.clone(),
+            Image::Expression(expression) => scope.text(expression).map_err(|reason| ("image_expression", reason))?,
+        };
+        let replicas = pods(scope, &self.replicas).map_err(|reason| ("replicas", reason))?;
+        Ok(Some(OdgmShape { image, replicas, resources: self.resources.clone(), security: self.security }))
+    }
+}
+
+/// A number of pods: rounded up, and within what a Deployment may sensibly have.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be between 0 and 10,000")]
+fn pods(scope: &Scope<'_>, expression: &Expression) -> Result<u32, String> {
+    let value = scope.number(expression)?.ceil();
+    if (0.0..=10_000.0).contains(&value) {
+        Ok(value as u32)
+    } else {
+        Err(format!("{value} is not between 0 and 10000"))
+    }
+}
+
+fn workload(form: &WorkloadForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Workload> {
+    let replicas = compiler.compile(&form.replicas, &Type::Double, sink);
+    let odgm = match &form.odgm {
+        None => None,
+        Some(form) => Some(odgm(form, compiler, sink)?),
+    };
+    Some(Workload {
+        knative: form.knative,
+        replicas: replicas?,
+        resources: form.resources.clone(),
+        probes: form.probes,
+        grace: form.grace,
+        security: form.security,
+        odgm,
+    })
+}
+
+fn odgm(form: &OdgmForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Odgm> {
+    let enabled = form.enabled.as_ref().map(|text| compiler.compile(text, &Type::Bool, sink));
+    let image = match &form.image {
+        ImageForm::Literal(image) => Some(Image::Literal(image.clone())),
+        ImageForm::Expression(text) => compiler.compile(text, &Type::Text, sink).map(Image::Expression),
+    };
+    let replicas = compiler.compile(&form.replicas, &Type::Double, sink);
+    Some(Odgm {
+        enabled: match enabled {
+            None => None,
+            Some(compiled) => Some(compiled?),
+        },
+        image: image?,
+        replicas: replicas?,
+        resources: form.resources.clone(),
+        security: form.security,
+    })
+}

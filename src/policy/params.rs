@@ -1,0 +1,315 @@
+//! Params: the bounds and switches of a document, with types, limits and origins.
+
+use std::collections::BTreeMap;
+
+use cel_interpreter::common::types::{CelBool, CelDouble, CelDuration, CelString};
+use cel_interpreter::common::value::Val;
+
+use super::Inputs;
+use super::cel::Type;
+use super::diagnostic::{Diagnostic, Sink, nearest};
+use super::form::{self, Form};
+use super::units;
+use super::yaml::{Node, Place, Text, Value};
+
+/// Type of a param.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ParamType {
+    Number,
+    Duration,
+    Percent,
+    Quantity,
+    Bool,
+    Text,
+}
+
+const TYPES: &[(&str, ParamType)] = &[
+    ("number", ParamType::Number),
+    ("duration", ParamType::Duration),
+    ("percent", ParamType::Percent),
+    ("quantity", ParamType::Quantity),
+    ("bool", ParamType::Bool),
+    ("string", ParamType::Text),
+];
+
+/// A param's value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ParamValue {
+    Number(f64),
+    Duration(chrono::Duration),
+    Bool(bool),
+    Text(String),
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Default,
+    Profile(String),
+    Bundle,
+    Environment(String),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Profile(name) => write!(f, "profile {name}"),
+            Self::Bundle => f.write_str("bundle.yaml"),
+            Self::Environment(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A param as declared.
+#[derive(Clone, Debug)]
+pub(crate) struct ParamForm {
+    pub(crate) name: Text,
+    ty: ParamType,
+    default: Option<ParamValue>,
+    min: Option<ParamValue>,
+    max: Option<ParamValue>,
+    env: Option<Text>,
+    env_seconds: bool,
+    profiles: BTreeMap<String, (ParamValue, Place)>,
+}
+
+/// A param as resolved.
+#[derive(Debug)]
+pub(crate) struct Param {
+    pub(crate) value: Box<dyn Val>,
+    pub(crate) origin: Origin,
+}
+
+impl ParamType {
+    fn name(self) -> &'static str {
+        TYPES.iter().find(|(_, ty)| *ty == self).map_or("", |(name, _)| name)
+    }
+
+    fn usage(self) -> &'static str {
+        match self {
+            Self::Number => "a number such as 300",
+            Self::Duration => "a duration such as 3m or 1h30m",
+            Self::Percent => "a percentage such as 30",
+            Self::Quantity => "a quantity such as 500m or 1Gi",
+            Self::Bool => "true or false",
+            Self::Text => "a text",
+        }
+    }
+
+    pub(crate) fn cel(self) -> Type {
+        match self {
+            Self::Number | Self::Percent | Self::Quantity => Type::Double,
+            Self::Duration => Type::Duration,
+            Self::Bool => Type::Bool,
+            Self::Text => Type::Text,
+        }
+    }
+
+    fn of_text(self, text: &str) -> Option<ParamValue> {
+        match self {
+            Self::Number => finite(text.trim().parse().ok()?),
+            Self::Percent => finite(text.trim().trim_end_matches('%').trim_end().parse().ok()?),
+            Self::Quantity => units::quantity(text.trim()).map(ParamValue::Number),
+            Self::Duration => units::duration(text).map(ParamValue::Duration),
+            Self::Bool => match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "1" => Some(ParamValue::Bool(true)),
+                "false" | "0" => Some(ParamValue::Bool(false)),
+                _ => None,
+            },
+            Self::Text => Some(ParamValue::Text(text.to_owned())),
+        }
+    }
+
+    fn of_node(self, value: &Value) -> Option<ParamValue> {
+        match (self, value) {
+            (Self::Number | Self::Percent | Self::Quantity, Value::Number(number)) => finite(*number),
+            (Self::Bool, Value::Bool(value)) => Some(ParamValue::Bool(*value)),
+            (Self::Number | Self::Bool, _) => None,
+            (_, Value::Text(text)) => self.of_text(text),
+            _ => None,
+        }
+    }
+}
+
+fn finite(value: f64) -> Option<ParamValue> {
+    value.is_finite().then_some(ParamValue::Number(value))
+}
+
+impl ParamValue {
+    fn size(&self) -> Option<f64> {
+        match self {
+            Self::Number(value) => Some(*value),
+            Self::Duration(value) => Some(value.as_seconds_f64()),
+            Self::Bool(_) | Self::Text(_) => None,
+        }
+    }
+
+    pub(crate) fn into_val(self) -> Box<dyn Val> {
+        match self {
+            Self::Number(value) => Box::new(CelDouble::from(value)),
+            Self::Duration(value) => Box::new(CelDuration::from(value)),
+            Self::Bool(value) => Box::new(CelBool::from(value)),
+            Self::Text(text) => Box::new(CelString::from(text)),
+        }
+    }
+}
+
+impl std::fmt::Display for ParamValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(value) => write!(f, "{value}"),
+            Self::Duration(value) => write!(f, "{}", humantime::format_duration(value.to_std().unwrap_or_default())),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Text(text) => write!(f, "{text:?}"),
+        }
+    }
+}
+
+/// Reads the declarations of `params` and their values for profiles.
+pub(crate) fn read(
+    params: &[(Text, Node)],
+    profiles: &[(Text, Node)],
+    known: &[String],
+    sink: &mut Sink,
+) -> Vec<ParamForm> {
+    let mut forms: Vec<ParamForm> = params.iter().filter_map(|(name, node)| declaration(name, node, sink)).collect();
+    for (profile, values) in profiles {
+        if !known.contains(&profile.text) {
+            let help = format!("profiles: {}", known.join(", "));
+            sink.push(profile.at.error(format!("there is no profile {:?}", profile.text)).help(help));
+        }
+        for (name, node) in form::entries(values, &profile.text, sink) {
+            let declared: Vec<String> = forms.iter().map(|form| form.name.text.clone()).collect();
+            let Some(form) = forms.iter_mut().find(|form| form.name.text == name.text) else {
+                unknown(name, &declared, sink);
+                continue;
+            };
+            if let Some(value) = form.value(node, sink) {
+                form.profiles.insert(profile.text.clone(), (value, node.at.clone()));
+            }
+        }
+    }
+    forms
+}
+
+/// Reports a param that is not declared.
+pub(crate) fn unknown(name: &Text, declared: &[String], sink: &mut Sink) {
+    let mut error = name.at.error(format!("there is no param `{}`", name.text));
+    if let Some(near) = nearest(&name.text, declared.iter().map(String::as_str)) {
+        error = error.help(format!("did you mean `{near}`?"));
+    }
+    sink.push(error);
+}
+
+fn declaration(name: &Text, node: &Node, sink: &mut Sink) -> Option<ParamForm> {
+    form::check_name(name, "a param", false, sink);
+    let known = ["type", "default", "min", "max", "env", "env_unit", "why"];
+    let form = Form::open(node, &format!("param `{}`", name.text), &known, sink)?;
+    form.text("why", sink);
+    let stated = form.need_text("type", sink)?;
+    let Some((_, ty)) = TYPES.iter().find(|(name, _)| *name == stated.text) else {
+        let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
+        let help = format!("types: {}", names.join(", "));
+        sink.push(stated.at.error(format!("there is no type {:?}", stated.text)).help(help));
+        return None;
+    };
+    let mut param = ParamForm {
+        name: name.clone(),
+        ty: *ty,
+        default: None,
+        min: None,
+        max: None,
+        env: form.text("env", sink),
+        env_seconds: false,
+        profiles: BTreeMap::new(),
+    };
+    if let Some(unit) = form.text("env_unit", sink) {
+        param.env_seconds = unit.text == "s";
+        if unit.text != "s" || param.ty != ParamType::Duration || param.env.is_none() {
+            let help = "leave it out: durations of the environment are then written like 3m";
+            sink.push(unit.at.error("env_unit is `s`, beside the `env` of a duration").help(help));
+        }
+    }
+    for bound in ["min", "max"] {
+        let Some(node) = form.get(bound) else { continue };
+        let value = param.value(node, sink);
+        if value.as_ref().is_some_and(|value| value.size().is_none()) {
+            sink.push(node.at.error(format!("{} has no bounds", param.ty.name())));
+        }
+        if bound == "min" { param.min = value } else { param.max = value }
+    }
+    if let (Some(min), Some(max)) = (&param.min, &param.max)
+        && min.size() > max.size()
+    {
+        sink.push(node.at.error(format!("min {min} is above max {max}")));
+    }
+    let default = form.need("default", sink)?;
+    param.default = Some(param.value(default, sink)?);
+    Some(param)
+}
+
+impl ParamForm {
+    pub(crate) fn ty(&self) -> ParamType {
+        self.ty
+    }
+
+    /// Reads a value of this param, within its bounds.
+    fn value(&self, node: &Node, sink: &mut Sink) -> Option<ParamValue> {
+        let Some(value) = self.ty.of_node(&node.value) else {
+            let message = format!("`{}` is {}, this is {}", self.name.text, self.ty.usage(), node.value.describe());
+            sink.push(node.at.error(message));
+            return None;
+        };
+        if let Some(fault) = self.outside(&value) {
+            sink.push(node.at.error(fault));
+            return None;
+        }
+        Some(value)
+    }
+
+    fn outside(&self, value: &ParamValue) -> Option<String> {
+        let size = value.size()?;
+        let fault = |word: &str, bound: &ParamValue| Some(format!("`{}`: {value} is {word} {bound}", self.name.text));
+        match (&self.min, &self.max) {
+            (Some(min), _) if min.size().is_some_and(|min| size < min) => fault("below its min", min),
+            (_, Some(max)) if max.size().is_some_and(|max| size > max) => fault("above its max", max),
+            _ => None,
+        }
+    }
+
+    /// The value that holds: environment, then the bundle's override, then the profile's, then the default.
+    pub(crate) fn resolve(&self, inputs: &Inputs, over: Option<&Node>, sink: &mut Sink) -> Option<Param> {
+        let over = over.and_then(|node| self.value(node, sink));
+        let (value, origin) = if let Some((value, name)) = self.from_environment(inputs, sink) {
+            (value, Origin::Environment(name))
+        } else if let Some(value) = over {
+            (value, Origin::Bundle)
+        } else if let Some((value, _)) = self.profiles.get(&inputs.profile) {
+            (value.clone(), Origin::Profile(inputs.profile.clone()))
+        } else {
+            (self.default.clone()?, Origin::Default)
+        };
+        Some(Param { value: value.into_val(), origin })
+    }
+
+    fn from_environment(&self, inputs: &Inputs, sink: &mut Sink) -> Option<(ParamValue, String)> {
+        let name = &self.env.as_ref()?.text;
+        let text = inputs.environment.get(name).filter(|text| !text.trim().is_empty())?;
+        let value = if self.env_seconds {
+            text.trim().parse().ok().and_then(units::seconds).map(ParamValue::Duration)
+        } else {
+            self.ty.of_text(text)
+        };
+        let usage = if self.env_seconds { "a number of seconds such as 180" } else { self.ty.usage() };
+        let fault = match &value {
+            None => Some(format!("{name}={text:?} is not {usage}")),
+            Some(value) => self.outside(value).map(|fault| format!("{name}={text:?}: {fault}")),
+        };
+        if let Some(fault) = fault {
+            sink.push(Diagnostic::whole("environment", fault).related(self.name.at.text(), "the param it sets"));
+            return None;
+        }
+        Some((value?, name.clone()))
+    }
+}

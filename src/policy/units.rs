@@ -1,0 +1,39 @@
+//! Quantities and durations as params state them.
+
+use std::time::Duration;
+
+/// Value of a quantity such as `500m` or `1Gi`, in cores or bytes.
+pub(crate) fn quantity(text: &str) -> Option<f64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, suffix) = text.split_at(digits);
+    let scale = match suffix {
+        "" => 1.0,
+        "m" => 1e-3,
+        "k" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "Ki" => 1024.0,
+        "Mi" => 1024.0 * 1024.0,
+        "Gi" => 1024.0 * 1024.0 * 1024.0,
+        "Ti" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    let value = number.parse::<f64>().ok()? * scale;
+    (number.len() <= 18 && value.is_finite() && value <= 9e18).then_some(value)
+}
+
+/// A duration such as `1m30s`, within what can be computed with.
+pub(crate) fn duration(text: &str) -> Option<chrono::Duration> {
+    humantime::parse_duration(text.trim()).ok().and_then(bounded)
+}
+
+/// A duration from seconds.
+pub(crate) fn seconds(value: f64) -> Option<chrono::Duration> {
+    Duration::try_from_secs_f64(value).ok().and_then(bounded)
+}
+
+/// At most ten years: no rule waits longer, and sums stay far from overflow.
+fn bounded(duration: Duration) -> Option<chrono::Duration> {
+    (duration.as_secs() <= 315_360_000).then(|| chrono::Duration::from_std(duration).ok()).flatten()
+}

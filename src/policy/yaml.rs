@@ -1,0 +1,319 @@
+//! YAML with places: every value knows its file, line and column.
+
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{Location, Spanned};
+
+use super::cel::Problem;
+use super::diagnostic::{Diagnostic, Severity};
+
+/// A file of a bundle.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+/// Where something stands in a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    source: Arc<Source>,
+    line: u32,
+    column: u32,
+    start: usize,
+    len: usize,
+}
+
+/// A value with its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) value: Value,
+    pub(crate) at: Place,
+}
+
+/// A text with its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Text {
+    pub(crate) text: String,
+    pub(crate) at: Place,
+}
+
+/// A YAML value.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<(Text, Node)>),
+}
+
+impl Value {
+    /// What it is, in a message.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Null => "nothing".to_owned(),
+            Self::Bool(value) => format!("{value}"),
+            Self::Number(value) => format!("the number {value}"),
+            Self::Text(text) if text.chars().count() <= 32 => format!("the text {text:?}"),
+            Self::Text(_) => "a text".to_owned(),
+            Self::List(_) => "a list".to_owned(),
+            Self::Map(_) => "a map".to_owned(),
+        }
+    }
+
+    /// Writes the value in one canonical form: keys sorted, numbers as doubles, no comments or white space.
+    pub(crate) fn canonical(&self, out: &mut String) {
+        match self {
+            Self::Null => out.push('~'),
+            Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Self::Number(value) => {
+                let _ = write!(out, "{value:?}");
+            }
+            Self::Text(text) => {
+                let _ = write!(out, "{text:?}");
+            }
+            Self::List(items) => {
+                out.push('[');
+                for item in items {
+                    item.value.canonical(out);
+                    out.push(',');
+                }
+                out.push(']');
+            }
+            Self::Map(entries) => {
+                let mut entries: Vec<_> = entries.iter().collect();
+                entries.sort_by(|(left, _), (right, _)| left.text.cmp(&right.text));
+                out.push('{');
+                for (key, value) in entries {
+                    let _ = write!(out, "{:?}:", key.text);
+                    value.value.canonical(out);
+                    out.push(',');
+                }
+                out.push('}');
+            }
+        }
+    }
+}
+
+impl Place {
+    fn new(source: &Arc<Source>, location: Location) -> Self {
+        let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let span = location.span();
+        let offset = |offset: Option<u64>| usize::try_from(offset.unwrap_or(0)).unwrap_or(0);
+        Self {
+            source: Arc::clone(source),
+            line: number(location.line().max(1)),
+            column: number(location.column().max(1)),
+            start: offset(span.byte_offset()),
+            len: offset(span.byte_len()),
+        }
+    }
+
+    /// `file:line:column`.
+    pub(crate) fn text(&self) -> String {
+        format!("{}:{}:{}", self.source.name, self.line, self.column)
+    }
+
+    /// The file.
+    pub(crate) fn file(&self) -> &str {
+        &self.source.name
+    }
+
+    fn raw(&self) -> &str {
+        self.source.text.get(self.start..self.start + self.len).unwrap_or("")
+    }
+
+    /// An error at this place.
+    pub(crate) fn error(&self, message: impl Into<String>) -> Diagnostic {
+        let first = self.raw().lines().next().unwrap_or("").trim_end();
+        self.diagnostic(self.line, self.column, first.chars().count(), message.into())
+    }
+
+    fn diagnostic(&self, line: u32, column: u32, width: usize, message: String) -> Diagnostic {
+        let source_line = self.source.text.lines().nth(line.saturating_sub(1) as usize).unwrap_or("");
+        Diagnostic {
+            severity: Severity::Error,
+            file: self.source.name.clone(),
+            line,
+            column,
+            width: u32::try_from(width.max(1)).unwrap_or(1),
+            source_line: source_line.to_owned(),
+            message,
+            help: None,
+            related: Vec::new(),
+        }
+    }
+
+    /// An error within the text that stands here: its characters found back in the file, whatever the quoting.
+    pub(crate) fn inside(&self, text: &str, problem: Problem) -> Diagnostic {
+        let Problem { start, len, message, help } = problem;
+        let (line, column) = self.find(text, start);
+        let mut diagnostic = self.diagnostic(line, column, len, message);
+        diagnostic.help = help;
+        diagnostic
+    }
+
+    /// Line and column of a character of the text. Quoting and folding change white space, quotes and escapes only,
+    /// so the place is found by counting the other characters.
+    fn find(&self, text: &str, index: usize) -> (u32, u32) {
+        let raw = self.raw();
+        let quote = raw.chars().next().filter(|c| matches!(c, '\'' | '"'));
+        let solid = text.chars().take(index).filter(|c| !c.is_whitespace()).count();
+        let mut seen = 0;
+        let (mut line, mut column) = (self.line, self.column);
+        let mut chars = raw.chars().peekable();
+        let mut step = |c: char| {
+            if c == '\n' {
+                line += 1;
+                column = 1;
+            } else {
+                column += 1;
+            }
+            (line, column)
+        };
+        let mut at = (self.line, self.column);
+        if quote.is_some() {
+            chars.next();
+            at = step('"');
+        }
+        while let Some(c) = chars.next() {
+            let hides = chars.peek().copied();
+            let doubled = quote == Some('\'') && c == '\'' && hides == Some('\'');
+            let escaped = quote == Some('"') && c == '\\';
+            let blank = c.is_whitespace() || (escaped && matches!(hides, Some('n' | 't' | 'r' | ' ' | '\n')));
+            if !blank {
+                if seen == solid {
+                    return at;
+                }
+                seen += 1;
+            }
+            at = step(c);
+            if doubled || escaped {
+                chars.next();
+                at = step(hides.unwrap_or(' '));
+            }
+        }
+        at
+    }
+}
+
+/// Parses the documents of a file; a document without content is left out.
+pub(crate) fn parse(source: &Arc<Source>) -> Result<Vec<Node>, Diagnostic> {
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let documents: Vec<Spanned<Raw>> =
+        serde_saphyr::from_multiple_with_options(&source.text, options).map_err(|error| syntax(source, &error))?;
+    Ok(documents.into_iter().map(|document| node(source, document)).collect())
+}
+
+fn syntax(source: &Arc<Source>, error: &serde_saphyr::Error) -> Diagnostic {
+    let message = error.without_snippet().to_string();
+    let message = match message.rsplit_once(" at line ") {
+        Some((text, _)) => text.to_owned(),
+        None => message,
+    };
+    match error.location().filter(|location| location.line() > 0) {
+        Some(location) => {
+            let message = match message.split_once(", set DuplicateKeyPolicy") {
+                Some((text, _)) => format!("{text} is given twice").replace("duplicate mapping key: ", "the key "),
+                None => format!("this is no valid YAML: {message}"),
+            };
+            Place::new(source, location).error(message)
+        }
+        None => Diagnostic::whole(&source.name, format!("this is no valid YAML: {message}")),
+    }
+}
+
+fn node(source: &Arc<Source>, raw: Spanned<Raw>) -> Node {
+    let at = Place::new(source, raw.referenced);
+    let value = match raw.value {
+        Raw::Null => Value::Null,
+        Raw::Bool(value) => Value::Bool(value),
+        Raw::Number(value) => Value::Number(value),
+        Raw::Text(text) => Value::Text(text),
+        Raw::List(items) => Value::List(items.into_iter().map(|item| node(source, item)).collect()),
+        Raw::Map(entries) => Value::Map(
+            entries
+                .into_iter()
+                .map(|(key, value)| {
+                    let at = Place::new(source, key.referenced);
+                    (Text { text: key.value, at }, node(source, value))
+                })
+                .collect(),
+        ),
+    };
+    Node { value, at }
+}
+
+enum Raw {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+    List(Vec<Spanned<Raw>>),
+    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+#[expect(clippy::cast_precision_loss, reason = "numbers of policies are doubles")]
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
+        Ok(Raw::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
+        Ok(Raw::Number(value as f64))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
+        Ok(Raw::Number(value as f64))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
+        Ok(Raw::Number(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element()? {
+            items.push(item);
+        }
+        Ok(Raw::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = access.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Raw::Map(entries))
+    }
+}
