@@ -120,6 +120,14 @@ fn the_namespace_of_the_command_wins() {
 }
 
 #[test]
+fn the_shipped_bundle_gives_the_same_bytes_built_in_and_from_its_directory() {
+    let built_in = render(&["-f", "k8s/samples/odgm.yaml", "-p", "edge"]);
+    let directory = render(&["-f", "k8s/samples/odgm.yaml", "-p", "edge", "--bundle", "policies"]);
+    assert!(built_in.status.success() && !built_in.stdout.is_empty());
+    assert_eq!(stdout(&built_in), stdout(&directory), "{}", stderr(&directory));
+}
+
+#[test]
 fn without_the_feature_no_data_grid_is_rendered_and_it_is_said() {
     let with = render(&["-f", "k8s/samples/odgm.yaml"]);
     assert_eq!(manifests(&with).len(), 4);
