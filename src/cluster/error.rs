@@ -24,7 +24,7 @@ pub enum ClusterError {
         /// Name of the object.
         name: String,
     },
-    /// The API server does not serve this kind: its CustomResourceDefinition is not installed.
+    /// The API server does not serve this kind: its `CustomResourceDefinition` is not installed.
     #[error("the API server does not know this kind (is its CustomResourceDefinition installed?)")]
     NoSuchKind,
     /// The namespace to write to does not exist, or is on its way out.

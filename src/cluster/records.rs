@@ -80,9 +80,10 @@ impl KubeRecords {
 impl RecordStore for KubeRecords {
     async fn get(&self, name: &str) -> Result<Option<DeploymentRecord>, StoreError> {
         let found = within(REQUEST, self.guarded.get_opt(name)).await.map_err(|error| self.classify(error))?;
-        match found.map(|record| record.0).transpose() {
-            Ok(record) => Ok(record),
-            Err(unreadable) => Err(StoreError::Precondition {
+        match found.map(|record| record.0) {
+            None => Ok(None),
+            Some(Ok(record)) => Ok(Some(record)),
+            Some(Err(unreadable)) => Err(StoreError::Precondition {
                 reason: "RECORD_UNREADABLE",
                 message: format!(
                     "record {name:?} exists and cannot be read ({}); correct or delete it",

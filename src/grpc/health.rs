@@ -86,16 +86,13 @@ impl Watch {
             Some(at) => tokio::time::timeout_at(at, self.next()).await,
             None => Ok(self.next().await),
         };
-        match next {
-            Ok(serving) => {
-                self.last = Some(serving?);
-                Some((Ok(serving?), self))
-            }
-            Err(_) => {
-                self.over = true;
-                Some((Err(deadline_exceeded(self.started.elapsed())), self))
-            }
+        if let Ok(serving) = next {
+            let serving = serving?;
+            self.last = Some(serving);
+            return Some((Ok(serving), self));
         }
+        self.over = true;
+        Some((Err(deadline_exceeded(self.started.elapsed())), self))
     }
 
     async fn next(&mut self) -> Option<Serving> {

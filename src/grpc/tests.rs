@@ -1,1 +1,250 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use std::collections::BTreeMap;
+
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+use super::pb::{deployment as wire, oaas::common};
+use super::{identity, present, wire::record};
+use crate::api::{ANNOTATION_APPLIED_HASH, DeploymentRecord, DeploymentRecordSpec, FunctionShorthand};
+use crate::model::{self, names};
+
+fn text() -> impl Strategy<Value = String> {
+    "[a-zA-Z0-9/._-]{1,12}"
+}
+
+fn quantity() -> impl Strategy<Value = String> {
+    (1u32..1000).prop_map(|number| format!("{number}m"))
+}
+
+prop_compose! {
+    fn nfr()(
+        max_latency_ms in option::of(0u32..10_000),
+        min_throughput_rps in option::of(0u32..10_000),
+        availability in option::of((0u32..=100_000).prop_map(|n| f64::from(n) / 100_000.0)),
+        cpu_utilization_target in option::of((1u32..200).prop_map(f64::from)),
+    ) -> common::NfrRequirements {
+        common::NfrRequirements { max_latency_ms, min_throughput_rps, availability, cpu_utilization_target }
+    }
+}
+
+prop_compose! {
+    fn provision()(
+        container_image in option::of(text()),
+        port in option::of(1u32..65_536),
+        max_concurrency in 0u32..100,
+        need_http2 in any::<bool>(),
+        min_scale in option::of(0u32..10),
+        max_scale in option::of(10u32..100),
+        wasm_module_url in option::of(text()),
+    ) -> common::ProvisionConfig {
+        common::ProvisionConfig {
+            container_image, port, max_concurrency, need_http2, min_scale, max_scale, wasm_module_url,
+            ..common::ProvisionConfig::default()
+        }
+    }
+}
+
+prop_compose! {
+    fn function(index: usize)(
+        replicas in 0u32..20,
+        cpu_request in quantity(),
+        memory_limit in option::of(quantity()),
+        image in text(),
+        description in option::of(text()),
+        available_location in option::of(text()),
+        nfr_requirements in option::of(nfr()),
+        mut provision in provision(),
+        config in btree_map("[A-Z_]{1,8}", text(), 0..4),
+    ) -> wire::FunctionDeploymentSpec {
+        // Readers look for resources in either place, so both are filled on the way back.
+        provision.cpu_request = Some(cpu_request.clone());
+        provision.memory_limit.clone_from(&memory_limit);
+        wire::FunctionDeploymentSpec {
+            function_key: format!("f{index}"),
+            replicas,
+            resource_requirements: Some(common::ResourceRequirements {
+                cpu_request, memory_limit, ..common::ResourceRequirements::default()
+            }),
+            image, description, available_location,
+            nfr_requirements: nfr_requirements.filter(|nfr| *nfr != common::NfrRequirements::default()),
+            provision_config: Some(provision),
+            config,
+        }
+    }
+}
+
+prop_compose! {
+    fn unit()(
+        id in "\\PC{1,60}",
+        package_name in text(), class_key in text(), target_cluster in text(), target_env in text(),
+        functions in (1usize..4).prop_flat_map(|count| (0..count).map(function).collect::<Vec<_>>()),
+        nfr_requirements in option::of(nfr()),
+        seconds in 0i64..4_000_000_000,
+        nanos in 0i32..1_000_000_000,
+        collections in vec(text(), 0..3),
+    ) -> wire::DeploymentUnit {
+        let collections: std::collections::BTreeSet<_> = collections.into_iter().collect();
+        wire::DeploymentUnit {
+            id, package_name, class_key, target_cluster, functions, target_env,
+            nfr_requirements: nfr_requirements.filter(|nfr| *nfr != common::NfrRequirements::default()),
+            created_at: Some(common::Timestamp { seconds, nanos }),
+            odgm_config: Some(wire::OdgmConfig {
+                collections: collections.into_iter().collect(),
+                odgm_node_id: Some(7),
+                ..wire::OdgmConfig::default()
+            }),
+            ..wire::DeploymentUnit::default()
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_field_of_a_unit_comes_back(unit in unit()) {
+        let record = record(&unit).unwrap();
+        prop_assert!(model::parse(&record).is_ok(), "{:?}", model::parse(&record));
+        // What the API server keeps is what serialises.
+        let record: DeploymentRecord = serde_json::from_value(serde_json::to_value(&record).unwrap()).unwrap();
+        let back = present::oclass(&record);
+        prop_assert_eq!(&back.key, &unit.id);
+        prop_assert_eq!(&back.package_name, &unit.package_name);
+        prop_assert_eq!(&back.class_key, &unit.class_key);
+        prop_assert_eq!(&back.target_env, &unit.target_env);
+        prop_assert_eq!(&back.target_clusters, &vec![unit.target_cluster.clone()]);
+        prop_assert_eq!(&back.nfr_requirements, &unit.nfr_requirements);
+        prop_assert_eq!(&back.functions, &unit.functions);
+        prop_assert_eq!(&back.created_at, &unit.created_at);
+        let odgm = record.spec.odgm_config.unwrap();
+        prop_assert_eq!(&odgm.collections, &unit.odgm_config.unwrap().collections);
+        prop_assert_eq!(odgm.node_id, Some(7));
+    }
+
+    #[test]
+    fn any_bytes_that_decode_give_a_record_or_named_faults(bytes in vec(any::<u8>(), 0..200)) {
+        if let Ok(unit) = <wire::DeploymentUnit as prost::Message>::decode(bytes.as_slice())
+            && let Err(invalid) = record(&unit)
+        {
+            prop_assert!(invalid.0.iter().all(|fault| fault.field.starts_with("deployment_unit")), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn created_at_makes_no_difference_and_everything_else_does(unit in unit()) {
+        let hash = |unit: &wire::DeploymentUnit| identity::applied_hash(&record(unit).unwrap()).unwrap();
+        let later = wire::DeploymentUnit { created_at: None, ..unit.clone() };
+        prop_assert_eq!(hash(&unit), hash(&later));
+        let mut other = unit.clone();
+        other.functions[0].replicas += 1;
+        prop_assert_ne!(hash(&unit), hash(&other));
+        let other = wire::DeploymentUnit { target_env: format!("{}x", unit.target_env), ..unit.clone() };
+        prop_assert_ne!(hash(&unit), hash(&other));
+    }
+
+    #[test]
+    fn two_ids_never_share_a_record(left in "\\PC{1,80}", right in "\\PC{1,80}") {
+        if left != right {
+            prop_assert_ne!(names::record_name(&left), names::record_name(&right));
+        }
+    }
+}
+
+fn faults(unit: &wire::DeploymentUnit) -> Vec<String> {
+    record(unit).unwrap_err().0.into_iter().map(|fault| fault.field).collect()
+}
+
+#[test]
+fn what_only_the_wire_can_say_wrong_is_named_with_its_wire_path() {
+    let function = wire::FunctionDeploymentSpec {
+        nfr_requirements: Some(common::NfrRequirements {
+            availability: Some(99.9),
+            ..common::NfrRequirements::default()
+        }),
+        ..wire::FunctionDeploymentSpec::default()
+    };
+    let unit = wire::DeploymentUnit {
+        id: "x".repeat(300),
+        functions: vec![function],
+        created_at: Some(common::Timestamp { seconds: i64::MAX, nanos: 0 }),
+        enforcement: Some(wire::Enforcement { mode: "always".to_owned(), dimensions: vec!["disk".to_owned()] }),
+        nfr_requirements: Some(common::NfrRequirements {
+            availability: Some(f64::NAN),
+            ..common::NfrRequirements::default()
+        }),
+        odgm_config: Some(wire::OdgmConfig { odgm_node_id: Some(u64::MAX), ..wire::OdgmConfig::default() }),
+        ..wire::DeploymentUnit::default()
+    };
+    assert_eq!(
+        faults(&unit),
+        [
+            "deployment_unit.id",
+            "deployment_unit.created_at",
+            "deployment_unit.functions[0].nfr_requirements.availability",
+            "deployment_unit.odgm_config.odgm_node_id",
+            "deployment_unit.nfr_requirements.availability",
+            "deployment_unit.enforcement.mode",
+            "deployment_unit.enforcement.dimensions[0]",
+        ]
+    );
+}
+
+#[test]
+fn availability_is_a_ratio_on_the_wire_and_a_percentage_in_the_record() {
+    let nfr = common::NfrRequirements { availability: Some(0.999), ..common::NfrRequirements::default() };
+    let unit =
+        wire::DeploymentUnit { id: "a".to_owned(), nfr_requirements: Some(nfr), ..wire::DeploymentUnit::default() };
+    let percent = record(&unit).unwrap().spec.nfr_requirements.unwrap().availability_pct.unwrap();
+    assert_eq!(percent.to_string(), "99.9");
+}
+
+#[test]
+fn a_stated_requirement_wins_over_the_provision_config_field_by_field() {
+    let function = wire::FunctionDeploymentSpec {
+        resource_requirements: Some(common::ResourceRequirements {
+            cpu_request: "1".to_owned(),
+            ..common::ResourceRequirements::default()
+        }),
+        provision_config: Some(common::ProvisionConfig {
+            cpu_request: Some("2".to_owned()),
+            memory_request: Some("1Gi".to_owned()),
+            ..common::ProvisionConfig::default()
+        }),
+        ..wire::FunctionDeploymentSpec::default()
+    };
+    let unit =
+        wire::DeploymentUnit { id: "a".to_owned(), functions: vec![function], ..wire::DeploymentUnit::default() };
+    let resources = record(&unit).unwrap().spec.functions[0].resources.clone().unwrap();
+    assert_eq!((resources.cpu_request.as_deref(), resources.memory_request.as_deref()), (Some("1"), Some("1Gi")));
+}
+
+#[test]
+fn a_record_in_the_short_form_reads_as_one_function() {
+    let shorthand = FunctionShorthand { image: "img".to_owned(), port: Some(9000) };
+    let spec = DeploymentRecordSpec { function: Some(shorthand), ..DeploymentRecordSpec::default() };
+    let read = present::oclass(&DeploymentRecord::new("mine", spec));
+    assert_eq!(read.key, "mine");
+    assert_eq!(read.functions[0].image, "img");
+    assert_eq!(read.functions[0].provision_config.as_ref().unwrap().port, Some(9000));
+}
+
+#[test]
+fn a_record_that_lost_a_field_of_ours_does_not_say_the_same_any_more() {
+    let function = wire::FunctionDeploymentSpec {
+        function_key: "f".to_owned(),
+        image: "img".to_owned(),
+        ..wire::FunctionDeploymentSpec::default()
+    };
+    let unit =
+        wire::DeploymentUnit { id: "a".to_owned(), functions: vec![function], ..wire::DeploymentUnit::default() };
+    let mut wanted = record(&unit).unwrap();
+    let hash = identity::applied_hash(&wanted).unwrap();
+    wanted.metadata.annotations.get_or_insert_with(BTreeMap::new).insert(ANNOTATION_APPLIED_HASH.to_owned(), hash);
+    let mut live = wanted.clone();
+    assert!(identity::says_the_same(&live, &wanted).unwrap());
+    live.spec.functions[0].port = Some(1);
+    assert!(identity::says_the_same(&live, &wanted).unwrap());
+    live.spec.functions[0].image = Some("other".to_owned());
+    assert!(!identity::says_the_same(&live, &wanted).unwrap());
+}

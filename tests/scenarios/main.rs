@@ -5,14 +5,31 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_input;
+mod delete;
 mod deploy;
+mod drift;
+mod grpc;
+mod idle;
+mod odgm;
+mod restart;
+mod scale;
+mod template_switch;
+mod update;
 
 use support::class::Namespace;
 use support::crm::Crm;
 
+/// An image that the admission rules take; nothing is ever pulled, the nodes are not real.
+const IMAGE: &str = "docker.io/library/nginx:1.27";
+
 /// A controller in a namespace of its own.
 async fn start(prefix: &str) -> (Crm, Namespace) {
+    start_with(prefix, &[]).await
+}
+
+async fn start_with(prefix: &str, variables: &[(&str, &str)]) -> (Crm, Namespace) {
     let cluster = support::cluster().await;
     let name = cluster.namespace(prefix).await;
-    (Crm::start(cluster, &name).await, Namespace::new(cluster.admin(), &name))
+    (Crm::start_with(cluster, &name, variables).await, Namespace::new(cluster.admin(), &name))
 }

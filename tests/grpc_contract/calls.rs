@@ -1,0 +1,157 @@
+//! Around every call: correlation ids, deadlines, reflection, sizes.
+
+use std::time::{Duration, Instant};
+
+use oprc_crm::api::ANNOTATION_CORRELATION_ID;
+use oprc_crm::grpc::pb::deployment::GetDeploymentStatusRequest;
+use oprc_crm::grpc::pb::oaas::health::{CrmClusterRequest, HealthCheckRequest};
+use oprc_crm::grpc::{Options, StoreError};
+use tonic::Code;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+
+use crate::harness::{ALIAS, CANONICAL, Server, deploy, unit};
+
+const ID: &str = "x-correlation-id";
+
+fn get(id: &str) -> GetDeploymentStatusRequest {
+    GetDeploymentStatusRequest { deployment_id: id.to_owned() }
+}
+
+#[tokio::test]
+async fn a_correlation_id_comes_back_on_every_answer_and_stands_on_the_record() {
+    let server = Server::start().await;
+    let made = server.raw(&format!("{CANONICAL}/Deploy"), &[(ID, "pm-1")], &deploy(unit("a"))).await;
+    assert_eq!((made.code(), made.header(ID).as_deref()), (Code::Ok, Some("pm-1")));
+    assert_eq!(server.store.only().metadata.annotations.unwrap()[ANNOTATION_CORRELATION_ID], "pm-1");
+    let again = server.raw(&format!("{ALIAS}/Deploy"), &[(ID, "pm-2")], &deploy(unit("a"))).await;
+    assert_eq!(again.header(ID).as_deref(), Some("pm-2"));
+    let annotation = server.store.only().metadata.annotations.unwrap()[ANNOTATION_CORRELATION_ID].clone();
+    assert_eq!(annotation, "pm-1", "an unchanged record keeps the id of the Deploy that changed it last");
+
+    let missing = server.raw(&format!("{CANONICAL}/GetDeploymentStatus"), &[(ID, "pm-3")], &get("b")).await;
+    assert_eq!((missing.code(), missing.header(ID).as_deref()), (Code::NotFound, Some("pm-3")));
+    let unknown = server.raw("no.Such/Method", &[(ID, "pm-4")], &get("b")).await;
+    assert_eq!((unknown.code(), unknown.header(ID).as_deref()), (Code::Unimplemented, Some("pm-4")));
+    let health = HealthCheckRequest::default();
+    let health = server.raw("oaas.health.HealthService/Check", &[(ID, "pm-5")], &health).await;
+    assert_eq!((health.code(), health.header(ID).as_deref()), (Code::Ok, Some("pm-5")));
+}
+
+#[tokio::test]
+async fn without_a_correlation_id_one_is_made_up() {
+    let server = Server::start().await;
+    let made = server.raw(&format!("{CANONICAL}/Deploy"), &[], &deploy(unit("a"))).await;
+    let id = made.header(ID).unwrap();
+    assert_eq!(id.len(), 32);
+    assert_eq!(server.store.only().metadata.annotations.unwrap()[ANNOTATION_CORRELATION_ID], id);
+}
+
+#[tokio::test]
+async fn grpc_timeout_bounds_the_call_when_the_store_is_slow() {
+    let server = Server::start().await;
+    *server.store.latency.lock().unwrap() = Duration::from_secs(30);
+    let started = Instant::now();
+    let headers = [("grpc-timeout", "200m"), (ID, "pm-1")];
+    let answer = server.raw(&format!("{CANONICAL}/Deploy"), &headers, &deploy(unit("a"))).await;
+    assert_eq!((answer.code(), answer.header(ID).as_deref()), (Code::DeadlineExceeded, Some("pm-1")));
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(server.store.is_empty());
+}
+
+#[tokio::test]
+async fn grpc_timeout_bounds_all_retries_together_and_the_name_is_free_afterwards() {
+    let server = Server::start().await;
+    *server.store.every_write.lock().unwrap() = Some(StoreError::Conflict);
+    let path = format!("{ALIAS}/Deploy");
+    let answer = server.raw(&path, &[("grpc-timeout", "300m")], &deploy(unit("a"))).await;
+    assert_eq!(answer.code(), Code::DeadlineExceeded);
+    *server.store.every_write.lock().unwrap() = None;
+    assert_eq!(server.raw(&path, &[("grpc-timeout", "5S")], &deploy(unit("a"))).await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_call_without_a_timeout_has_one_all_the_same() {
+    let options = Options { default_deadline: Duration::from_millis(200), ..Options::default() };
+    let server = Server::with(options, Duration::from_secs(10)).await;
+    *server.store.latency.lock().unwrap() = Duration::from_secs(30);
+    let answer = server.raw(&format!("{CANONICAL}/GetDeploymentStatus"), &[], &get("a")).await;
+    assert_eq!(answer.code(), Code::DeadlineExceeded);
+}
+
+#[tokio::test]
+async fn a_timeout_of_zero_is_over_and_one_that_is_none_is_refused() {
+    let server = Server::start().await;
+    let path = format!("{CANONICAL}/Deploy");
+    for timeout in ["soon", "123456789S", "1"] {
+        let answer = server.raw(&path, &[("grpc-timeout", timeout)], &deploy(unit("a"))).await;
+        assert_eq!(answer.code(), Code::InvalidArgument, "{timeout}");
+    }
+    *server.store.latency.lock().unwrap() = Duration::from_millis(50);
+    let answer = server.raw(&path, &[("grpc-timeout", "0S")], &deploy(unit("a"))).await;
+    assert_eq!(answer.code(), Code::DeadlineExceeded);
+}
+
+#[tokio::test]
+async fn a_message_above_the_limit_is_refused_and_the_connection_goes_on() {
+    let server = Server::with(Options { max_message: 64 << 10, ..Options::default() }, Duration::from_secs(10)).await;
+    let mut client = server.client().await;
+    let mut large = unit("a");
+    large.functions[0].config.insert("A".to_owned(), "x".repeat(128 << 10));
+    let code = client.deploy(deploy(large)).await.unwrap_err().code();
+    assert_eq!(code, Code::OutOfRange);
+    client.deploy(deploy(unit("a"))).await.unwrap();
+}
+
+async fn reflect(server: &Server, question: MessageRequest) -> MessageResponse {
+    let request = ServerReflectionRequest { host: String::new(), message_request: Some(question) };
+    let mut client = ServerReflectionClient::new(server.channel().await);
+    let mut answers = client.server_reflection_info(tokio_stream::iter([request])).await.unwrap().into_inner();
+    answers.message().await.unwrap().unwrap().message_response.unwrap()
+}
+
+#[tokio::test]
+async fn reflection_lists_both_names_and_describes_each() {
+    let server = Server::start().await;
+    let MessageResponse::ListServicesResponse(list) =
+        reflect(&server, MessageRequest::ListServices(String::new())).await
+    else {
+        panic!("no list");
+    };
+    let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
+    for name in
+        [CANONICAL, ALIAS, "oaas.health.HealthService", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"]
+    {
+        assert!(names.iter().any(|listed| listed == name), "{name} in {names:?}");
+        let question = MessageRequest::FileContainingSymbol(name.to_owned());
+        assert!(matches!(reflect(&server, question).await, MessageResponse::FileDescriptorResponse(_)), "{name}");
+    }
+    for message in ["deployment.DeploymentUnit", "oaas.deployment.DeploymentUnit", "oaas.common.Timestamp"] {
+        let question = MessageRequest::FileContainingSymbol(message.to_owned());
+        assert!(matches!(reflect(&server, question).await, MessageResponse::FileDescriptorResponse(_)), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn the_descriptors_of_both_names_are_complete_and_alike() {
+    use prost::Message as _;
+    let set = prost_types::FileDescriptorSet::decode(oprc_crm::grpc::pb::DESCRIPTORS).unwrap();
+    let file = |package: &str| set.file.iter().find(|file| file.package() == package).unwrap().clone();
+    let (canonical, alias) = (file("deployment"), file("oaas.deployment"));
+    let shape = |file: &prost_types::FileDescriptorProto| {
+        let text = format!("{:?} {:?} {:?}", file.message_type, file.enum_type, file.service);
+        text.replace(".oaas.deployment.", ".deployment.")
+    };
+    assert_eq!(shape(&canonical), shape(&alias));
+    assert!(!format!("{:?}", alias.message_type).contains("\".deployment."));
+}
+
+#[tokio::test]
+async fn what_is_not_served_yet_says_so() {
+    let server = Server::start().await;
+    let answer = server.raw("oaas.health.CrmInfoService/GetClusterHealth", &[], &CrmClusterRequest::default()).await;
+    assert_eq!(answer.code(), Code::Unimplemented);
+    assert!(answer.header("grpc-message").unwrap().contains("CrmInfoService"));
+}

@@ -1,0 +1,162 @@
+//! One port for HTTP/1.1 and HTTP/2, health that follows readiness, and an end that cuts nothing off.
+
+use std::time::{Duration, Instant};
+
+use oprc_crm::grpc::Options;
+use oprc_crm::grpc::pb::grpc::health::v1::health_check_response::ServingStatus;
+use oprc_crm::grpc::pb::grpc::health::v1::health_client::HealthClient;
+use oprc_crm::grpc::pb::grpc::health::v1::{HealthCheckRequest, HealthListRequest};
+use oprc_crm::grpc::pb::oaas::health as own;
+use oprc_crm::grpc::pb::oaas::health::health_service_client::HealthServiceClient;
+use oprc_crm::server::{self, ServerError};
+use tokio::net::TcpStream;
+use tonic::Code;
+
+use crate::harness::{CANONICAL, Server, deploy, unit};
+
+fn whole() -> HealthCheckRequest {
+    HealthCheckRequest::default()
+}
+
+#[tokio::test]
+async fn probes_and_rpcs_share_the_port() {
+    let server = Server::start().await;
+    server.readiness.set_synced();
+    let mut client = server.client().await;
+    for index in 0..10 {
+        let (rpc, probe) = tokio::join!(client.deploy(deploy(unit(&format!("a{index}")))), server.get("/healthz"));
+        rpc.unwrap();
+        assert_eq!(probe, (200, "ok".to_owned()));
+    }
+    assert_eq!(server.get("/readyz").await.0, 200);
+    let (code, health) = server.get("/health").await;
+    assert_eq!(code, 200);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&health).unwrap()["status"], "ok");
+}
+
+#[tokio::test]
+async fn readyz_says_why_not_and_liveness_does_not_depend_on_it() {
+    let server = Server::start().await;
+    let (code, why) = server.get("/readyz").await;
+    assert_eq!(code, 503);
+    assert!(why.contains("caches"), "{why}");
+    assert_eq!(server.get("/healthz").await.0, 200);
+    server.readiness.set_synced();
+    server.readiness.api_server_lost();
+    assert_eq!(server.get("/readyz").await.0, 200, "a short loss is no loss");
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let (code, why) = server.get("/readyz").await;
+    assert_eq!(code, 503);
+    assert!(why.contains("API server"), "{why}");
+    let (code, health) = server.get("/health").await;
+    assert_eq!(code, 503);
+    assert!(health.contains("API server"), "{health}");
+    server.readiness.api_server_answered();
+    assert_eq!(server.get("/readyz").await.0, 200);
+}
+
+#[tokio::test]
+async fn both_health_services_follow_readiness() {
+    let server = Server::start().await;
+    let mut standard = HealthClient::new(server.channel().await);
+    let mut ours = HealthServiceClient::new(server.channel().await);
+    let service = HealthCheckRequest { service: CANONICAL.to_owned() };
+    assert_eq!(standard.check(whole()).await.unwrap().into_inner().status(), ServingStatus::NotServing);
+    server.readiness.set_synced();
+    for request in [whole(), service] {
+        assert_eq!(standard.check(request).await.unwrap().into_inner().status(), ServingStatus::Serving);
+    }
+    let answer = ours.check(own::HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(answer.status(), own::health_check_response::ServingStatus::Serving);
+    let unknown = HealthCheckRequest { service: "no.Such".to_owned() };
+    assert_eq!(standard.check(unknown).await.unwrap_err().code(), Code::NotFound);
+    let list = standard.list(HealthListRequest {}).await.unwrap().into_inner().statuses;
+    assert!(list.contains_key("") && list.contains_key("oaas.deployment.DeploymentService"), "{list:?}");
+}
+
+#[tokio::test]
+async fn a_watch_stays_open_sends_every_change_and_ends_when_the_process_does() {
+    let server = Server::start().await;
+    let mut client = HealthClient::new(server.channel().await);
+    let mut changes = client.watch(whole()).await.unwrap().into_inner();
+    let mut ours = HealthServiceClient::new(server.channel().await);
+    let mut our_changes = ours.watch(own::HealthCheckRequest::default()).await.unwrap().into_inner();
+    let mut next = async || changes.message().await.unwrap().map(|answer| answer.status());
+    assert_eq!(next().await, Some(ServingStatus::NotServing));
+    server.readiness.set_synced();
+    assert_eq!(next().await, Some(ServingStatus::Serving));
+    // Nobody says that patience is over: the watch must find out by itself.
+    server.readiness.api_server_lost();
+    assert_eq!(next().await, Some(ServingStatus::NotServing));
+    server.readiness.api_server_answered();
+    assert_eq!(next().await, Some(ServingStatus::Serving));
+    server.shutdown.cancel();
+    assert_eq!(next().await, Some(ServingStatus::NotServing));
+    assert_eq!(next().await, None);
+    assert!(our_changes.message().await.unwrap().is_some());
+    drop((our_changes, ours, client));
+    assert!(server.ended.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_watch_ends_at_its_callers_deadline() {
+    let server = Server::start().await;
+    let started = Instant::now();
+    let answer = server.raw("grpc.health.v1.Health/Watch", &[("grpc-timeout", "300m")], &whole()).await;
+    assert_eq!(answer.code(), Code::DeadlineExceeded);
+    assert!(!answer.body.is_empty(), "the present state comes first");
+    assert!(started.elapsed() >= Duration::from_millis(290));
+}
+
+#[tokio::test]
+async fn a_call_under_way_ends_well_while_nothing_new_is_accepted() {
+    let server = Server::start().await;
+    *server.store.latency.lock().unwrap() = Duration::from_millis(300);
+    let mut client = server.client().await;
+    let call = tokio::spawn(async move { client.deploy(deploy(unit("a"))).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.shutdown.cancel();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(TcpStream::connect(server.addr).await.is_err(), "the port is closed");
+    call.await.unwrap().unwrap();
+    assert!(server.ended.await.unwrap(), "everything ended by itself");
+    assert!(!server.store.is_empty());
+}
+
+#[tokio::test]
+async fn the_drain_has_a_bound() {
+    let server = Server::with(Options::default(), Duration::from_millis(200)).await;
+    *server.store.latency.lock().unwrap() = Duration::from_secs(30);
+    let mut client = server.client().await;
+    let call = tokio::spawn(async move { client.deploy(deploy(unit("a"))).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let started = Instant::now();
+    server.shutdown.cancel();
+    assert!(!server.ended.await.unwrap(), "something was cut off");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(call.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn an_idle_connection_does_not_hold_up_the_end() {
+    let server = Server::start().await;
+    let idle = TcpStream::connect(server.addr).await.unwrap();
+    let client = server.client().await;
+    server.shutdown.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(5), server.ended).await;
+    drop((idle, client));
+    assert!(ended.expect("within 5 s").unwrap());
+}
+
+#[tokio::test]
+async fn a_busy_port_is_an_error_that_names_the_variable() {
+    let ours = server::bind(0).await.unwrap();
+    let loopback = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for taken in [ours, loopback] {
+        let port = taken.local_addr().unwrap().port();
+        let error = server::bind(port).await.unwrap_err();
+        assert!(matches!(error, ServerError::Bind { port: named, .. } if named == port));
+        let text = error.to_string();
+        assert!(text.contains("HTTP_PORT") && text.contains(&port.to_string()), "{text}");
+    }
+}
