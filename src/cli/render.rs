@@ -179,7 +179,7 @@ impl Bench {
         let rendered = render(class, &chosen.plan, &self.settings).map_err(|error| vec![error.to_string()])?;
         let (template, why) = (&chosen.plan.name, chosen.why.replace('\n', " "));
         let why = why.strip_prefix(template.as_str()).unwrap_or(&why).trim_start();
-        let head = format!("# {}: template {template}: {why}\n", class.name);
+        let head = format!("# {}: template {template} {why}\n", class.name);
         yaml(&head, &rendered).map_err(|error| vec![format!("cannot be written as YAML: {error}")])
     }
 }
