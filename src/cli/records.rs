@@ -49,8 +49,10 @@ pub(super) fn records(file: &str, text: &str, namespace: Option<&str>, schema: &
     let documents: Vec<Spanned<Node>> = serde_saphyr::from_multiple(text).map_err(|error| {
         let error = error.without_snippet();
         let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column())).unwrap_or_default();
-        let message = error.to_string();
+        let message = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+        // The place is said in front, in the form that editors know.
         let message = message.lines().next().unwrap_or_default();
+        let message = message.split(" at line ").next().unwrap_or_default();
         format!("{file}{place}: not valid YAML: {message}")
     })?;
     let mut found = Records::default();
