@@ -286,6 +286,28 @@ mod tests {
     }
 
     #[test]
+    fn faults_of_the_yaml_are_told_in_plain_words() {
+        for (text, expected) in [
+            (
+                head("  function: {image: a}\n  function: {image: b}\n"),
+                "f.yaml:6:3: not valid YAML: duplicate mapping key",
+            ),
+            (format!("kind: DeploymentRecord\nspec: {}", "[".repeat(5000)), "recursion limit"),
+        ] {
+            let error = read(&text).err().unwrap();
+            assert!(error.contains(expected) && !error.contains(" at line "), "{expected}: {error}");
+        }
+    }
+
+    #[test]
+    fn anchors_and_merged_keys_are_followed() {
+        let text = head("  functions:\n  - &f {function_key: f, image: a}\n  - {<<: *f, function_key: g}\n");
+        let class = read(&text).unwrap().records.remove(0).class.unwrap();
+        assert_eq!(class.functions[1].key, "g");
+        assert_eq!(class.functions[1].image, "a");
+    }
+
+    #[test]
     fn other_kinds_are_skipped_and_said() {
         let found = read(&format!("kind: Namespace\n---\n{}", head("  function: {image: a}\n"))).unwrap();
         assert_eq!(found.skipped, ["f.yaml:1: skipped: a Namespace is no DeploymentRecord"]);
