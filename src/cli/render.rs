@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use super::records::{self, Record};
+use crate::config::Profile;
 use crate::decision::{ClusterFacts, Decision, Features, Setting, decide};
 use crate::model::{Class, Schema};
 use crate::policy::{Inputs, Policy};
@@ -22,8 +23,8 @@ pub(super) struct Args {
     /// File of `DeploymentRecords`, several documents allowed; - is the standard input.
     #[arg(short, long = "file", value_name = "FILE", required = true)]
     files: Vec<String>,
-    /// Profile that the policy is resolved for.
-    #[arg(short, long, value_enum, ignore_case = true, default_value = "dev")]
+    /// Profile that the policy is resolved for: dev, edge or full.
+    #[arg(short, long, value_parser = profile, default_value = "dev")]
     profile: Profile,
     /// Directory of a policy bundle, in place of the one that is built in.
     #[arg(short, long, value_name = "DIR")]
@@ -39,24 +40,6 @@ pub(super) struct Args {
     odgm_image: Option<String>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Profile {
-    Dev,
-    Edge,
-    #[value(aliases = ["prod", "production"])]
-    Full,
-}
-
-impl Profile {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Dev => "dev",
-            Self::Edge => "edge",
-            Self::Full => "full",
-        }
-    }
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Feature {
     None,
@@ -64,6 +47,10 @@ enum Feature {
     Prometheus,
     NfrEnforcement,
     Hpa,
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    Profile::parse(text).ok_or_else(|| "choose one of dev, edge, full".to_owned())
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
@@ -190,7 +177,9 @@ impl Bench {
         }
         let chosen = template.map_err(|problem| vec![problem.to_string()])?;
         let rendered = render(class, &chosen.plan, &self.settings).map_err(|error| vec![error.to_string()])?;
-        let head = format!("# {}: template {}: {}\n", class.name, chosen.plan.name, chosen.why.replace('\n', " "));
+        let (template, why) = (&chosen.plan.name, chosen.why.replace('\n', " "));
+        let why = why.strip_prefix(template.as_str()).unwrap_or(&why).trim_start();
+        let head = format!("# {}: template {template} {why}\n", class.name);
         yaml(&head, &rendered).map_err(|error| vec![format!("cannot be written as YAML: {error}")])
     }
 }
