@@ -225,7 +225,7 @@ fn the_revision_ignores_order_comments_white_space_and_tests_only() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     /// Whatever an editor leaves behind: valid, or refused at a place of the file that was edited.
     #[test]
