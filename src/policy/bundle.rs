@@ -115,7 +115,9 @@ impl Bundle {
         if sink.has_errors() {
             // What can be read is checked all the same: one run tells everything.
             if let Err(Diagnostics(found)) = bundle.compile(&Inputs::default()) {
-                found.into_iter().for_each(|one| sink.push(one));
+                for one in found {
+                    sink.push(one);
+                }
             }
         }
         bundle.warnings = sink.finish()?;

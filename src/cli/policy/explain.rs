@@ -163,6 +163,24 @@ fn features(features: Features) -> Vec<&'static str> {
     .collect()
 }
 
+/// What is known of the cluster, in words.
+fn installed(cluster: ClusterFacts) -> String {
+    let facts = [
+        ("Knative", cluster.knative),
+        ("ServiceMonitor", cluster.service_monitor),
+        ("PodMonitor", cluster.pod_monitor),
+    ];
+    if facts.iter().all(|(_, known)| known.is_none()) {
+        return "not known".to_owned();
+    }
+    let has: Vec<&str> = facts.iter().filter(|(_, known)| *known == Some(true)).map(|(name, _)| *name).collect();
+    if has.is_empty() {
+        "assumed to have neither Knative nor monitors (--installed says otherwise)".to_owned()
+    } else {
+        format!("has {}", has.join(", "))
+    }
+}
+
 /// The answer for people.
 struct Text {
     colour: bool,
@@ -180,6 +198,7 @@ impl Text {
         let head = |name: &str| self.paint("1", &format!("{name:<11}"));
         let _ = writeln!(out, "{}{}/{}", head("class"), class.namespace, class.name);
         let _ = writeln!(out, "{}profile {}, features: {on}", head("setting"), setting.profile);
+        let _ = writeln!(out, "{}{}", head("cluster"), installed(setting.cluster));
         let _ = writeln!(out, "{}revision {}\n", head("policy"), decision.revision);
         match &decision.template {
             Ok(chosen) => {

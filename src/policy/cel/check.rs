@@ -13,6 +13,7 @@ use cel_interpreter::common::ast::{
 
 use super::calls;
 use super::env;
+use super::limits;
 use super::types::Type;
 use crate::policy::diagnostic::nearest;
 
@@ -321,8 +322,7 @@ impl Checker<'_> {
                 (Type::Bool, call(expr.id, operators::CONDITIONAL, parts))
             }
             (operators::NOT_STRICTLY_FALSE, None, [operand]) => {
-                let operand = self.boolean(operand, guards, "a condition is needed");
-                (Type::Bool, call(expr.id, env::TICK, vec![operand]))
+                (Type::Bool, self.boolean(operand, guards, "a condition is needed"))
             }
             (operators::CONDITIONAL, None, [condition, yes, no]) => self.conditional(expr, condition, yes, no, guards),
             (operators::INDEX, None, [of, key]) => self.index(expr, of, key, guards),
@@ -459,15 +459,14 @@ impl Checker<'_> {
         self.locals.push((inner.accu_var.clone(), initial));
         self.locals.push((inner.iter_var.clone(), element));
         let (_, condition) = self.value(&inner.loop_cond, &guards);
-        let loop_cond = match &condition.expr {
-            Expr::Call(done) if done.func_name == env::TICK => condition,
-            _ => call(condition.id, env::TICK, vec![condition]),
-        };
         let (stepped, loop_step) = self.value(&inner.loop_step, &guards);
         if let Some((_, accumulated)) = self.locals.get_mut(depth) {
             *accumulated = stepped;
         }
         let (ty, result) = self.value(&inner.result, &guards);
+        let parts = i64::try_from(limits::parts(&loop_step) + 1).unwrap_or(i64::MAX);
+        let weight = ided(condition.id, Expr::Literal(LiteralValue::Int(parts.into())));
+        let loop_cond = call(condition.id, env::TICK, vec![condition, weight]);
         self.locals.truncate(depth);
         self.nesting -= 1;
         let rebuilt = ComprehensionExpr {

@@ -137,6 +137,7 @@ fn wrong_expressions_are_refused_at_load_with_the_fix() {
         ("{'a': 1.0}", "maps and messages can't be built"),
         ("null == null", "no fact is ever null"),
         ("'a' + 1.0", "does not exist"),
+        ("string(class.functions[0]) == ''", "string() does not take the group"),
         ("class.functions.map(profile, profile)", "`profile` is a fact"),
         (
             "class.addons.all(a, class.addons.all(b, class.addons.all(c, a == c && b == c)))",
