@@ -4,7 +4,7 @@ use super::Inputs;
 use super::bundle::Shared;
 use super::cel::{Expression, Type};
 use super::diagnostic::Sink;
-use super::document::{AdmissionForm, ImageForm, OdgmForm, ResourceTexts, Security, TemplateForm, WorkloadForm};
+use super::document::{AdmissionForm, ImageForm, OdgmForm, ResourceTexts, Security, SecurityForm, TemplateForm, WorkloadForm};
 use super::trace::{RuleMode, RuleOutcome, RuleTrace};
 use super::unit::{Compiler, Rule, Scope, Unit};
 
@@ -118,8 +118,14 @@ struct Workload {
     resources: ResourceTexts,
     probes: bool,
     grace: Option<u32>,
-    security: Security,
+    security: SecurityRules,
     odgm: Option<Odgm>,
+}
+
+#[derive(Debug)]
+struct SecurityRules {
+    drop_capabilities: Option<Expression>,
+    run_as_non_root: Option<Expression>,
 }
 
 #[derive(Debug)]
@@ -128,7 +134,7 @@ struct Odgm {
     image: Image,
     replicas: Expression,
     resources: ResourceTexts,
-    security: Security,
+    security: SecurityRules,
 }
 
 #[derive(Debug)]
@@ -265,7 +271,7 @@ impl TemplatePolicy {
             resources: resources.clone(),
             probes: *probes,
             grace: *grace,
-            security: *security,
+            security: security.evaluate(scope).map_err(|(field, reason)| failed(field)(reason))?,
             odgm,
         })
     }
@@ -282,7 +288,28 @@ impl Odgm {
             Image::Expression(expression) => scope.text(expression).map_err(|reason| ("image_expression", reason))?,
         };
         let replicas = pods(scope, &self.replicas).map_err(|reason| ("replicas", reason))?;
-        Ok(Some(OdgmShape { image, replicas, resources: self.resources.clone(), security: self.security }))
+        let security = self.security.evaluate(scope)?;
+        Ok(Some(OdgmShape { image, replicas, resources: self.resources.clone(), security }))
+    }
+}
+
+impl SecurityRules {
+    fn compile(form: &SecurityForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Self> {
+        let mut compile = |text: &Option<_>| match text {
+            None => Some(None),
+            Some(text) => compiler.compile(text, &Type::Bool, sink).map(Some),
+        };
+        let drop_capabilities = compile(&form.drop_capabilities);
+        let run_as_non_root = compile(&form.run_as_non_root);
+        Some(Self { drop_capabilities: drop_capabilities?, run_as_non_root: run_as_non_root? })
+    }
+
+    fn evaluate(&self, scope: &Scope<'_>) -> Result<Security, (&'static str, String)> {
+        let holds = |rule: &Option<Expression>| rule.as_ref().map_or(Ok(false), |rule| scope.condition(rule));
+        Ok(Security {
+            drop_capabilities: holds(&self.drop_capabilities).map_err(|reason| ("security.drop_capabilities", reason))?,
+            run_as_non_root: holds(&self.run_as_non_root).map_err(|reason| ("security.run_as_non_root", reason))?,
+        })
     }
 }
 
@@ -303,13 +330,14 @@ fn workload(form: &WorkloadForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -
         None => None,
         Some(form) => Some(odgm(form, compiler, sink)?),
     };
+    let security = SecurityRules::compile(&form.security, compiler, sink);
     Some(Workload {
         knative: form.knative,
         replicas: replicas?,
         resources: form.resources.clone(),
         probes: form.probes,
         grace: form.grace,
-        security: form.security,
+        security: security?,
         odgm,
     })
 }
@@ -321,6 +349,7 @@ fn odgm(form: &OdgmForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option
         ImageForm::Expression(text) => compiler.compile(text, &Type::Text, sink).map(Image::Expression),
     };
     let replicas = compiler.compile(&form.replicas, &Type::Double, sink);
+    let security = SecurityRules::compile(&form.security, compiler, sink);
     Some(Odgm {
         enabled: match enabled {
             None => None,
@@ -329,6 +358,6 @@ fn odgm(form: &OdgmForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option
         image: image?,
         replicas: replicas?,
         resources: form.resources.clone(),
-        security: form.security,
+        security: security?,
     })
 }
