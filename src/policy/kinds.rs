@@ -4,7 +4,9 @@ use super::Inputs;
 use super::bundle::Shared;
 use super::cel::{Expression, Type};
 use super::diagnostic::Sink;
-use super::document::{AdmissionForm, ImageForm, OdgmForm, ResourceTexts, Security, SecurityForm, TemplateForm, WorkloadForm};
+use super::document::{
+    AdmissionForm, ImageForm, OdgmForm, ResourceTexts, Security, SecurityForm, TemplateForm, WorkloadForm,
+};
 use super::trace::{RuleMode, RuleOutcome, RuleTrace};
 use super::unit::{Compiler, Rule, Scope, Unit};
 
@@ -307,7 +309,8 @@ impl SecurityRules {
     fn evaluate(&self, scope: &Scope<'_>) -> Result<Security, (&'static str, String)> {
         let holds = |rule: &Option<Expression>| rule.as_ref().map_or(Ok(false), |rule| scope.condition(rule));
         Ok(Security {
-            drop_capabilities: holds(&self.drop_capabilities).map_err(|reason| ("security.drop_capabilities", reason))?,
+            drop_capabilities: holds(&self.drop_capabilities)
+                .map_err(|reason| ("security.drop_capabilities", reason))?,
             run_as_non_root: holds(&self.run_as_non_root).map_err(|reason| ("security.run_as_non_root", reason))?,
         })
     }

@@ -2,43 +2,30 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::api::DeploymentRecord;
+use crate::cli::offline::Offline;
+use crate::cli::records;
 use crate::decision::{
     Candidate, ClusterFacts, Decision, Features, RuleMode, RuleOutcome, RuleTrace, Setting, TemplatePlan, WorkloadKind,
     decide,
 };
-use crate::model::{Class, Resources};
+use crate::model::{Class, Resources, Schema};
 use crate::policy::Inputs;
 
 /// Arguments of `policy explain`.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// File with a `DeploymentRecord`.
+    /// File with `DeploymentRecords`, several documents allowed; - is the standard input.
     #[arg(long, value_name = "FILE")]
-    record: PathBuf,
-    /// Profile: dev, edge or full.
-    #[arg(long, default_value = "dev")]
-    profile: Profile,
-    /// Features that are on, in place of the profile's own.
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    features: Option<Vec<Feature>>,
-    /// What the cluster has installed; without it, nothing of these.
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    installed: Vec<Installed>,
-    /// Nothing is known of the cluster.
-    #[arg(long, conflicts_with = "installed")]
-    cluster_unknown: bool,
+    record: String,
+    #[command(flatten)]
+    offline: Offline,
     /// Template that the class runs on now.
     #[arg(long, value_name = "NAME")]
     current_template: Option<String>,
-    /// Directory of the bundle; without it the shipped one.
-    #[arg(long, value_name = "DIR")]
-    bundle: Option<PathBuf>,
     /// Form of the answer.
     #[arg(long, default_value = "text")]
     format: Format,
@@ -50,100 +37,55 @@ enum Format {
     Json,
 }
 
-#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
-enum Profile {
-    Dev,
-    Edge,
-    #[value(aliases = ["prod", "production"])]
-    Full,
-}
-
-#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
-enum Feature {
-    Odgm,
-    Knative,
-    Prometheus,
-    NfrEnforcement,
-    Hpa,
-    LeaderElection,
-    Mtls,
-}
-
-#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
-enum Installed {
-    Knative,
-    ServiceMonitor,
-    PodMonitor,
-}
-
 pub(super) fn run(args: &Args) -> ExitCode {
-    let class = match class(args) {
-        Ok(class) => class,
+    match explain(args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("oprc-crm policy explain: {}: {error}", args.record.display());
-            return ExitCode::from(2);
+            eprintln!("{error}");
+            ExitCode::from(2)
         }
-    };
-    let setting = setting(args);
+    }
+}
+
+/// Explains every record of the file; whether all of them are accepted and get a template.
+fn explain(args: &Args) -> Result<bool, String> {
+    let setting = args.offline.setting();
     let inputs = Inputs { profile: setting.profile.clone(), environment: super::environment() };
-    let compiled = super::read(args.bundle.as_deref()).and_then(|bundle| bundle.compile(&inputs));
-    let policy = match compiled {
-        Ok((policy, _)) => policy,
-        Err(diagnostics) => {
-            eprintln!("{diagnostics}");
-            return ExitCode::from(2);
-        }
-    };
-    let decision = decide(&policy, &class, &setting, args.current_template.as_deref());
-    match args.format {
-        Format::Json => super::print(&format!("{:#}\n", as_json(&class, &setting, &decision))),
-        Format::Text => {
-            let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            super::print(&Text { colour }.decision(&class, &setting, &decision));
-        }
+    let bundle = super::read(args.offline.bundle.as_deref());
+    let (policy, _) = bundle.and_then(|bundle| bundle.compile(&inputs)).map_err(|found| found.to_string())?;
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let mut accepted = true;
+    for (index, class) in classes(args)?.iter().enumerate() {
+        let decision = decide(&policy, class, &setting, args.current_template.as_deref());
+        let between = if index > 0 && args.format == Format::Text { "\n" } else { "" };
+        let answer = match args.format {
+            Format::Json => format!("{:#}\n", as_json(class, &setting, &decision)),
+            Format::Text => Text { colour }.decision(class, &setting, &decision),
+        };
+        super::print(&format!("{between}{answer}"));
+        accepted &= decision.admission.denials.is_empty() && decision.template.is_ok();
     }
-    let accepted = decision.admission.denials.is_empty() && decision.template.is_ok();
-    if accepted { ExitCode::SUCCESS } else { ExitCode::from(1) }
+    Ok(accepted)
 }
 
-fn class(args: &Args) -> Result<Class, String> {
-    let text = std::fs::read_to_string(&args.record).map_err(|error| error.to_string())?;
-    let record: DeploymentRecord = serde_saphyr::from_str(&text).map_err(|error| error.to_string())?;
-    crate::model::parse(&record).map_err(|error| error.to_string())
-}
-
-fn setting(args: &Args) -> Setting {
-    let profile = match args.profile {
-        Profile::Dev => "dev",
-        Profile::Edge => "edge",
-        Profile::Full => "full",
-    };
-    let own = |feature: Feature| match args.profile {
-        Profile::Dev => false,
-        Profile::Edge => matches!(feature, Feature::Hpa | Feature::Prometheus | Feature::LeaderElection),
-        Profile::Full => feature != Feature::Knative,
-    };
-    let on = |feature: Feature| args.features.as_ref().map_or_else(|| own(feature), |list| list.contains(&feature));
-    let has = |what: Installed| (!args.cluster_unknown).then(|| args.installed.contains(&what));
-    Setting {
-        profile: profile.to_owned(),
-        features: Features {
-            odgm: on(Feature::Odgm),
-            knative: on(Feature::Knative),
-            prometheus: on(Feature::Prometheus),
-            nfr_enforcement: on(Feature::NfrEnforcement),
-            hpa: on(Feature::Hpa),
-            leader_election: on(Feature::LeaderElection),
-            mtls: on(Feature::Mtls),
-        },
-        cluster: ClusterFacts {
-            knative: has(Installed::Knative),
-            service_monitor: has(Installed::ServiceMonitor),
-            pod_monitor: has(Installed::PodMonitor),
-            nodes: None,
-            ready_nodes: None,
-        },
+/// The classes of the file, or all its faults with file and line.
+fn classes(args: &Args) -> Result<Vec<Class>, String> {
+    let schema = Schema::new().map_err(|error| error.to_string())?;
+    let text = records::read(&args.record)?;
+    let found = records::records(&args.record, &text, args.offline.namespace.as_deref(), &schema)?;
+    if found.records.is_empty() {
+        return Err(format!("{}: holds no DeploymentRecord", args.record));
     }
+    let mut classes = Vec::new();
+    let mut faults = Vec::new();
+    for record in found.records {
+        match record.class {
+            Ok(class) => classes.push(class),
+            Err(more) => faults.extend(more),
+        }
+    }
+    if faults.is_empty() { Ok(classes) } else { Err(faults.join("\n")) }
 }
 
 /// Names of the features that are on.
