@@ -71,7 +71,8 @@ fn owners<K: Resource>(child: &K) -> Vec<ObjectRef<RawRecord>> {
 fn retry(record: Arc<RawRecord>, error: &ReconcileError, ctx: Arc<Context>) -> Action {
     let uid = record.metadata.uid.as_deref().unwrap_or_default();
     let failures = ctx.memory.failed(uid);
-    let wait = backoff(failures, rand::random());
+    // Not before the API server wants to be asked again, where it says when.
+    let wait = backoff(failures, rand::random()).max(error.retry_after().unwrap_or_default());
     tracing::warn!(
         record = record.metadata.name.as_deref(),
         namespace = record.metadata.namespace.as_deref(),

@@ -96,6 +96,17 @@ impl Namespace {
         .await;
     }
 
+    /// Waits until the record is gone, and everything with it that carries its name.
+    pub async fn nothing_left_of(&self, name: &str) {
+        eventually(SOON, &format!("nothing of {name} is left"), || async {
+            let record = self.records().get_opt(name).await.map_err(|error| error.to_string())?;
+            let deployment = self.deployments().get_opt(name).await.map_err(|error| error.to_string())?;
+            let left = (record.is_some(), deployment.is_some());
+            if left == (false, false) { Ok(()) } else { Err(format!("record, deployment: {left:?}")) }
+        })
+        .await;
+    }
+
     /// `Kind/name` of every Deployment and Service, sorted.
     pub async fn objects(&self) -> Vec<String> {
         let list = ListParams::default();
