@@ -48,7 +48,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("grpc", &["api", "decision", "model", "policy", "render", "server"]),
     ("server", &[]),
     ("telemetry", &[]),
-    ("sandbox", &["api"]),
+    ("sandbox", &["api", "grpc", "model"]),
 ];
 
 /// Longest file, lines.

@@ -6,12 +6,12 @@ use kube::api::{Patch, PatchParams};
 use oprc_crm::api::Phase;
 use serde_json::json;
 
+use crate::IMAGE;
 use crate::support::class::{Namespace, SOON, condition};
 use crate::support::crm::Crm;
 use crate::support::faults::{Fault, Faults};
 use crate::support::pm::{assert_try_again, canonical, deploy, done, unit};
 use crate::support::{cluster, eventually};
-use crate::IMAGE;
 
 async fn start(prefix: &str) -> (Crm, Namespace, Faults) {
     let cluster = cluster().await;
@@ -49,10 +49,7 @@ async fn every_fault_on_the_way_passes_by_and_leaves_no_ghost() {
     assert!(faults.injected() >= 15, "{} faults happened", faults.injected());
     assert!(faults.requests() < 200, "{} requests in {:?}", faults.requests(), started.elapsed());
     faults.clear();
-    assert_eq!(
-        ns.objects().await,
-        ["Deployment/s", "Deployment/s-odgm", "Service/s-odgm-svc", "Service/s-svc"]
-    );
+    assert_eq!(ns.objects().await, ["Deployment/s", "Deployment/s-odgm", "Service/s-odgm-svc", "Service/s-svc"]);
     assert_eq!(ns.deployment("s").await.spec.unwrap().replicas, Some(2));
 
     // The same for a deletion.

@@ -8,11 +8,11 @@ use oprc_crm::grpc::pb::oaas::health as own;
 use oprc_crm::grpc::pb::oaas::health::health_service_client::HealthServiceClient;
 use serde_json::json;
 
+use crate::IMAGE;
 use crate::support::class::Namespace;
 use crate::support::crm::Crm;
 use crate::support::pm::{assert_try_again, canonical, channel, code_of_get, deploy, done, running, unit};
 use crate::support::{Cluster, eventually, http_get};
-use crate::IMAGE;
 
 /// The patience of readiness (30 s) and what a busy machine adds.
 const OUTAGE: Duration = Duration::from_secs(90);
