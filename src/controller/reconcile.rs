@@ -138,7 +138,13 @@ async fn pass(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory, befo
         }
     };
     let policy = policy_report(&decision.admission);
-    let base = Report { generation, policy, decision: Some(summary(&decision)), ..Report::default() };
+    let base = Report {
+        generation,
+        policy,
+        decision: Some(summary(&decision)),
+        enforcement_mode: Some(class.enforcement),
+        ..Report::default()
+    };
     if matches!(base.policy, PolicyReport::Denied(_)) {
         return frozen(record, ctx, before, base);
     }
