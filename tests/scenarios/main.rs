@@ -18,6 +18,7 @@ mod outage;
 mod rbac;
 mod restart;
 mod scale;
+mod schema;
 mod template_switch;
 mod update;
 
