@@ -126,7 +126,11 @@ fn without_a_cluster_the_error_says_how_to_name_one() {
 async fn a_policy_that_does_not_load_is_refused_with_file_and_line() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("broken.yaml");
-    std::fs::write(&file, "apiVersion: policy.oaas.io/v1alpha1\nkind: Admission\nmetadata: {name: a}\nspec:\n  rulez: []\n").unwrap();
+    std::fs::write(
+        &file,
+        "apiVersion: policy.oaas.io/v1alpha1\nkind: Admission\nmetadata: {name: a}\nspec:\n  rulez: []\n",
+    )
+    .unwrap();
     std::fs::write(directory.path().join("torn.yaml"), "apiVersion: [\n").unwrap();
     let port = free_port().to_string();
     let kubeconfig = cluster().await.crm_kubeconfig().to_str().unwrap();
@@ -170,8 +174,11 @@ impl Running {
     async fn start(arguments: &[&str], kubeconfig: &Path, namespace: &str) -> Self {
         let port = free_port();
         let text = port.to_string();
-        let variables =
-            [("HTTP_PORT", text.as_str()), ("KUBECONFIG", kubeconfig.to_str().unwrap()), ("OPRC_CRM_K8S_NAMESPACE", namespace)];
+        let variables = [
+            ("HTTP_PORT", text.as_str()),
+            ("KUBECONFIG", kubeconfig.to_str().unwrap()),
+            ("OPRC_CRM_K8S_NAMESPACE", namespace),
+        ];
         let mut child = program(arguments, &variables).stdout(Stdio::piped()).spawn().unwrap();
         let (sender, log) = std::sync::mpsc::channel();
         for pipe in [
@@ -193,9 +200,8 @@ impl Running {
 
     async fn exit_code(&mut self) -> Option<i32> {
         let child = std::cell::RefCell::new(&mut self.child);
-        let status = eventually(LONG, "it ends", || async {
-            child.borrow_mut().try_wait().unwrap().ok_or("it still runs")
-        });
+        let status =
+            eventually(LONG, "it ends", || async { child.borrow_mut().try_wait().unwrap().ok_or("it still runs") });
         status.await.code()
     }
 }

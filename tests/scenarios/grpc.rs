@@ -104,8 +104,23 @@ async fn ids_of_every_shape_live_and_die_independently() {
     let long = "x".repeat(253);
     let longer = format!("{}y", "x".repeat(252));
     let ids = [
-        "a", "A", "1", "1st-class", "-a", "???", "...", "--", "ünïcode/日本語", "a b", "../../etc/passwd", "a-svc", "a-odgm",
-        "line\nbreak", "\"quoted\"", &long, &longer,
+        "a",
+        "A",
+        "1",
+        "1st-class",
+        "-a",
+        "???",
+        "...",
+        "--",
+        "ünïcode/日本語",
+        "a b",
+        "../../etc/passwd",
+        "a-svc",
+        "a-odgm",
+        "line\nbreak",
+        "\"quoted\"",
+        &long,
+        &longer,
     ];
     for id in ids {
         assert_eq!(done(&client, unit(id, IMAGE)).await, "created", "{id:?}");
@@ -236,7 +251,8 @@ async fn the_correlation_id_of_a_deploy_is_on_the_record_its_events_and_every_an
         eventually(SOON, &format!("an event {what:?} of {id}"), || async {
             let all = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?.items;
             let found = all.iter().any(|event| {
-                let correlation = event.metadata.annotations.as_ref().and_then(|all| all.get(ANNOTATION_CORRELATION_ID));
+                let correlation =
+                    event.metadata.annotations.as_ref().and_then(|all| all.get(ANNOTATION_CORRELATION_ID));
                 event.reason.as_deref() == Some("Applied")
                     && event.note.as_ref().is_some_and(|note| note.contains(what))
                     && correlation.is_some_and(|one| one == id)

@@ -26,10 +26,15 @@ fn invalid(id: &str) -> Vec<(DeploymentUnit, &'static str)> {
     vec![
         (changed(id, |unit| unit.functions.clear()), "deployment_unit.functions"),
         (changed(id, |unit| unit.functions[0].function_key.clear()), "deployment_unit.functions[0].function_key"),
-        (changed(id, |unit| unit.functions.push(unit.functions[0].clone())), "deployment_unit.functions[1].function_key"),
+        (
+            changed(id, |unit| unit.functions.push(unit.functions[0].clone())),
+            "deployment_unit.functions[1].function_key",
+        ),
         (changed(id, |unit| unit.functions[0].image.clear()), "deployment_unit.functions[0].image"),
         (
-            changed(id, |unit| unit.odgm_config = odgm(OdgmConfig { partition_count: Some(0), ..OdgmConfig::default() })),
+            changed(id, |unit| {
+                unit.odgm_config = odgm(OdgmConfig { partition_count: Some(0), ..OdgmConfig::default() })
+            }),
             "deployment_unit.odgm_config.partition_count",
         ),
         (

@@ -8,11 +8,11 @@ use oprc_crm::grpc::pb::oaas::health as own;
 use oprc_crm::grpc::pb::oaas::health::health_service_client::HealthServiceClient;
 use serde_json::json;
 
+use crate::IMAGE;
 use crate::support::class::Namespace;
 use crate::support::crm::Crm;
 use crate::support::pm::{assert_try_again, canonical, channel, code_of_get, deploy, done, running, unit};
 use crate::support::{Cluster, eventually, http_get};
-use crate::IMAGE;
 
 /// The patience of readiness (30 s) and what a busy machine adds.
 const OUTAGE: Duration = Duration::from_secs(90);
@@ -65,6 +65,35 @@ async fn an_api_server_that_is_gone_is_told_and_what_happens_after_its_return_is
     .await;
     assert_eq!(serving(&crm).await, (true, true));
     done(&client, unit("during", IMAGE)).await;
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let nodes = kube::Api::<k8s_openapi::api::core::v1::Node>::all(cluster.admin())
+            .list(&Default::default())
+            .await
+            .unwrap();
+        for n in nodes.items {
+            eprintln!(
+                "DBG {:?} {:?} {:?}",
+                n.metadata.name,
+                n.spec.and_then(|s| s.taints),
+                n.status
+                    .and_then(|s| s.conditions)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter(|c| c.type_ == "Ready")
+                    .map(|c| (c.status, c.reason))
+                    .collect::<Vec<_>>()
+            );
+        }
+        let pods = kube::Api::<k8s_openapi::api::core::v1::Pod>::namespaced(cluster.admin(), &name)
+            .list(&Default::default())
+            .await
+            .unwrap();
+        for n in pods.items {
+            eprintln!("DBG {:?} {:?}", n.metadata.name, n.status.map(|s| (s.phase, s.conditions)));
+        }
+        eprintln!("DBG {:?}", ns.deployments().get_opt("during").await.unwrap().map(|d| d.status));
+    }
     running(&client, "during").await;
     ns.apply("after", json!({"function": {"image": IMAGE}})).await;
     ns.available("after").await;
