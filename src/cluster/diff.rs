@@ -138,7 +138,7 @@ mod tests {
 
 #[cfg(test)]
 mod properties {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use proptest::prelude::*;
     use serde_json::{Map, Value, json};
 

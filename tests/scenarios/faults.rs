@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::IMAGE;
 use crate::support::class::{Namespace, SOON, condition};
 use crate::support::crm::Crm;
-use crate::support::faults::{Fault, Faults};
+use crate::support::faults::{Fault, Faults, Seen};
 use crate::support::pm::{assert_try_again, canonical, deploy, done, unit};
 use crate::support::{cluster, eventually};
 
@@ -120,7 +120,7 @@ async fn a_throttling_api_server_is_given_the_time_that_it_asks_for() {
 async fn a_deploy_that_the_api_server_refuses_for_now_is_to_be_tried_again() {
     let (crm, ns, faults) = start("faults-deploy").await;
     let mut client = canonical(&crm).await;
-    let record = |seen: &crate::support::faults::Seen| seen.path.ends_with("/deploymentrecords/d");
+    let record = |seen: &Seen| seen.path.ends_with("/deploymentrecords/d");
     for fault in [SLOW_DOWN, BROKEN, OVERLOADED, Fault::Broken] {
         faults.inject(1, fault.clone(), record);
         let refused = client.deploy(deploy(unit("d", IMAGE))).await.unwrap_err();
@@ -142,7 +142,7 @@ async fn watches_that_are_dropped_or_expired_are_taken_up_again_and_miss_nothing
     ns.available("w").await;
     for round in 0..4 {
         if round % 2 == 1 {
-            faults.inject(3, EXPIRED, |seen| seen.is_watch());
+            faults.inject(3, EXPIRED, Seen::is_watch);
         }
         faults.drop_watches();
         let image = format!("docker.io/library/nginx:1.{round}");
@@ -157,6 +157,32 @@ async fn watches_that_are_dropped_or_expired_are_taken_up_again_and_miss_nothing
     ns.delete("w").await;
     ns.nothing_left("w").await;
     assert!(faults.requests() < 250, "{} requests: a storm", faults.requests());
+    crm.stop().await;
+}
+
+#[tokio::test]
+async fn a_watch_that_cannot_be_opened_does_not_stop_the_others() {
+    let (crm, ns, faults) = start("faults-one-watch").await;
+    ns.apply("w", json!({"function": {"image": IMAGE}})).await;
+    ns.available("w").await;
+    faults.inject(usize::MAX, OVERLOADED, |seen| seen.is_watch() && seen.path.ends_with("/services"));
+    faults.drop_watches();
+    for round in 0..4 {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let image = format!("docker.io/library/nginx:1.{round}");
+        ns.apply("w", json!({"function": {"image": image}})).await;
+        eventually(Duration::from_secs(5), "the change is followed", || async {
+            let seen = serde_json::to_value(ns.deployment("w").await).unwrap();
+            let now = seen["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+            if now == image.as_str() { Ok(()) } else { Err(now) }
+        })
+        .await;
+    }
+    assert!((3..30).contains(&faults.injected()), "{} tries to open it", faults.injected());
+    // Once it can be opened it is, and what it missed is seen.
+    ns.services().delete("w-svc", &kube::api::DeleteParams::default()).await.unwrap();
+    faults.clear();
+    eventually(Duration::from_secs(20), "the Service is back", || async { ns.services().get("w-svc").await }).await;
     crm.stop().await;
 }
 
