@@ -1,32 +1,71 @@
-//! `oprc-crm sandbox`: a real control plane on this machine, with everything installed that the operator needs.
+//! `oprc-crm sandbox`: the operator and sample classes on a real control plane on this machine, shown live.
 
-use std::io::{IsTerminal, Write};
-use std::path::Path;
+mod progress;
+mod show;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::sandbox::{ControlPlane, Options, SandboxError, Step, install};
+use crate::sandbox::binaries::{self, Search};
+use crate::sandbox::crm::Crm;
+use crate::sandbox::show::{Laps, Screen};
+use crate::sandbox::{ControlPlane, Options, SandboxError, Step, guard, install};
+use progress::Progress;
 
 /// The operator's rights, as they are shipped.
 const RBAC: &str = include_str!("../../k8s/rbac/crm-rbac.yaml");
+/// Lines of the operator's log that a failure shows.
+const LOG_LINES: usize = 10;
 
-/// Where a line of progress is cut, so that the next one overwrites all of it.
-const TERMINAL_WIDTH: usize = 79;
-/// How often a build speaks where it is not shown on a terminal.
-const BUILD_LINE_PAUSE: Duration = Duration::from_secs(10);
+const EXAMPLES: &str = "\
+Examples:
+  oprc-crm sandbox                    stay up: a live table, and a kubeconfig to play with
+  oprc-crm sandbox --once             prove that it works: end with 0 when every sample is Available
+  oprc-crm sandbox --once --keep      the same, and leave the logs to look at
+
+The first run builds etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok from their published Go
+modules (about ten minutes on two cores) and keeps them in the cache directory; it needs Go, and asks nothing. Pods run
+on fake nodes: no image is ever pulled. The operator has the rights of k8s/rbac/crm-rbac.yaml and no others.
+
+Environment:
+  OPRC_CONTROL_PLANE_BIN    a directory that holds these programs, instead of building them
+  OPRC_CRM_POLICY_DIR       a policy bundle of your own, to see what it makes of the samples
+  RUST_LOG                  how much the operator writes to its log
+  NO_COLOR                  no colours
+
+Exit codes: 0 done, 1 a sample did not become Available, 2 the sandbox could not run.";
 
 /// Arguments of `sandbox`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
+    /// End when every sample is Available, and say how long each step took.
+    #[arg(long)]
+    once: bool,
+    /// How long the samples may take to become Available once they are deployed.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, requires = "once")]
+    timeout: u32,
     /// How many fake nodes.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     nodes: u32,
     /// Leave the directory with logs and data behind.
     #[arg(long)]
     keep: bool,
+}
+
+/// Why the sandbox ended otherwise than it should.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The answer is no.
+    #[error("{0}")]
+    NotAvailable(String),
+    /// There is no answer.
+    #[error(transparent)]
+    NotRun(#[from] SandboxError),
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
@@ -37,74 +76,103 @@ pub(super) fn run(args: &Args) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match runtime.block_on(serve(args)) {
+    let outcome = runtime.block_on(async {
+        let outcome = serve(args).await;
+        // Whatever was dropped on the way here is ending now.
+        if !guard::all_gone().await {
+            eprintln!("oprc-crm sandbox: some of its processes are still ending");
+        }
+        outcome
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("oprc-crm sandbox: {error}");
-            ExitCode::from(2)
+        Err(failure) => {
+            eprintln!("oprc-crm sandbox: {failure}");
+            ExitCode::from(if matches!(failure, Failure::NotAvailable(_)) { 1 } else { 2 })
         }
     }
 }
 
-/// Runs until it is interrupted or a part of the control plane fails.
-async fn serve(args: &Args) -> Result<(), SandboxError> {
+/// Works until it is done, interrupted, or something fails.
+async fn serve(args: &Args) -> Result<(), Failure> {
     let mut ctrl_c = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
-    let guard = std::env::current_exe().map_err(|source| file("cannot find", Path::new("this program"), source))?;
-    let options = Options { guard, nodes: args.nodes, keep: args.keep };
-    let mut report = Report::default();
-    let started = async {
-        let plane = ControlPlane::start(options, |step| report.show(&step)).await?;
-        let client = Client::try_from(plane.admin_config().await?).map_err(|source| SandboxError::Api {
-            what: "cannot make a client".to_owned(),
-            source: Box::new(source),
-        })?;
-        install::crm(&client, RBAC).await?;
-        Ok::<_, SandboxError>(plane)
-    };
-    let plane = tokio::select! {
-        plane = started => plane?,
-        _ = ctrl_c.recv() => return Ok(()),
-        _ = terminate.recv() => return Ok(()),
-    };
-    println!("\nThe control plane runs. In another terminal:\n");
-    println!("  export KUBECONFIG={}", plane.admin_kubeconfig().display());
-    println!("  kubectl get nodes\n\nLogs are in {}. Ctrl-C ends it.", plane.dir().join("logs").display());
+    let mut progress = Progress::new();
     tokio::select! {
-        error = plane.failure() => return Err(error),
+        done = work(args, &mut progress) => return done,
         _ = ctrl_c.recv() => {}
         _ = terminate.recv() => {}
     }
-    plane.stop().await
-}
-
-/// Shows the steps of a start on standard error. A build has thousands of lines: on a terminal they share one.
-#[derive(Default)]
-struct Report {
-    open_line: bool,
-    last_build_line: Option<Instant>,
-}
-
-impl Report {
-    fn show(&mut self, step: &Step) {
-        let mut stderr = std::io::stderr().lock();
-        let terminal = stderr.is_terminal();
-        let building = matches!(step, Step::Building(_));
-        // Nobody but the reader is hurt by a line that cannot be written.
-        let _ = match (building, terminal) {
-            (true, true) => {
-                self.open_line = true;
-                let line: String = step.to_string().chars().take(TERMINAL_WIDTH).collect();
-                write!(stderr, "\r\x1b[K{line}").and_then(|()| stderr.flush())
-            }
-            (true, false) if self.last_build_line.is_some_and(|last| last.elapsed() < BUILD_LINE_PAUSE) => Ok(()),
-            _ => {
-                self.last_build_line = building.then(Instant::now);
-                let end_of_line = if std::mem::take(&mut self.open_line) { "\n" } else { "" };
-                writeln!(stderr, "{end_of_line}{step}")
-            }
-        };
+    progress.interrupted();
+    if args.once {
+        return Err(Failure::NotAvailable("interrupted before every sample was Available".to_owned()));
     }
+    Ok(())
+}
+
+async fn work(args: &Args, progress: &mut Progress) -> Result<(), Failure> {
+    let program = std::env::current_exe().map_err(|source| file("cannot find", Path::new("this program"), source))?;
+    let mut laps = Laps::start();
+    let (plane, client) = start_plane(args, &program, progress, &mut laps).await?;
+    progress.show(&Step::Starting("the operator"));
+    install::crm(&client, RBAC).await.map_err(SandboxError::from)?;
+    let crm = Crm::start(&plane, &program).await.map_err(|error| Failure::NotAvailable(error.to_string()))?;
+    laps.lap("operator");
+    progress.done();
+
+    let mut screen = Screen::new();
+    let apply = manifests(&plane)?;
+    screen.head(show::head(args, &plane, &crm, &apply, screen.style()));
+    let shown = tokio::select! {
+        error = plane.any_failure() => Err(error.into()),
+        error = crm.failure() => Err(Failure::NotAvailable(error.to_string())),
+        shown = show::live(args, &client, &crm, &mut screen, &mut laps) => shown,
+    };
+    // It ends here in every case, and in the order that it should.
+    let (kept, stopped) = (plane.dir().to_owned(), plane.stop().await);
+    if args.keep {
+        println!("\n  logs and data are left in {}", kept.display());
+    }
+    shown.and_then(|()| stopped.map_err(Failure::from))
+}
+
+/// The programs, the control plane, and a client with all rights.
+async fn start_plane(
+    args: &Args,
+    program: &Path,
+    progress: &mut Progress,
+    laps: &mut Laps,
+) -> Result<(ControlPlane, Client), SandboxError> {
+    progress.show(&Step::Finding);
+    let mut built = false;
+    let mut building = |line| {
+        built = true;
+        progress.show(&Step::Building(line));
+    };
+    let found = binaries::find_or_build(&Search::from_env(), program, &mut building).await?;
+    laps.lap(if built { "programs built" } else { "programs found" });
+    let options = Options { guard: program.to_owned(), nodes: args.nodes, keep: args.keep };
+    let plane = ControlPlane::start_with(found, options, |step| progress.show(&step)).await?;
+    laps.lap("control plane");
+    let client = Client::try_from(plane.admin_config().await?)
+        .map_err(|source| SandboxError::Api { what: "cannot make a client".to_owned(), source: Box::new(source) })?;
+    Ok((plane, client))
+}
+
+/// Where the sample manifests are: in the repository where this is it, else copies beside the logs.
+fn manifests(plane: &ControlPlane) -> Result<PathBuf, SandboxError> {
+    use crate::sandbox::samples::MANIFESTS;
+    let here = PathBuf::from("k8s/samples");
+    if MANIFESTS.iter().all(|(name, text)| std::fs::read_to_string(here.join(name)).is_ok_and(|found| found == *text)) {
+        return Ok(here);
+    }
+    let dir = plane.dir().join("samples");
+    std::fs::create_dir_all(&dir).map_err(|source| file("cannot create", &dir, source))?;
+    for (name, text) in MANIFESTS {
+        let path = dir.join(name);
+        std::fs::write(&path, text).map_err(|source| file("cannot write", &path, source))?;
+    }
+    Ok(dir)
 }
 
 fn listen(kind: SignalKind) -> Result<tokio::signal::unix::Signal, SandboxError> {
@@ -113,4 +181,8 @@ fn listen(kind: SignalKind) -> Result<tokio::signal::unix::Signal, SandboxError>
 
 fn file(what: &'static str, path: &Path, source: std::io::Error) -> SandboxError {
     SandboxError::File { what, path: path.to_owned(), source }
+}
+
+fn seconds(args: &Args) -> Duration {
+    Duration::from_secs(args.timeout.into())
 }

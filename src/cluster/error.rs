@@ -187,8 +187,7 @@ fn from_status(status: &Status) -> ClusterError {
         (400 | 422, _) if refused_by_webhook(&message) => ClusterError::AdmissionDenied(message),
         (400 | 422, _) => ClusterError::Invalid(causes(status)),
         (429, _) => ClusterError::Throttled { retry_after: retry_after(status) },
-        // etcd's limit shows as a 500; a retry would not make the object smaller.
-        (500, _) if message.contains("request is too large") => ClusterError::TooLarge(message),
+        (500, _) if too_large_for_etcd(&message) => ClusterError::TooLarge(message),
         (500.., _) => ClusterError::Unavailable { retry_after: retry_after(status), message },
         _ => ClusterError::Other(message),
     }
@@ -243,6 +242,8 @@ fn conflict(status: &Status) -> ClusterError {
 
 fn causes(status: &Status) -> Vec<FieldCause> {
     let causes: Vec<FieldCause> = details(status)
+        // Said beside other causes, of the object as a whole; it tells its author nothing.
+        .filter(|cause| !cause.message.contains("some validation rules were not checked"))
         .map(|cause| FieldCause {
             field: cause.field.trim_matches(['<', '>']).to_owned(),
             message: cause.message.clone(),
@@ -259,6 +260,11 @@ fn details(status: &Status) -> impl Iterator<Item = &kube::core::response::Statu
 fn retry_after(status: &Status) -> Duration {
     let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     if seconds == 0 { DEFAULT_RETRY } else { Duration::from_secs(u64::from(seconds)) }
+}
+
+/// etcd's limits, the server's and its client's, show as a 500; a retry would not make the object smaller.
+fn too_large_for_etcd(message: &str) -> bool {
+    message.contains("request is too large") || message.contains("trying to send message larger than max")
 }
 
 fn refused_by_webhook(message: &str) -> bool {
@@ -352,6 +358,8 @@ mod tests {
     fn what_is_invalid_keeps_its_fields() {
         let error = classify(json!({"code": 422, "reason": "Invalid", "message": "x", "details": {"causes": [
             {"reason": "FieldValueInvalid", "message": "must be at least 1", "field": "spec.odgm_config.partition_count"},
+            {"reason": "FieldValueInvalid", "message": "Invalid value: null: some validation rules were not checked because the object was invalid", "field": "<nil>"},
+            {"reason": "FieldValueInvalid", "message": "null: some validation rules were not checked because", "field": "<nil>"},
             {"reason": "FieldValueForbidden", "message": "some rule", "field": "<nil>"}]}}));
         assert_eq!(
             error,
@@ -377,10 +385,12 @@ mod tests {
         }
         let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "refused");
         assert!(ClusterError::from(kube::Error::Service(Box::new(refused))).is_outage());
-        assert_eq!(
-            classify(json!({"code": 500, "message": "etcdserver: request is too large"})).category(),
-            "TooLarge"
-        );
+        for message in [
+            "etcdserver: request is too large",
+            "rpc error: code = ResourceExhausted desc = trying to send message larger than max (2402288 vs. 2097152)",
+        ] {
+            assert_eq!(classify(json!({"code": 500, "message": message})).category(), "TooLarge");
+        }
     }
 
     #[tokio::test(start_paused = true)]

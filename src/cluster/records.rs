@@ -39,14 +39,18 @@ impl KubeRecords {
         }
     }
 
-    async fn apply(&self, record: &DeploymentRecord, uid: Option<&str>, force: bool) -> Result<(), StoreError> {
+    async fn apply(
+        &self,
+        record: &DeploymentRecord,
+        uid: Option<&str>,
+        force: bool,
+    ) -> Result<DeploymentRecord, StoreError> {
         let name = record.metadata.name.as_deref().unwrap_or_default();
         let mut params = PatchParams::apply(MANAGER_GRPC);
         params.force = force;
         let body = manifest(record, uid);
         within(REQUEST, self.records.patch(name, &params, &Patch::Apply(&body)))
             .await
-            .map(drop)
             .map_err(|error| self.classify(error))
     }
 
@@ -80,10 +84,10 @@ impl KubeRecords {
 impl RecordStore for KubeRecords {
     async fn get(&self, name: &str) -> Result<Option<DeploymentRecord>, StoreError> {
         let found = within(REQUEST, self.guarded.get_opt(name)).await.map_err(|error| self.classify(error))?;
-        match found.map(|record| record.0) {
+        match found {
             None => Ok(None),
-            Some(Ok(record)) => Ok(Some(record)),
-            Some(Err(unreadable)) => Err(StoreError::Precondition {
+            Some(DeserializeGuard(Ok(record))) => Ok(Some(record)),
+            Some(DeserializeGuard(Err(unreadable))) => Err(StoreError::Precondition {
                 reason: "RECORD_UNREADABLE",
                 message: format!(
                     "record {name:?} exists and cannot be read ({}); correct or delete it",
@@ -114,11 +118,15 @@ impl RecordStore for KubeRecords {
         }
     }
 
-    async fn create(&self, record: &DeploymentRecord) -> Result<(), StoreError> {
+    async fn create(&self, record: &DeploymentRecord) -> Result<DeploymentRecord, StoreError> {
         self.apply(record, None, false).await
     }
 
-    async fn update(&self, existing: &DeploymentRecord, record: &DeploymentRecord) -> Result<(), StoreError> {
+    async fn update(
+        &self,
+        existing: &DeploymentRecord,
+        record: &DeploymentRecord,
+    ) -> Result<DeploymentRecord, StoreError> {
         let by_people =
             existing.metadata.annotations.as_ref().is_none_or(|all| !all.contains_key(ANNOTATION_DEPLOYMENT_ID));
         if by_people {

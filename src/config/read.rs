@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
     }
 
     fn refuse(&mut self, name: &'static str, value: &str, message: String) {
-        self.wrong.push(WrongVariable { name, value: without_password(value), message });
+        self.wrong.push(WrongVariable { name, value: shortened(&without_password(value)), message });
     }
 
     /// A variable without a default.
@@ -303,4 +303,14 @@ fn without_password(value: &str) -> String {
         Some((scheme, host)) => format!("{scheme}://***@{host}"),
         None => value.to_owned(),
     }
+}
+
+/// An error is to be read: a long value is cut.
+fn shortened(value: &str) -> String {
+    const LONGEST: usize = 80;
+    let mut shown: String = value.chars().take(LONGEST).collect();
+    if shown.len() < value.len() {
+        shown.push_str("...");
+    }
+    shown
 }

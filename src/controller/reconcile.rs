@@ -120,7 +120,7 @@ async fn pass(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory, befo
     let typed = match record.typed() {
         Ok(typed) => typed,
         Err(error) => {
-            let message = format!("the record cannot be read: {error}; mend the field, or apply the record again");
+            let message = format!("the record cannot be read: {error}; write a value that the field can hold");
             return frozen(
                 record,
                 ctx,

@@ -1,16 +1,20 @@
 //! Around every call: its correlation id and its deadline.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use futures::FutureExt as _;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use rand::Rng as _;
 use tokio::time::Instant;
 use tonic::Status;
 use tracing::Instrument as _;
+
+use super::status::internal;
 
 /// Header that carries the correlation id, both ways.
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -58,11 +62,16 @@ pub(super) async fn correlate(mut request: Request, next: Next) -> Response {
     let span = tracing::info_span!("rpc", method = %request.uri().path(), correlation_id = %id);
     request.extensions_mut().insert(id.clone());
     let started = Instant::now();
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let answer = AssertUnwindSafe(next.run(request).instrument(span.clone())).catch_unwind().await;
+    // One call's panic must not take the others of its connection along.
+    let mut response = answer.unwrap_or_else(|_| span.in_scope(|| internal("a panic; see above")).into_http());
     let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     // Only a failed unary call has its status in the headers.
     let code = response.headers().get(GRPC_STATUS).and_then(|code| code.to_str().ok()).unwrap_or("0");
-    span.in_scope(|| tracing::debug!(grpc_status = code, elapsed_ms, "answered"));
+    span.in_scope(|| match code {
+        "0" => tracing::debug!(elapsed_ms, "answered"),
+        code => tracing::info!(grpc_status = code, elapsed_ms, "answered with an error"),
+    });
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(CORRELATION_ID, value);
     }

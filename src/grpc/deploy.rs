@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::Rng as _;
 use tonic::Status;
 
 use crate::api::{ANNOTATION_APPLIED_HASH, ANNOTATION_CORRELATION_ID, DeploymentRecord};
@@ -12,14 +11,13 @@ use crate::model::{self, FieldError};
 
 use super::identity::{applied_hash, record_id, says_the_same};
 use super::locks::Locks;
+use super::pause::Pause;
 use super::pb::deployment::DeploymentUnit;
 use super::store::{Judge, RecordStore, StoreError};
 use super::{fields, status, wire};
 
 /// When to ask again while the old record of an id is on its way out.
 const DELETION_RETRY: Duration = Duration::from_secs(2);
-/// First and longest pause after a conflict.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 
 /// What Deploy needs.
 pub(super) struct Deployer<S, J> {
@@ -57,15 +55,10 @@ impl<S: RecordStore, J: Judge> Deployer<S, J> {
         let wanted = prepare(unit, correlation_id)?;
         let name = wanted.metadata.name.clone().unwrap_or_default();
         let _held = self.locks.lock(&name).await;
-        let mut pause = PAUSE.0;
+        let mut pause = Pause::new();
         loop {
             match self.attempt(unit, &wanted, &name).await {
-                Err(Attempt::Conflict) => {
-                    // The deadline of the call ends this loop.
-                    let jitter = rand::rng().random_range(0.5..1.5);
-                    tokio::time::sleep(pause.mul_f64(jitter)).await;
-                    pause = (pause * 2).min(PAUSE.1);
-                }
+                Err(Attempt::Conflict) => pause.wait().await,
                 Err(Attempt::Failed(status)) => return Err(status),
                 Ok(outcome) => return Ok(outcome),
             }
@@ -76,23 +69,20 @@ impl<S: RecordStore, J: Judge> Deployer<S, J> {
         let store = |error| Attempt::from_store(error, unit);
         let Some(existing) = self.store.get(name).await.map_err(store)? else {
             let warnings = self.judge(unit, wanted, None)?;
-            self.store.create(wanted).await.map_err(store)?;
+            still_wanted(&self.store.create(wanted).await.map_err(store)?, unit)?;
             return Ok(Outcome::Created(warnings));
         };
         let owner = record_id(&existing);
         if owner != unit.id {
             return Err(Attempt::Failed(status::name_taken(&unit.id, name, owner)));
         }
-        if existing.metadata.deletion_timestamp.is_some() {
-            let message = format!("the previous deployment {:?} is still being deleted; try again", unit.id);
-            return Err(Attempt::Failed(status::unavailable(message, DELETION_RETRY)));
-        }
+        still_wanted(&existing, unit)?;
         if says_the_same(&existing, wanted).map_err(|error| status::internal(&error.to_string()))? {
             return Ok(Outcome::Unchanged);
         }
         let current = existing.status.as_ref().and_then(|status| status.selected_template.as_deref());
         let warnings = self.judge(unit, wanted, current)?;
-        self.store.update(&existing, wanted).await.map_err(store)?;
+        still_wanted(&self.store.update(&existing, wanted).await.map_err(store)?, unit)?;
         Ok(Outcome::Updated(warnings))
     }
 
@@ -114,6 +104,15 @@ impl<S: RecordStore, J: Judge> Deployer<S, J> {
         let findings = admission.warnings.iter().chain(&chosen.kept);
         Ok(findings.map(|finding| format!("{}: {}", finding.rule, finding.message)).collect())
     }
+}
+
+/// A record that is on its way out takes what is written to it along, also where someone deleted it just before.
+fn still_wanted(record: &DeploymentRecord, unit: &DeploymentUnit) -> Result<(), Status> {
+    if record.metadata.deletion_timestamp.is_none() {
+        return Ok(());
+    }
+    let message = format!("the previous deployment {:?} is still being deleted; try again", unit.id);
+    Err(status::unavailable(message, DELETION_RETRY))
 }
 
 /// Why one attempt did not end well.

@@ -9,9 +9,11 @@ use super::wire::UNIT;
 pub(super) fn to_wire(faults: &[FieldError], unit: &DeploymentUnit) -> Vec<FieldError> {
     faults
         .iter()
-        .map(|fault| FieldError {
-            field: path(&fault.field, unit),
-            message: fault.message.replace("spec.functions", &format!("{UNIT}.functions")),
+        .map(|fault| {
+            let field = path(&fault.field, unit);
+            let named = fault.field.starts_with("spec.").then(|| fault.message.replace(&fault.field, &field));
+            let message = named.unwrap_or_else(|| fault.message.clone());
+            FieldError { field, message: message.replace("spec.functions", &format!("{UNIT}.functions")) }
         })
         .collect()
 }
@@ -78,6 +80,18 @@ fn resource_home(resource: &str, unit: &DeploymentUnit, index: usize) -> &'stati
 mod tests {
     use super::*;
     use crate::grpc::pb::{deployment::FunctionDeploymentSpec, oaas::common::ResourceRequirements};
+
+    #[test]
+    fn a_message_that_repeats_the_path_speaks_of_the_wire_too() {
+        let fault = FieldError {
+            field: "spec.odgm_config.node_id".to_owned(),
+            message: "spec.odgm_config.node_id in body should be less; see spec.functions[1]".to_owned(),
+        };
+        let wire = to_wire(&[fault], &DeploymentUnit::default());
+        let message =
+            "deployment_unit.odgm_config.odgm_node_id in body should be less; see deployment_unit.functions[1]";
+        assert_eq!(wire.first().map(|fault| fault.message.as_str()), Some(message));
+    }
 
     #[test]
     fn paths_of_a_record_become_the_paths_that_the_caller_sent() {

@@ -7,6 +7,7 @@ mod fields;
 mod health;
 mod identity;
 mod locks;
+mod pause;
 pub mod pb;
 mod present;
 mod service;
@@ -38,14 +39,16 @@ pub const SERVICE_ALIAS: &str = "oaas.deployment.DeploymentService";
 pub struct Options {
     /// Bound of a call that states no `grpc-timeout`.
     pub default_deadline: Duration,
-    /// Largest message, either way, bytes.
-    pub max_message: usize,
+    /// Largest request, bytes.
+    pub max_request: usize,
+    /// Largest answer, bytes.
+    pub max_answer: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
         // The API server takes objects of about 1.5 MiB; a list of many of them is the largest answer.
-        Self { default_deadline: Duration::from_secs(30), max_message: 16 << 20 }
+        Self { default_deadline: Duration::from_secs(30), max_request: 4 << 20, max_answer: 64 << 20 }
     }
 }
 
@@ -62,8 +65,8 @@ pub fn services<S: RecordStore, J: Judge>(
     options: Options,
 ) -> Result<Router, ServicesError> {
     let deployment = DeploymentServiceServer::new(service::Service::new(store, judge))
-        .max_decoding_message_size(options.max_message)
-        .max_encoding_message_size(options.max_message);
+        .max_decoding_message_size(options.max_request)
+        .max_encoding_message_size(options.max_answer);
     let alias = deployment.clone().map_request(canonical);
     let names = [SERVICE_NAME, SERVICE_ALIAS, HEALTH_NAME].map(str::to_owned).to_vec();
     let health = health::HealthState::new(readiness.clone(), names);

@@ -11,6 +11,7 @@ use super::call::CorrelationId;
 use super::deploy::Deployer;
 use super::identity::{check_id, record_id};
 use super::locks::Locks;
+use super::pause::Pause;
 use super::pb::deployment::{
     DeleteDeploymentRequest, DeleteDeploymentResponse, DeployRequest, DeployResponse, GetDeploymentRecordRequest,
     GetDeploymentRecordResponse, GetDeploymentStatusRequest, GetDeploymentStatusResponse, ListDeploymentRecordsRequest,
@@ -79,6 +80,7 @@ impl<S: RecordStore, J: Judge> DeploymentService for Service<S, J> {
         let id = request.into_inner().deployment_id;
         let name = record_name(&id);
         let _held = self.locks.lock(&name).await;
+        let mut pause = Pause::new();
         loop {
             let record = self.find(&id).await?;
             if record.metadata.deletion_timestamp.is_some() {
@@ -87,7 +89,7 @@ impl<S: RecordStore, J: Judge> DeploymentService for Service<S, J> {
             match self.store.delete(&name, record.metadata.uid.as_deref().unwrap_or_default()).await {
                 Ok(()) => break,
                 // Replaced since it was read: whether that one is to go too, its id says.
-                Err(StoreError::Conflict) => tokio::task::yield_now().await,
+                Err(StoreError::Conflict) => pause.wait().await,
                 Err(error) => return Err(store_status(error)),
             }
         }

@@ -23,11 +23,17 @@ pub trait RecordStore: Send + Sync + 'static {
     /// Every record.
     async fn list(&self) -> Result<Vec<DeploymentRecord>, StoreError>;
 
-    /// Writes a record that did not exist. Where one is there by now that says otherwise: [`StoreError::Conflict`].
-    async fn create(&self, record: &DeploymentRecord) -> Result<(), StoreError>;
+    /// Writes a record that did not exist and gives it as it stands now. Where one is there by now that says
+    /// otherwise: [`StoreError::Conflict`].
+    async fn create(&self, record: &DeploymentRecord) -> Result<DeploymentRecord, StoreError>;
 
-    /// Makes `existing` say what `record` says. Where `existing` was replaced or is gone: [`StoreError::Conflict`].
-    async fn update(&self, existing: &DeploymentRecord, record: &DeploymentRecord) -> Result<(), StoreError>;
+    /// Makes `existing` say what `record` says and gives it as it stands now. Where `existing` was replaced or is gone:
+    /// [`StoreError::Conflict`].
+    async fn update(
+        &self,
+        existing: &DeploymentRecord,
+        record: &DeploymentRecord,
+    ) -> Result<DeploymentRecord, StoreError>;
 
     /// Deletes the record of that name and uid. Gone already: fine; another uid: [`StoreError::Conflict`].
     async fn delete(&self, name: &str, uid: &str) -> Result<(), StoreError>;

@@ -248,3 +248,63 @@ fn a_record_that_lost_a_field_of_ours_does_not_say_the_same_any_more() {
     live.spec.functions[0].image = Some("other".to_owned());
     assert!(!identity::says_the_same(&live, &wanted).unwrap());
 }
+
+#[test]
+fn everything_that_only_the_record_shows_reaches_it() {
+    let route = wire::FunctionRoute {
+        stateless: Some(true),
+        standby: Some(false),
+        active_group: vec![1, 2],
+        function_key: Some("f".to_owned()),
+        ..wire::FunctionRoute::default()
+    };
+    let shard = wire::ShardAssignmentSpec { primary: Some(1), replica: vec![2], shard_ids: vec![3] };
+    let odgm = wire::OdgmConfig {
+        collections: vec!["c".to_owned()],
+        partition_count: Some(4),
+        replica_count: Some(2),
+        shard_type: Some("raft".to_owned()),
+        invocations: Some(wire::InvocationRoutes {
+            fn_routes: [("r".to_owned(), route)].into(),
+            disabled_fn: vec!["d".to_owned()],
+        }),
+        options: [("k".to_owned(), "v".to_owned())].into(),
+        log: Some("debug".to_owned()),
+        env_node_ids: [("e".to_owned(), wire::OdgmNodeIds { ids: vec![5] })].into(),
+        odgm_node_id: Some(6),
+        collection_assignments: [("c".to_owned(), wire::CollectionShardAssignments { assignments: vec![shard] })]
+            .into(),
+    };
+    let unit = wire::DeploymentUnit {
+        id: "a".to_owned(),
+        selected_template: Some("edge".to_owned()),
+        addons: vec!["odgm".to_owned()],
+        enforcement: Some(wire::Enforcement { mode: "enforce".to_owned(), dimensions: vec!["cpu".to_owned()] }),
+        odgm_config: Some(odgm),
+        ..wire::DeploymentUnit::default()
+    };
+    let spec = serde_json::to_value(record(&unit).unwrap().spec).unwrap();
+    assert_eq!(
+        spec,
+        serde_json::json!({
+            "selected_template": "edge",
+            "addons": ["odgm"],
+            "nfr": {"enforcement": {"mode": "enforce", "dimensions": ["cpu"]}},
+            "odgm_config": {
+                "collections": ["c"],
+                "partition_count": 4,
+                "replica_count": 2,
+                "shard_type": "raft",
+                "invocations": {
+                    "fn_routes": {"r": {"stateless": true, "standby": false, "active_group": [1, 2], "function_key": "f"}},
+                    "disabled_fn": ["d"],
+                },
+                "options": {"k": "v"},
+                "log": "debug",
+                "env_node_ids": {"e": {"ids": [5]}},
+                "node_id": 6,
+                "collection_assignments": {"c": {"assignments": [{"primary": 1, "replica": [2], "shard_ids": [3]}]}},
+            },
+        })
+    );
+}

@@ -169,7 +169,7 @@ pub(super) fn ldflags() -> String {
 }
 
 /// The version of Kubernetes that go.mod requires.
-fn kubernetes_version() -> &'static str {
+pub fn kubernetes_version() -> &'static str {
     let required = GO_MOD.lines().find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "));
     required.and_then(|rest| rest.split_whitespace().next()).unwrap_or_default()
 }

@@ -221,6 +221,15 @@ impl ControlPlane {
         }
     }
 
+    /// Like [`failure`](Self::failure), for one who never stops the API server.
+    pub async fn any_failure(&self) -> SandboxError {
+        let apiserver = self.apiserver.lock().await.clone();
+        tokio::select! {
+            error = apiserver.failure() => error,
+            error = self.failure() => error,
+        }
+    }
+
     /// Ends everything and waits until the last process and the directory are gone.
     pub async fn stop(self) -> Result<(), SandboxError> {
         self.guard.stop().await
@@ -250,14 +259,16 @@ fn prepare(dir: &Path, binaries: Binaries) -> Result<Layout, SandboxError> {
 
 async fn config(path: &Path) -> Result<Config, SandboxError> {
     let kubeconfig = Kubeconfig::read_from(path)?;
-    Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    // Everything here is on this machine; the proxy of the environment is not meant for it.
+    config.proxy_url = None;
+    Ok(config)
 }
 
 async fn admin_client(credentials: &Credentials) -> Result<Client, SandboxError> {
     let mut config = config(&credentials.kubeconfig(&credentials::ADMIN)).await?;
     // Waiting is done here, and says what it waits for.
     config.default_retry = false;
-    config.proxy_url = None;
     Client::try_from(config)
         .map_err(|source| SandboxError::Api { what: "cannot make a client".to_owned(), source: Box::new(source) })
 }

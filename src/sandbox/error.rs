@@ -110,7 +110,7 @@ impl SandboxError {
     /// Whether another process took a port between its choice and its use: worth a second try with other ports.
     pub(super) fn is_port_conflict(&self) -> bool {
         match self {
-            Self::Exited { log, .. } => log.contains("address already in use"),
+            Self::Exited { log, .. } => log.to_lowercase().contains("address already in use"),
             _ => false,
         }
     }

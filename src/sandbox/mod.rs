@@ -5,15 +5,19 @@
 //! owns the children and the temporary directory, and lives only as long as its standard input is open.
 
 pub mod binaries;
+pub mod board;
 mod build;
 mod components;
 mod control_plane;
 mod credentials;
+pub mod crm;
 mod error;
 pub mod guard;
 pub mod install;
 mod logs;
 mod nodes;
+pub mod samples;
+pub mod show;
 
 pub use control_plane::{ControlPlane, Options, Step};
 pub use error::SandboxError;

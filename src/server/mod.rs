@@ -6,8 +6,9 @@ use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,6 +18,7 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 pub use readiness::{DEFAULT_PATIENCE, NotReady, Readiness, Watcher};
 
@@ -77,7 +79,7 @@ pub async fn serve(
     shutdown: CancellationToken,
     drain: Duration,
 ) -> bool {
-    let app = probes(readiness.clone()).fallback_service(grpc);
+    let app = probes(readiness.clone()).fallback(move |request| route(grpc, request));
     let connections = GracefulShutdown::new();
     let cut_off = CancellationToken::new();
     loop {
@@ -134,6 +136,16 @@ fn probes(readiness: Readiness) -> Router {
         .route("/readyz", get(ready))
         .route("/health", get(health))
         .with_state(readiness)
+}
+
+/// gRPC to gRPC; anything else asked for a path that is not there.
+async fn route(grpc: Router, request: Request) -> Response {
+    let kind = request.headers().get(axum::http::header::CONTENT_TYPE);
+    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+        return grpc.oneshot(request).await.into_response();
+    }
+    let help = "not found; here are /healthz, /readyz, /health and gRPC (application/grpc)\n";
+    (StatusCode::NOT_FOUND, help).into_response()
 }
 
 async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {

@@ -28,7 +28,19 @@ pub fn init(filter: &str) -> Result<(), TelemetryError> {
     let done = if std::io::stderr().is_terminal() {
         base.try_init()
     } else {
-        base.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+        base.json().flatten_event(true).with_current_span(false).with_span_list(true).try_init()
     };
     done.map_err(|_| TelemetryError::Again)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_filter_that_does_not_parse_is_named_with_its_variable() {
+        let text = init("oprc_crm=loud").unwrap_err().to_string();
+        assert!(text.contains("RUST_LOG=oprc_crm=loud"), "{text}");
+    }
 }

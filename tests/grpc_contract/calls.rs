@@ -96,7 +96,7 @@ async fn a_timeout_of_zero_is_over_and_one_that_is_none_is_refused() {
 
 #[tokio::test]
 async fn a_message_above_the_limit_is_refused_and_the_connection_goes_on() {
-    let server = Server::with(Options { max_message: 64 << 10, ..Options::default() }, Duration::from_secs(10)).await;
+    let server = Server::with(Options { max_request: 64 << 10, ..Options::default() }, Duration::from_secs(10)).await;
     let mut client = server.client().await;
     let mut large = unit("a");
     large.functions[0].config.insert("A".to_owned(), "x".repeat(128 << 10));
@@ -154,4 +154,19 @@ async fn what_is_not_served_yet_says_so() {
     let answer = server.raw("oaas.health.CrmInfoService/GetClusterHealth", &[], &CrmClusterRequest::default()).await;
     assert_eq!(answer.code(), Code::Unimplemented);
     assert!(answer.header("grpc-message").unwrap().contains("CrmInfoService"));
+}
+
+#[tokio::test]
+async fn a_panic_is_one_internal_error_and_the_other_calls_of_the_connection_go_on() {
+    let server = Server::start().await;
+    *server.store.latency.lock().unwrap() = Duration::from_millis(100);
+    let mut client = server.client().await;
+    let mut other = client.clone();
+    let mut bad = unit("a");
+    bad.functions[0].image = "panics:1".to_owned();
+    let (bad, good) = tokio::join!(client.deploy(deploy(bad)), other.deploy(deploy(unit("b"))));
+    assert_eq!(bad.unwrap_err().code(), Code::Internal);
+    good.unwrap();
+    // The name's lock is free again.
+    client.deploy(deploy(unit("a"))).await.unwrap();
 }

@@ -1,5 +1,6 @@
 //! Deploy, Get, Delete, List: what each answers.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -132,6 +133,17 @@ async fn a_deploy_while_the_old_record_is_being_deleted_is_unavailable_and_says_
     let status = client.deploy(deploy(unit("a"))).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
+}
+
+#[tokio::test]
+async fn a_record_deleted_between_read_and_write_is_not_reported_as_deployed() {
+    let server = Server::start().await;
+    let mut client = server.client().await;
+    client.deploy(deploy(unit("a"))).await.unwrap();
+    server.store.deleted_meanwhile.store(true, Ordering::SeqCst);
+    let mut changed = unit("a");
+    changed.functions[0].replicas = 3;
+    assert_eq!(client.deploy(deploy(changed)).await.unwrap_err().code(), Code::Unavailable);
 }
 
 #[tokio::test]

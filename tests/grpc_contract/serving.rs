@@ -29,6 +29,8 @@ async fn probes_and_rpcs_share_the_port() {
         assert_eq!(probe, (200, "ok".to_owned()));
     }
     assert_eq!(server.get("/readyz").await.0, 200);
+    assert_eq!(server.get("/nothing").await.0, 404);
+    assert_eq!(server.get("/deployment.DeploymentService/Deploy").await.0, 404);
     let (code, health) = server.get("/health").await;
     assert_eq!(code, 200);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&health).unwrap()["status"], "ok");

@@ -51,7 +51,7 @@ async fn every_fault_on_the_way_passes_by_and_leaves_no_ghost() {
     let started = Instant::now();
     ns.apply("s", spec).await;
     eventually(SOON * 2, "Available in spite of everything", || async {
-        let status = ns.records().get("s").await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+        let status = ns.records().get("s").await.map_err(|error| error.to_string())?.typed_status();
         let ready = status.phase == Some(Phase::Available);
         if ready { Ok(()) } else { Err(format!("{} faults, {status:#?}", faults.injected())) }
     })

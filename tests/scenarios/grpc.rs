@@ -23,7 +23,8 @@ use crate::{IMAGE, start};
 const NEWER: &str = "docker.io/library/nginx:1.28";
 
 async fn record(ns: &Namespace, id: &str) -> DeploymentRecord {
-    ns.records().get(&record_name(id)).await.unwrap_or_else(|error| panic!("record of {id:?}: {error}"))
+    let record = ns.records().get(&record_name(id)).await.unwrap_or_else(|error| panic!("record of {id:?}: {error}"));
+    record.typed().unwrap_or_else(|error| panic!("record of {id:?}: {error}"))
 }
 
 async fn image(ns: &Namespace, deployment: &str) -> Value {

@@ -30,13 +30,13 @@ fn invalid(id: &str) -> Vec<(DeploymentUnit, &'static str)> {
         (changed(id, |unit| unit.functions[0].image.clear()), "deployment_unit.functions[0].image"),
         (
             changed(id, |unit| {
-                unit.odgm_config = Some(odgm(OdgmConfig { partition_count: Some(0), ..OdgmConfig::default() }))
+                unit.odgm_config = Some(odgm(OdgmConfig { partition_count: Some(0), ..OdgmConfig::default() }));
             }),
             "deployment_unit.odgm_config.partition_count",
         ),
         (
             changed(id, |unit| {
-                unit.odgm_config = Some(odgm(OdgmConfig { replica_count: Some(0), ..OdgmConfig::default() }))
+                unit.odgm_config = Some(odgm(OdgmConfig { replica_count: Some(0), ..OdgmConfig::default() }));
             }),
             "deployment_unit.odgm_config.replica_count",
         ),

@@ -69,8 +69,8 @@ async fn an_api_server_that_is_gone_is_told_and_what_happens_after_its_return_is
     done(&client, unit("during", IMAGE)).await;
     // The cluster's own controllers take their time; this one must be back within seconds.
     eventually(Duration::from_secs(20), "the record is looked at", || async {
-        let status = ns.records().get("during").await.map_err(|error| error.to_string())?.status;
-        status.map_or(Err("no status".to_owned()), |_| Ok(()))
+        let status = ns.records().get("during").await.map_err(|error| error.to_string())?.typed_status();
+        status.observed_generation.map_or(Err("no status".to_owned()), |_| Ok(()))
     })
     .await;
     running(&client, "during").await;

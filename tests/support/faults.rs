@@ -128,7 +128,7 @@ impl<S, B> Service<Request<Body>> for FaultService<S>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
     S::Future: Send + 'static,
-    B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B: http_body_util::BodyExt<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     type Response = Response<AnswerBody>;

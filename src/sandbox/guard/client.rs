@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command as Program, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{self, Signal as NixSignal};
@@ -24,6 +24,15 @@ use crate::sandbox::logs;
 const ANSWER: Duration = Duration::from_secs(20);
 /// Its grace for the children, twice, and the directory.
 const END: Duration = Duration::from_secs(20);
+
+/// How many guards of this process there still are.
+static GUARDS: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+
+/// Waits until every guard that this process started is gone, and with it all that it owned. A guard ends when its
+/// handle is dropped, wherever that happens; who is about to exit waits here, so that nothing is left when it has.
+pub async fn all_gone() -> bool {
+    matches!(timeout(END, GUARDS.subscribe().wait_for(|&guards| guards == 0)).await, Ok(Ok(_)))
+}
 
 /// A running guard. Dropping it, in whatever way, ends all its children and removes its directory.
 #[derive(Debug)]
@@ -60,6 +69,7 @@ impl Guard {
             return Err(failed("it has no pipes".to_owned()));
         };
         let (sender, mut state) = watch::channel(State::default());
+        GUARDS.send_modify(|guards| *guards += 1);
         std::thread::spawn(move || {
             listen(stdout, &sender);
             // Not reaped yet, so the number still names the guard's own group: whatever of it is left ends here.
@@ -73,6 +83,7 @@ impl Guard {
                 remove(&dir);
             }
             sender.send_modify(|state| state.gone = true);
+            GUARDS.send_modify(|guards| *guards -= 1);
         });
         let answered = async { state.wait_for(|state| state.dir.is_some() || state.gone).await.map(|s| s.dir.clone()) };
         let Ok(Ok(dir)) = timeout(ANSWER, answered).await else {
@@ -241,6 +252,19 @@ impl Process {
         ended.await.unwrap_or_else(|_| {
             Err(SandboxError::StillRunning { name: self.name.clone(), limit, log: self.log_tail(20) })
         })
+    }
+
+    /// Waits for an end that nobody asked for, and tells of it.
+    pub async fn failure(&self) -> SandboxError {
+        let mut state = self.guard.state.clone();
+        loop {
+            if let Err(error) = self.check_running() {
+                return error;
+            }
+            if state.changed().await.is_err() {
+                return SandboxError::GuardGone;
+            }
+        }
     }
 
     /// Asks it to end and waits; kills it when it takes longer than `limit`, which is an error.

@@ -15,8 +15,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-pub use client::Process;
 pub(in crate::sandbox) use client::{Guard, Launch};
+pub use client::{Process, all_gone};
 pub use protocol::Exit;
 
 /// `program` (this one) as the step before another one, to be added, that then ends with this process, also where this one is killed

@@ -1,0 +1,137 @@
+//! The running sandbox: what stands above the table, the table, and what is said at the end.
+
+use std::path::Path;
+
+use kube::Client;
+use tokio::signal::unix::SignalKind;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Args, Failure, LOG_LINES, listen, seconds};
+use crate::sandbox::binaries::kubernetes_version;
+use crate::sandbox::board::Board;
+use crate::sandbox::crm::{Crm, NAMESPACE, PROFILE};
+use crate::sandbox::show::{Laps, Row, Screen, Style, Tone};
+use crate::sandbox::{ControlPlane, samples};
+
+/// What stands above the table.
+pub(super) fn head(args: &Args, plane: &ControlPlane, crm: &Crm, manifests: &Path, style: Style) -> Vec<String> {
+    let nodes = if args.nodes == 1 { "node" } else { "nodes" };
+    let version = kubernetes_version();
+    let about = format!("Kubernetes {version}, {} {nodes}, profile {PROFILE}, namespace {NAMESPACE}", args.nodes);
+    let title = format!("{}  {}", style.paint(Tone::Strong, "oprc-crm sandbox"), style.paint(Tone::Quiet, &about));
+    let mut lines = vec![String::new(), format!("  {title}"), String::new()];
+    if args.once {
+        return lines;
+    }
+    let port = crm.port();
+    let service = "oaas.deployment.DeploymentService";
+    let commands = [
+        format!("export KUBECONFIG={}", plane.admin_kubeconfig().display()),
+        "kubectl get dr".to_owned(),
+        "kubectl describe dr trading".to_owned(),
+        format!("kubectl apply -f {}", manifests.join("odgm.yaml").display()),
+        format!(
+            "grpcurl -plaintext -d '{{\"deployment_id\": \"carts\"}}' 127.0.0.1:{port} {service}/GetDeploymentStatus"
+        ),
+    ];
+    lines.push(style.paint(Tone::Quiet, "  In another terminal:"));
+    lines.extend(commands.iter().map(|command| format!("    {command}")));
+    lines.push(style.paint(Tone::Quiet, &format!("  Logs: {}", plane.dir().join("logs").display())));
+    lines.push(String::new());
+    lines
+}
+
+/// Deploys the samples and shows all classes; with `--once` until every sample is Available.
+pub(super) async fn live(
+    args: &Args,
+    client: &Client,
+    crm: &Crm,
+    screen: &mut Screen,
+    laps: &mut Laps,
+) -> Result<(), Failure> {
+    let mut board = Board::watch(client, NAMESPACE);
+    let mut resized = listen(SignalKind::window_change())?;
+    let deploying = samples::deploy(client, crm.port());
+    tokio::pin!(deploying);
+    let mut stage = Stage::Deploying;
+    let mut deadline = Instant::now();
+    loop {
+        let rows = board.rows();
+        let missing = missing(&rows);
+        if matches!(stage, Stage::Deployed(_)) && missing.is_empty() {
+            laps.lap("samples Available");
+            stage = Stage::Available(laps.total());
+        }
+        screen.show(&rows, &stage.tells(&rows));
+        match &stage {
+            Stage::Available(_) if args.once => {
+                screen.end(&[vec![String::new()], laps.lines()].concat());
+                return Ok(());
+            }
+            Stage::Deployed(refused) if args.once && (!refused.is_empty() || Instant::now() >= deadline) => {
+                screen.end(&[]);
+                return Err(Failure::NotAvailable(reason(args, &missing, refused, crm)));
+            }
+            _ => {}
+        }
+        tokio::select! {
+            refused = &mut deploying, if matches!(stage, Stage::Deploying) => {
+                laps.lap("samples deployed");
+                stage = Stage::Deployed(refused.iter().map(ToString::to_string).collect());
+                deadline = Instant::now() + seconds(args);
+            }
+            () = board.changed() => {}
+            _ = resized.recv() => {}
+            () = sleep_until(deadline), if args.once && matches!(stage, Stage::Deployed(_)) => {}
+        }
+    }
+}
+
+enum Stage {
+    Deploying,
+    /// What was refused.
+    Deployed(Vec<String>),
+    /// After how long.
+    Available(std::time::Duration),
+}
+
+impl Stage {
+    /// The line below the table.
+    fn tells(&self, rows: &[Row]) -> String {
+        let (available, all) = (rows.iter().filter(|row| row.is_available()).count(), rows.len());
+        match self {
+            Self::Deploying => "deploying the samples".to_owned(),
+            Self::Deployed(refused) if !refused.is_empty() => refused.join("; "),
+            Self::Deployed(_) => format!("{available} of {all} classes Available"),
+            Self::Available(after) => {
+                let after = after.as_secs_f64();
+                format!(
+                    "{available} of {all} classes Available; the samples were after {after:.1} s; Ctrl-C ends everything"
+                )
+            }
+        }
+    }
+}
+
+/// The samples that are not Available, with what is known of each.
+fn missing(rows: &[Row]) -> Vec<String> {
+    let state = |name: &String| match rows.iter().find(|row| row.class == *name) {
+        Some(row) if row.is_available() => None,
+        Some(row) => Some(format!("{name}: {}: {}", row.phase_name(), row.message)),
+        None => Some(format!("{name}: there is no record")),
+    };
+    samples::names().iter().filter_map(state).collect()
+}
+
+fn reason(args: &Args, missing: &[String], refused: &[String], crm: &Crm) -> String {
+    let head = if refused.is_empty() {
+        let (missing, all) = (missing.len(), samples::names().len());
+        format!("{missing} of {all} samples are not Available {} s after they were deployed:", args.timeout)
+    } else {
+        "samples could not be deployed:".to_owned()
+    };
+    let list = if refused.is_empty() { missing } else { refused };
+    let list: String = list.iter().map(|one| format!("\n  {one}")).collect();
+    let log = crm.log_tail(LOG_LINES).replace('\n', "\n  ");
+    format!("{head}{list}\nthe last lines of the operator's log:\n  {log}")
+}

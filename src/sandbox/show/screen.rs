@@ -1,0 +1,153 @@
+//! The one place that writes to the terminal: a block of lines that is drawn again in place, or, where there is no
+//! terminal, a line for each row that changed.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::time::Instant;
+
+use super::row::Row;
+use super::style::{Style, Tone};
+use super::table;
+use super::text::cut;
+
+/// Where the size is not known.
+const COLUMNS: usize = 100;
+const LINES: usize = 40;
+/// Fewer make no table.
+const MIN_COLUMNS: usize = 40;
+
+/// Standard output.
+#[derive(Debug)]
+pub struct Screen {
+    terminal: bool,
+    style: Style,
+    began: Instant,
+    /// What stands above the table.
+    head: Vec<String>,
+    /// Lines of the block that is drawn again; the cursor stands below them.
+    drawn: usize,
+    size: (usize, usize),
+    shown: BTreeMap<String, Row>,
+}
+
+impl Screen {
+    /// Standard output as it is: colours where it is a terminal that wants them.
+    pub fn new() -> Self {
+        let terminal = std::io::stdout().is_terminal() && given("TERM").as_deref() != Some("dumb");
+        let style = Style { colours: terminal && given("NO_COLOR").is_none() };
+        Self {
+            terminal,
+            style,
+            began: Instant::now(),
+            head: Vec::new(),
+            drawn: 0,
+            size: size(),
+            shown: BTreeMap::new(),
+        }
+    }
+
+    /// How it is painted.
+    pub fn style(&self) -> Style {
+        self.style
+    }
+
+    /// Prints lines that stay above the table.
+    pub fn head(&mut self, lines: Vec<String>) {
+        self.head.extend(lines);
+        write(&(self.head.join("\n") + "\n"));
+    }
+
+    /// Shows the classes and one line below them.
+    pub fn show(&mut self, rows: &[Row], below: &str) {
+        if self.terminal { self.draw(rows, below) } else { self.print_changes(rows) }
+    }
+
+    /// Prints lines below the table, which is not drawn again.
+    pub fn end(&mut self, lines: &[String]) {
+        self.drawn = 0;
+        if !lines.is_empty() {
+            write(&(lines.join("\n") + "\n"));
+        }
+    }
+
+    fn draw(&mut self, rows: &[Row], below: &str) {
+        let size = size();
+        let (columns, height) = size;
+        let mut text = String::new();
+        if size != self.size {
+            // Lines have wrapped in a way that nobody can know: begin anew.
+            self.size = size;
+            text.push_str("\x1b[H\x1b[2J");
+            // Not cut: there is something to copy in it.
+            self.head.iter().for_each(|line| text.push_str(&format!("{line}\n")));
+        } else if self.drawn > 0 {
+            text.push_str(&format!("\x1b[{}A\r", self.drawn));
+        }
+        let lines = self.block(rows, below, columns, height);
+        lines.iter().for_each(|line| text.push_str(&format!("{line}\x1b[K\n")));
+        // What was drawn longer before.
+        text.push_str("\x1b[J");
+        self.drawn = lines.len();
+        write(&text);
+    }
+
+    /// No more lines than the terminal has, or the next drawing would not find its place.
+    fn block(&self, rows: &[Row], below: &str, columns: usize, height: usize) -> Vec<String> {
+        // Heading, empty line, line below, and the one where the cursor stands.
+        let room = height.saturating_sub(5).max(1);
+        let shown = rows.get(..room.min(rows.len())).unwrap_or_default();
+        let mut lines = table::table(shown, columns.max(MIN_COLUMNS), self.style);
+        if shown.len() < rows.len() {
+            let more = format!("  and {} more", rows.len() - shown.len());
+            lines.push(self.style.paint(Tone::Quiet, &more));
+        }
+        lines.push(String::new());
+        lines.push(self.style.paint(Tone::Quiet, &cut(&format!("  {below}"), columns)));
+        lines
+    }
+
+    fn print_changes(&mut self, rows: &[Row]) {
+        let seconds = self.began.elapsed().as_secs_f64();
+        let mut text = String::new();
+        for row in rows.iter().filter(|row| self.shown.get(&row.class) != Some(row)) {
+            text.push_str(&table::plain(row, seconds));
+            text.push('\n');
+        }
+        for gone in self.shown.keys().filter(|class| rows.iter().all(|row| row.class != **class)) {
+            text.push_str(&format!("{seconds:7.1} s  {gone} is gone\n"));
+        }
+        self.shown = rows.iter().map(|row| (row.class.clone(), row.clone())).collect();
+        write(&text);
+    }
+}
+
+impl Default for Screen {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Columns and lines of the terminal; `COLUMNS` makes it narrower.
+fn size() -> (usize, usize) {
+    let (columns, lines) = match terminal_size::terminal_size() {
+        Some((columns, lines)) => (usize::from(columns.0), usize::from(lines.0)),
+        None => (COLUMNS, LINES),
+    };
+    let stated = given("COLUMNS").and_then(|text| text.parse().ok()).filter(|&stated| stated > 0);
+    (stated.map_or(columns, |stated: usize| stated.min(columns)).max(1), lines.max(1))
+}
+
+/// A line that does not wrap.
+pub fn fit_terminal(line: &str) -> String {
+    cut(line, size().0.saturating_sub(1))
+}
+
+fn given(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Nobody but the reader is hurt by what cannot be written.
+fn write(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
