@@ -216,5 +216,10 @@ async fn drift_that_always_comes_back_is_corrected_at_longer_intervals_and_says_
     let _ = fight.await;
     ns.available("f").await;
     assert_eq!(labels().await, ours);
+    ns.event("f", "Recovered").await;
+    let said = ns.events("f").await;
+    for reason in ["Degraded", "Recovered"] {
+        assert_eq!(said.iter().filter(|(seen, _)| seen == reason).count(), 1, "{said:#?}");
+    }
     crm.stop().await;
 }
