@@ -60,6 +60,17 @@ pub async fn run(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> Result<(), AppError> {
+    run_with(config, client, listener, Readiness::default(), shutdown).await
+}
+
+/// As [`run`], with a readiness (and its patience) of the caller's.
+pub async fn run_with(
+    config: Config,
+    client: Client,
+    listener: TcpListener,
+    readiness: Readiness,
+    shutdown: CancellationToken,
+) -> Result<(), AppError> {
     let policy = load_policy(&config)?;
     tracing::info!(revision = policy.revision(), profile = config.profile.name(), "policy loaded");
     let setting = Setting {
@@ -68,7 +79,6 @@ pub async fn run(
         cluster: discovery::look(&client).await,
     };
     let judgement = Arc::new(Judgement::new(policy, setting));
-    let readiness = Readiness::default();
 
     let namespace = match &config.namespace {
         Namespaces::All => None,

@@ -1,14 +1,17 @@
 //! What the controller knows of the cluster: watched, reduced to what is read, kept in memory.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
+use rand::Rng as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -137,7 +140,7 @@ where
     let (store, writer) = reflector::store();
     let (filled, is_filled) = watch::channel(false);
     let stream = watcher(api, config)
-        .default_backoff()
+        .backoff(Pauses::default())
         .modify(|object| {
             let meta = object.meta_mut();
             meta.managed_fields = meta.managed_fields.take().map(owners_of_replicas);
@@ -149,8 +152,43 @@ where
             }
         })
         .touched_objects()
+        .filter_map(|event| std::future::ready(passed(event)))
         .boxed();
     (store, stream, is_filled)
+}
+
+/// The watch goes on by itself after an error. Handed on, an error would make the controller pause for all watches
+/// together, each time longer: minutes after an outage of seconds.
+fn passed<K: Resource<DynamicType = ()>>(event: Result<K, watcher::Error>) -> Option<Result<K, watcher::Error>> {
+    event
+        .inspect_err(|error| tracing::warn!(kind = %K::kind(&()), %error, "a watch failed and is taken up again"))
+        .ok()
+        .map(Ok)
+}
+
+/// Pauses between tries of one watch: doubled each time, spread, and short enough that the end of an outage is noticed
+/// within seconds.
+#[derive(Default)]
+struct Pauses {
+    failures: i32,
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        const FIRST: f64 = 0.5;
+        const LONGEST: f64 = 10.0;
+        let pause = (FIRST * 2_f64.powi(self.failures)).min(LONGEST);
+        self.failures = self.failures.saturating_add(1).min(16);
+        Some(Duration::from_secs_f64(pause * rand::rng().random_range(0.75..1.25)))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.failures = 0;
+    }
 }
 
 /// Of an object's managed fields only this is read: who owns `spec.replicas`. The rest is most of an object's size.
@@ -168,4 +206,25 @@ fn owners_of_replicas(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntr
             entry
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use kube::runtime::utils::Backoff as _;
+
+    use super::Pauses;
+
+    #[test]
+    fn pauses_of_a_watch_grow_stay_short_and_begin_anew_after_a_success() {
+        let mut pauses = Pauses::default();
+        let first = pauses.next().unwrap();
+        assert!(first < Duration::from_millis(700), "{first:?}");
+        let longest = pauses.by_ref().take(100).max().unwrap();
+        assert!(longest > Duration::from_secs(7) && longest < Duration::from_secs(13), "{longest:?}");
+        pauses.reset();
+        assert!(pauses.next().unwrap() < Duration::from_millis(700));
+    }
 }

@@ -67,9 +67,13 @@ fn compare_lists(path: &str, desired: &[Value], live: &[Value], found: &mut Vec<
 
 /// Key by which the API server merges a list of objects; `None` for a list that is replaced as a whole.
 fn list_key(items: &[Value]) -> Option<&'static str> {
-    ["name", "uid", "containerPort", "port"]
-        .into_iter()
-        .find(|key| !items.is_empty() && items.iter().all(|item| item.get(key).is_some()))
+    ["name", "uid", "containerPort", "port"].into_iter().find(|key| {
+        // A key that two items share tells neither from the other (one port, two protocols).
+        let known = |(index, item): (usize, &Value)| {
+            item.get(key).is_some_and(|id| items.iter().take(index).all(|other| other.get(key) != Some(id)))
+        };
+        !items.is_empty() && items.iter().enumerate().all(known)
+    })
 }
 
 /// The API server leaves out what is empty.
@@ -135,5 +139,103 @@ mod tests {
     fn the_hash_knows_content_not_key_order() {
         assert_eq!(content_hash(&json!({"a": 1, "b": 2})), content_hash(&json!({"b": 2, "a": 1})));
         assert_ne!(content_hash(&json!({"a": 1})), content_hash(&json!({"a": 2})));
+    }
+}
+
+#[cfg(test)]
+mod properties {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use proptest::prelude::*;
+    use serde_json::{Map, Value, json};
+
+    use super::{content_hash, differences, list_key};
+
+    /// JSON as manifests are made of, with the keys by which lists are merged among the others.
+    fn manifest() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (-5_i64..70_000).prop_map(Value::from),
+            "[a-c]{0,2}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(5, 64, 4, |inner| {
+            let key = prop::sample::select(vec!["name", "port", "containerPort", "uid", "spec", "image"]);
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec((key, inner), 0..4).prop_map(|all| Value::from(
+                    all.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<Map<_, _>>()
+                )),
+            ]
+        })
+    }
+
+    /// What the API server and others add: fields everywhere, items where a list is merged by a key.
+    fn with_additions(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let mut map: Map<_, _> = map.iter().map(|(key, value)| (key.clone(), with_additions(value))).collect();
+                map.insert("added".to_owned(), json!({"by": "others"}));
+                Value::Object(map)
+            }
+            Value::Array(items) => {
+                let mut all: Vec<Value> = items.iter().map(with_additions).collect();
+                if let Some(key) = list_key(items) {
+                    all.insert(0, json!({key: "added"}));
+                }
+                Value::Array(all)
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// Every other value of a leaf that says something.
+    fn changes(value: &Value) -> Vec<Value> {
+        let replaced = |other: Value| vec![other];
+        match value {
+            Value::Bool(flag) => replaced(json!(!flag)),
+            Value::Number(number) => replaced(json!(number.as_i64().unwrap() + 1)),
+            Value::String(text) if !text.is_empty() => replaced(json!(format!("{text}x"))),
+            Value::Null | Value::String(_) => Vec::new(),
+            Value::Array(items) => {
+                let at = |index: usize| changes(&items[index]).into_iter().map(move |other| (index, other));
+                let put = |(index, other)| {
+                    let mut items = items.clone();
+                    items[index] = other;
+                    Value::Array(items)
+                };
+                (0..items.len()).flat_map(at).map(put).collect()
+            }
+            Value::Object(map) => {
+                let put = |key: &String, other| {
+                    let mut map = map.clone();
+                    map.insert(key.clone(), other);
+                    Value::Object(map)
+                };
+                map.iter()
+                    .flat_map(|(key, value)| changes(value).into_iter().map(move |other| put(key, other)))
+                    .collect()
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_differs_from_itself(value in manifest()) {
+            prop_assert_eq!(differences(&value, &value), Vec::<String>::new());
+            prop_assert_eq!(content_hash(&value), content_hash(&value.clone()));
+        }
+
+        #[test]
+        fn what_others_add_is_no_difference(value in manifest()) {
+            prop_assert_eq!(differences(&value, &with_additions(&value)), Vec::<String>::new());
+        }
+
+        #[test]
+        fn every_leaf_that_is_changed_is_found(value in manifest()) {
+            for changed in changes(&value) {
+                prop_assert!(!differences(&value, &changed).is_empty(), "{value} {changed}");
+                prop_assert_ne!(content_hash(&value), content_hash(&changed));
+            }
+        }
     }
 }

@@ -207,3 +207,61 @@ mod tests {
         assert_eq!(scale(3, &owned_by(&["oprc-crm", "oprc-crm-scale"], 3)), ScaleChange::Claim(3));
     }
 }
+
+#[cfg(test)]
+mod properties {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::{ScaleChange, scale};
+    use crate::cluster::caches::LiveObject;
+    use crate::render::ObjectKind;
+
+    fn live(owners: &[&str], replicas: u32) -> LiveObject {
+        let entry =
+            |name: &&str| json!({"manager": name, "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}});
+        let fields: Vec<Value> = owners.iter().map(entry).collect();
+        let content = json!({"metadata": {"name": "a", "managedFields": fields}, "spec": {"replicas": replicas}});
+        let meta = serde_json::from_value(content["metadata"].clone()).unwrap();
+        LiveObject { kind: ObjectKind::Deployment, meta, content }
+    }
+
+    fn owners() -> impl Strategy<Value = Vec<&'static str>> {
+        prop::sample::subsequence(vec!["oprc-crm", "oprc-crm-scale", "kubectl", "kube-controller-manager"], 0..=4)
+            .prop_shuffle()
+    }
+
+    proptest! {
+        #[test]
+        fn replicas_come_to_the_base_in_two_steps_by_way_of_no_other_number(
+            owners in owners(), replicas in 0_u32..40, base in 0_u32..40,
+        ) {
+            let (mut owners, mut number) = (owners, replicas);
+            for _ in 0..3 {
+                number = match scale(base, &live(&owners, number)) {
+                    ScaleChange::None => {
+                        prop_assert_eq!(number, base);
+                        return Ok(());
+                    }
+                    ScaleChange::Held { by, replicas: held } => {
+                        prop_assert!(by != "oprc-crm" && by != "oprc-crm-scale" && owners.contains(&by.as_str()));
+                        prop_assert_eq!(held, i64::from(number));
+                        return Ok(());
+                    }
+                    ScaleChange::Set(to) => {
+                        prop_assert_eq!(to, base);
+                        to
+                    }
+                    ScaleChange::Claim(to) => {
+                        prop_assert_eq!(to, number, "the number that it has");
+                        to
+                    }
+                };
+                // What such an apply leaves behind.
+                owners = vec!["oprc-crm-scale"];
+            }
+            prop_assert!(false, "no end");
+        }
+    }
+}

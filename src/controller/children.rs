@@ -92,7 +92,7 @@ impl Step<'_> {
         let live = self.live(object).await?;
         let owner = self.class.names.class();
         match change(&manifest, live.as_ref(), &self.class.uid, owner) {
-            Change::None => {}
+            Change::None => self.calm(object),
             Change::Create => return self.create(object, &manifest).await,
             Change::Update => {
                 self.apply(object, &manifest, live.as_ref()).await?;
@@ -160,16 +160,26 @@ impl Step<'_> {
             Ok(()) => {
                 self.apply(object, manifest, live).await?;
                 self.outcome.drift.push(format!("{name}: {fields}"));
+                self.calm(object);
             }
             Err(pause) => {
                 let message = format!(
                     "{name}: others keep changing {fields}, which is put back at longer and longer intervals; find out who (a webhook, another controller) and stop one of the two"
                 );
+                self.memory.contest(&key(object), &message);
                 self.outcome.contested.get_or_insert_with(|| Problem::new("DriftReturns", message));
                 self.again(pause);
             }
         }
         Ok(())
+    }
+
+    /// What is as it should be may have been fought over until just now: the fight is over when that has lasted.
+    fn calm(&mut self, object: &RenderedObject) {
+        if let Some((message, left)) = self.memory.contested(&key(object), Instant::now()) {
+            self.outcome.contested.get_or_insert_with(|| Problem::new("DriftReturns", message));
+            self.again(left);
+        }
     }
 
     async fn apply(

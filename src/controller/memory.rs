@@ -17,6 +17,8 @@ const DRIFT_LIMIT: u32 = 3;
 const DRIFT_WINDOW: Duration = Duration::from_secs(60);
 /// First pause once it is a fight; doubled each time.
 const DRIFT_PAUSE: Duration = Duration::from_secs(30);
+/// How long a correction must hold before a fight counts as over.
+const DRIFT_CALM: Duration = Duration::from_secs(10);
 /// Longest pause.
 const DRIFT_PAUSE_MAX: Duration = Duration::from_secs(600);
 
@@ -41,6 +43,8 @@ pub struct RecordMemory {
 struct Drift {
     corrections: u32,
     last: Instant,
+    /// What was said of it when it was left alone.
+    said: Option<String>,
 }
 
 impl Memory {
@@ -78,7 +82,7 @@ impl RecordMemory {
 
     /// Asks to correct drift at `now`. `Err` is how long to leave the object alone: others keep changing it back.
     pub fn correct_drift(&mut self, key: &ChildKey, now: Instant) -> Result<(), Duration> {
-        let drift = self.drift.entry(key.clone()).or_insert(Drift { corrections: 0, last: now });
+        let drift = self.drift.entry(key.clone()).or_insert(Drift { corrections: 0, last: now, said: None });
         let since = now.saturating_duration_since(drift.last);
         if drift.corrections >= DRIFT_LIMIT {
             let doublings = (drift.corrections - DRIFT_LIMIT).min(5);
@@ -89,8 +93,26 @@ impl RecordMemory {
         }
         let calm = since > DRIFT_WINDOW.max(DRIFT_PAUSE_MAX * u32::from(drift.corrections >= DRIFT_LIMIT));
         drift.corrections = if calm { 1 } else { drift.corrections.saturating_add(1) };
+        if calm {
+            drift.said = None;
+        }
         drift.last = now;
         Ok(())
+    }
+
+    /// Notes what is said of an object that others keep changing.
+    pub fn contest(&mut self, key: &ChildKey, message: &str) {
+        if let Some(drift) = self.drift.get_mut(key) {
+            drift.said = Some(message.to_owned());
+        }
+    }
+
+    /// Whether an object that is as it should be was fought over until just now: what was said of it, and when the
+    /// correction will have held long enough.
+    pub fn contested(&self, key: &ChildKey, now: Instant) -> Option<(String, Duration)> {
+        let drift = self.drift.get(key)?;
+        let left = DRIFT_CALM.saturating_sub(now.saturating_duration_since(drift.last));
+        drift.said.clone().filter(|_| !left.is_zero()).map(|said| (said, left))
     }
 }
 
@@ -101,6 +123,7 @@ fn version(meta: &ObjectMeta) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use std::time::{Duration, Instant};
 
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -135,6 +158,22 @@ mod tests {
         assert_eq!(memory.correct_drift(&key(), start + Duration::from_secs(3)), Err(Duration::from_secs(29)));
         assert!(memory.correct_drift(&key(), start + Duration::from_secs(33)).is_ok());
         assert_eq!(memory.correct_drift(&key(), start + Duration::from_secs(34)), Err(Duration::from_secs(59)));
+    }
+
+    #[test]
+    fn a_fight_is_over_once_a_correction_has_held() {
+        let mut memory = RecordMemory::default();
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        for second in 0..3 {
+            memory.correct_drift(&key(), at(second)).unwrap();
+            assert_eq!(memory.contested(&key(), at(second)), None);
+        }
+        assert!(memory.correct_drift(&key(), at(3)).is_err());
+        memory.contest(&key(), "others");
+        assert!(memory.correct_drift(&key(), at(40)).is_ok());
+        assert_eq!(memory.contested(&key(), at(41)), Some(("others".to_owned(), Duration::from_secs(9))));
+        assert_eq!(memory.contested(&key(), at(50)), None);
     }
 
     #[test]

@@ -281,3 +281,91 @@ mod tests {
         assert!(Problem::new("X", "é".repeat(10_000)).message.len() < 5_000);
     }
 }
+
+#[cfg(test)]
+mod properties {
+    #![allow(clippy::unwrap_used)]
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::{PolicyReport, Problem, Report, build, rule_reason, same};
+    use crate::api::{DeploymentRecordStatus, FunctionStatus, Phase};
+
+    fn problem() -> impl Strategy<Value = Problem> {
+        ("[A-Z][a-z]{1,8}", ".{0,40}|x{4090,4100}").prop_map(|(reason, message)| Problem::new(&reason, message))
+    }
+
+    fn policy() -> impl Strategy<Value = PolicyReport> {
+        prop_oneof![
+            Just(PolicyReport::NotAsked),
+            prop::collection::vec(".{0,20}", 0..3).prop_map(PolicyReport::Accepted),
+            problem().prop_map(PolicyReport::Denied),
+        ]
+    }
+
+    prop_compose! {
+        fn report()(
+            generation in 0_i64..5,
+            (deleting, available, rolled_out) in any::<(bool, bool, bool)>(),
+            degraded in prop::option::of(problem()),
+            policy in policy(),
+            waiting_for in prop::collection::vec(".{0,20}", 0..3),
+            notes in prop::collection::vec(".{0,20}", 0..2),
+            ready in 0_i32..4,
+        ) -> Report {
+            let function = FunctionStatus { ready_replicas: ready, replicas: 3, ..FunctionStatus::default() };
+            Report {
+                generation, degraded, policy, deleting, available, rolled_out, waiting_for, notes,
+                functions: vec![function], ..Report::default()
+            }
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn is_reason(text: &str) -> bool {
+        let inner = |c: char| c.is_ascii_alphanumeric() || "_,:".contains(c);
+        text.len() <= 1024
+            && text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text.ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+            && text.chars().all(inner)
+    }
+
+    proptest! {
+        #[test]
+        fn a_status_written_once_is_never_written_again_while_nothing_changes(first in report(), then in report()) {
+            let before = build(&first, &DeploymentRecordStatus::default(), at(100));
+            let status = build(&then, &before, at(200));
+            prop_assert_eq!(&build(&then, &status, at(300)), &status);
+            // Nor after it went through the API server.
+            let read: DeploymentRecordStatus = serde_json::from_value(serde_json::to_value(&status).unwrap()).unwrap();
+            prop_assert!(same(&build(&then, &read, at(300)), &read));
+        }
+
+        #[test]
+        fn phase_and_conditions_never_contradict_each_other(report in report()) {
+            let status = build(&report, &DeploymentRecordStatus::default(), at(1));
+            let holds = |type_: &str| status.conditions.iter().any(|one| one.type_ == type_ && one.status == "True");
+            match status.phase.unwrap() {
+                Phase::Available => prop_assert!(holds("Available") && !holds("Degraded") && !holds("PolicyViolation")),
+                Phase::Degraded => prop_assert!(holds("Degraded") || holds("PolicyViolation")),
+                Phase::Deleting => prop_assert!(report.deleting),
+                Phase::Pending | Phase::Progressing => prop_assert!(!holds("Degraded") && !holds("PolicyViolation")),
+            }
+            for condition in &status.conditions {
+                prop_assert!(is_reason(&condition.reason), "{:?}", condition.reason);
+                prop_assert!(condition.message.len() < 32_768);
+                let same_type = status.conditions.iter().filter(|other| other.type_ == condition.type_).count();
+                prop_assert_eq!(same_type, 1);
+            }
+        }
+
+        #[test]
+        fn every_rule_name_is_a_reason(name in "[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", id in "[a-z0-9]([a-z0-9_-]{0,30})?") {
+            let rule = format!("Admission/{name}/{id}");
+            prop_assert!(is_reason(&rule_reason(&rule)), "{}", rule);
+        }
+    }
+}

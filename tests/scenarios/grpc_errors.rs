@@ -16,8 +16,8 @@ fn changed(id: &str, change: impl FnOnce(&mut DeploymentUnit)) -> DeploymentUnit
     unit
 }
 
-fn odgm(config: OdgmConfig) -> Option<OdgmConfig> {
-    Some(OdgmConfig { collections: vec!["c".to_owned()], ..config })
+fn odgm(config: OdgmConfig) -> OdgmConfig {
+    OdgmConfig { collections: vec!["c".to_owned()], ..config }
 }
 
 /// A unit for each field that can be wrong, and the field as the caller knows it.
@@ -26,19 +26,18 @@ fn invalid(id: &str) -> Vec<(DeploymentUnit, &'static str)> {
     vec![
         (changed(id, |unit| unit.functions.clear()), "deployment_unit.functions"),
         (changed(id, |unit| unit.functions[0].function_key.clear()), "deployment_unit.functions[0].function_key"),
-        (
-            changed(id, |unit| unit.functions.push(unit.functions[0].clone())),
-            "deployment_unit.functions[1].function_key",
-        ),
+        (changed(id, |unit| unit.functions.extend_from_within(..)), "deployment_unit.functions[1].function_key"),
         (changed(id, |unit| unit.functions[0].image.clear()), "deployment_unit.functions[0].image"),
         (
             changed(id, |unit| {
-                unit.odgm_config = odgm(OdgmConfig { partition_count: Some(0), ..OdgmConfig::default() })
+                unit.odgm_config = Some(odgm(OdgmConfig { partition_count: Some(0), ..OdgmConfig::default() }));
             }),
             "deployment_unit.odgm_config.partition_count",
         ),
         (
-            changed(id, |unit| unit.odgm_config = odgm(OdgmConfig { replica_count: Some(0), ..OdgmConfig::default() })),
+            changed(id, |unit| {
+                unit.odgm_config = Some(odgm(OdgmConfig { replica_count: Some(0), ..OdgmConfig::default() }));
+            }),
             "deployment_unit.odgm_config.replica_count",
         ),
         (

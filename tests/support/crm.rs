@@ -7,6 +7,7 @@ use std::time::Duration;
 use kube::client::ClientBuilder;
 use oprc_crm::app::{self, AppError};
 use oprc_crm::config::Config;
+use oprc_crm::server::Readiness;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,21 @@ impl Crm {
         variables: &[(&str, &str)],
         faults: &Faults,
     ) -> Self {
+        Self::launch(cluster, namespace, variables, faults, Readiness::default()).await
+    }
+
+    /// With a readiness whose patience is the test's.
+    pub async fn start_impatient(cluster: &Cluster, namespace: &str, patience: Duration) -> Self {
+        Self::launch(cluster, namespace, &[], &Faults::default(), Readiness::new(patience)).await
+    }
+
+    async fn launch(
+        cluster: &Cluster,
+        namespace: &str,
+        variables: &[(&str, &str)],
+        faults: &Faults,
+        readiness: Readiness,
+    ) -> Self {
         // `RUST_LOG=debug cargo test -- --nocapture` shows what it does.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
@@ -48,7 +64,7 @@ impl Crm {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(app::run(config, client, listener, shutdown.clone()));
+        let task = tokio::spawn(app::run_with(config, client, listener, readiness, shutdown.clone()));
         let crm = Self { address, faults: faults.clone(), shutdown, task };
         let ready = eventually(Duration::from_secs(30), "the controller is ready", || async {
             match crm.ready().await {

@@ -6,7 +6,7 @@ use oprc_crm::grpc::SERVICE_ALIAS;
 use oprc_crm::grpc::pb::deployment::deployment_service_client::DeploymentServiceClient;
 use oprc_crm::grpc::pb::deployment::{
     DeleteDeploymentRequest, DeployRequest, DeploymentUnit, FunctionDeploymentSpec, GetDeploymentStatusRequest,
-    GetDeploymentStatusResponse, SummarizedStatus,
+    GetDeploymentStatusResponse, OClassDeployment, SummarizedStatus,
 };
 use tonic::body::Body;
 use tonic::transport::Channel;
@@ -81,7 +81,7 @@ pub async fn running(client: &Client, id: &str) -> GetDeploymentStatusResponse {
     eventually(SOON, &format!("{id:?} is RUNNING"), || async {
         let answer = client.clone().get_deployment_status(get(id)).await.map_err(|status| status.to_string())?;
         let answer = answer.into_inner();
-        let summary = answer.deployment.as_ref().map(|deployment| deployment.summarized_status());
+        let summary = answer.deployment.as_ref().map(OClassDeployment::summarized_status);
         if summary == Some(SummarizedStatus::Running) { Ok(answer) } else { Err(format!("{answer:?}")) }
     })
     .await
