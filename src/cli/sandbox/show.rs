@@ -13,6 +13,9 @@ use crate::sandbox::crm::{Crm, NAMESPACE, PROFILE};
 use crate::sandbox::show::{Laps, Row, Screen, Style, Tone};
 use crate::sandbox::{ControlPlane, samples};
 
+/// A call to try out; the shorter of the service's two names.
+const STATUS: &str = "deployment.DeploymentService/GetDeploymentStatus";
+
 /// What stands above the table.
 pub(super) fn head(args: &Args, plane: &ControlPlane, crm: &Crm, manifests: &Path, style: Style) -> Vec<String> {
     let nodes = if args.nodes == 1 { "node" } else { "nodes" };
@@ -24,15 +27,12 @@ pub(super) fn head(args: &Args, plane: &ControlPlane, crm: &Crm, manifests: &Pat
         return lines;
     }
     let port = crm.port();
-    let service = "oaas.deployment.DeploymentService";
     let commands = [
         format!("export KUBECONFIG={}", plane.admin_kubeconfig().display()),
         "kubectl get dr".to_owned(),
         "kubectl describe dr trading".to_owned(),
         format!("kubectl apply -f {}", manifests.join("odgm.yaml").display()),
-        format!(
-            "grpcurl -plaintext -d '{{\"deployment_id\": \"carts\"}}' 127.0.0.1:{port} {service}/GetDeploymentStatus"
-        ),
+        format!("grpcurl -plaintext -d '{{\"deployment_id\":\"carts\"}}' localhost:{port} {STATUS}"),
     ];
     lines.push(style.paint(Tone::Quiet, "  In another terminal:"));
     lines.extend(commands.iter().map(|command| format!("    {command}")));
@@ -103,12 +103,10 @@ impl Stage {
             Self::Deploying => "deploying the samples".to_owned(),
             Self::Deployed(refused) if !refused.is_empty() => refused.join("; "),
             Self::Deployed(_) => format!("{available} of {all} classes Available"),
-            Self::Available(after) => {
-                let after = after.as_secs_f64();
-                format!(
-                    "{available} of {all} classes Available; the samples were after {after:.1} s; Ctrl-C ends everything"
-                )
-            }
+            Self::Available(after) => format!(
+                "{available} of {all} classes Available; the samples took {:.1} s. Ctrl-C ends everything.",
+                after.as_secs_f64()
+            ),
         }
     }
 }

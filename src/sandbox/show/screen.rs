@@ -9,10 +9,13 @@ use super::row::Row;
 use super::style::{Style, Tone};
 use super::table;
 use super::text::cut;
+use crate::api::Phase;
 
 /// Where the size is not known.
 const COLUMNS: usize = 100;
 const LINES: usize = 40;
+/// Classes whose trouble is told in full.
+const MAX_PROBLEMS: usize = 5;
 /// Fewer make no table.
 const MIN_COLUMNS: usize = 40;
 
@@ -93,25 +96,28 @@ impl Screen {
 
     /// No more lines than the terminal has, or the next drawing would not find its place.
     fn block(&self, rows: &[Row], below: &str, columns: usize, height: usize) -> Vec<String> {
-        // Heading, empty line, line below, and the one where the cursor stands.
-        let room = height.saturating_sub(5).max(1);
+        let problems: Vec<&Row> = rows.iter().filter(|row| row.phase == Phase::Degraded).take(MAX_PROBLEMS).collect();
+        // Heading, empty line, line below, and the one where the cursor stands; one that says how many more there are.
+        let room = height.saturating_sub(5 + problems.len()).max(1);
         let shown = rows.get(..room.min(rows.len())).unwrap_or_default();
         let mut lines = table::table(shown, columns.max(MIN_COLUMNS), self.style);
+        let mut add = |tone, text: &str| lines.push(self.style.paint(tone, &cut(text, columns)));
         if shown.len() < rows.len() {
-            let more = format!("  and {} more", rows.len() - shown.len());
-            lines.push(self.style.paint(Tone::Quiet, &more));
+            add(Tone::Quiet, &format!("  and {} more", rows.len() - shown.len()));
         }
-        lines.push(String::new());
-        lines.push(self.style.paint(Tone::Quiet, &cut(&format!("  {below}"), columns)));
+        add(Tone::Plain, "");
+        problems.iter().for_each(|row| add(Tone::Bad, &format!("  {}: {}", row.class, row.message)));
+        add(Tone::Quiet, &format!("  {below}"));
         lines
     }
 
     fn print_changes(&mut self, rows: &[Row]) {
         let seconds = self.began.elapsed().as_secs_f64();
         let mut text = String::new();
-        for row in rows.iter().filter(|row| self.shown.get(&row.class) != Some(row)) {
-            text.push_str(&table::plain(row, seconds));
-            text.push('\n');
+        for row in rows {
+            for line in table::changes(row, self.shown.get(&row.class)) {
+                text.push_str(&format!("{seconds:7.1} s  {line}\n"));
+            }
         }
         for gone in self.shown.keys().filter(|class| rows.iter().all(|row| row.class != **class)) {
             text.push_str(&format!("{seconds:7.1} s  {gone} is gone\n"));
