@@ -191,7 +191,8 @@ fn once_exits_0_when_every_sample_is_available_and_says_how_long_each_step_took(
     for reason in ["edge: profile (score ", "full: throughput, latency, availability (score ", "dev: named by "] {
         assert!(shown.contains(reason), "{reason} in:\n{shown}");
     }
-    for step in ["programs found", "control plane", "operator", "samples deployed", "samples Available", "total"] {
+    for step in ["programs found", "control plane", "operator ready", "samples deployed", "samples Available", "total"]
+    {
         let took = shown.lines().filter_map(|line| line.trim().strip_prefix(step)?.trim().strip_suffix(" s"));
         let took: Vec<f64> = took.filter_map(|seconds| seconds.parse().ok()).collect();
         assert_eq!(took.len(), 1, "{step} in:\n{shown}");

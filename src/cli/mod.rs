@@ -32,7 +32,7 @@ enum Command {
     Crd(crd::Args),
     /// Print the manifests of records, offline: no cluster is asked.
     Render(render::Args),
-    /// Start a real Kubernetes control plane on this machine (no containers); it ends with this command.
+    /// Watch sample classes being deployed on a real Kubernetes control plane on this machine, without containers.
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::Args),
     /// Own the children of a sandbox; started by it.

@@ -129,7 +129,7 @@ fn reason(args: &Args, missing: &[String], refused: &[String], crm: &Crm) -> Str
         "samples could not be deployed:".to_owned()
     };
     let list = if refused.is_empty() { missing } else { refused };
-    let list: String = list.iter().map(|one| format!("\n  {one}")).collect();
+    let list = list.join("\n  ");
     let log = crm.log_tail(LOG_LINES).replace('\n', "\n  ");
-    format!("{head}{list}\nthe last lines of the operator's log:\n  {log}")
+    format!("{head}\n  {list}\nthe last lines of the operator's log:\n  {log}")
 }

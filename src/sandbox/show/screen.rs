@@ -56,8 +56,8 @@ impl Screen {
 
     /// Prints lines that stay above the table.
     pub fn head(&mut self, lines: Vec<String>) {
-        self.head.extend(lines);
-        write(&(self.head.join("\n") + "\n"));
+        self.head = lines;
+        write(&ended(&self.head, "\n"));
     }
 
     /// Shows the classes and one line below them.
@@ -68,26 +68,23 @@ impl Screen {
     /// Prints lines below the table, which is not drawn again.
     pub fn end(&mut self, lines: &[String]) {
         self.drawn = 0;
-        if !lines.is_empty() {
-            write(&(lines.join("\n") + "\n"));
-        }
+        write(&ended(lines, "\n"));
     }
 
     fn draw(&mut self, rows: &[Row], below: &str) {
         let size = size();
         let (columns, height) = size;
-        let mut text = String::new();
-        if size != self.size {
-            // Lines have wrapped in a way that nobody can know: begin anew.
-            self.size = size;
-            text.push_str("\x1b[H\x1b[2J");
-            // Not cut: there is something to copy in it.
-            self.head.iter().for_each(|line| text.push_str(&format!("{line}\n")));
-        } else if self.drawn > 0 {
-            text.push_str(&format!("\x1b[{}A\r", self.drawn));
-        }
         let lines = self.block(rows, below, columns, height);
-        lines.iter().for_each(|line| text.push_str(&format!("{line}\x1b[K\n")));
+        let mut text = if size != self.size {
+            // Lines have wrapped in a way that nobody can know: begin anew. What is to be copied is not cut.
+            self.size = size;
+            format!("\x1b[H\x1b[2J{}", ended(&self.head, "\n"))
+        } else if self.drawn > 0 {
+            format!("\x1b[{}A\r", self.drawn)
+        } else {
+            String::new()
+        };
+        text.push_str(&ended(&lines, "\x1b[K\n"));
         // What was drawn longer before.
         text.push_str("\x1b[J");
         self.drawn = lines.len();
@@ -106,24 +103,24 @@ impl Screen {
             add(Tone::Quiet, &format!("  and {} more", rows.len() - shown.len()));
         }
         add(Tone::Plain, "");
-        problems.iter().for_each(|row| add(Tone::Bad, &format!("  {}: {}", row.class, row.message)));
+        for row in &problems {
+            add(Tone::Bad, &format!("  {}: {}", row.class, row.message));
+        }
         add(Tone::Quiet, &format!("  {below}"));
         lines
     }
 
     fn print_changes(&mut self, rows: &[Row]) {
         let seconds = self.began.elapsed().as_secs_f64();
-        let mut text = String::new();
+        let mut lines = Vec::new();
         for row in rows {
-            for line in table::changes(row, self.shown.get(&row.class)) {
-                text.push_str(&format!("{seconds:7.1} s  {line}\n"));
-            }
+            lines.extend(table::changes(row, self.shown.get(&row.class)));
         }
-        for gone in self.shown.keys().filter(|class| rows.iter().all(|row| row.class != **class)) {
-            text.push_str(&format!("{seconds:7.1} s  {gone} is gone\n"));
-        }
+        let gone = self.shown.keys().filter(|class| rows.iter().all(|row| row.class != **class));
+        lines.extend(gone.map(|class| format!("{class} is gone")));
+        let lines: Vec<String> = lines.into_iter().map(|line| format!("{seconds:7.1} s  {line}")).collect();
         self.shown = rows.iter().map(|row| (row.class.clone(), row.clone())).collect();
-        write(&text);
+        write(&ended(&lines, "\n"));
     }
 }
 
@@ -150,6 +147,11 @@ pub fn fit_terminal(line: &str) -> String {
 
 fn given(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Lines, each with its end.
+fn ended(lines: &[String], end: &str) -> String {
+    lines.iter().flat_map(|line| [line.as_str(), end]).collect()
 }
 
 /// Nobody but the reader is hurt by what cannot be written.
