@@ -100,10 +100,14 @@ async fn serve(args: &Args) -> Result<(), Failure> {
     let mut ctrl_c = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut progress = Progress::new();
-    tokio::select! {
-        done = work(args, &mut progress) => return done,
-        _ = ctrl_c.recv() => {}
-        _ = terminate.recv() => {}
+    let done = tokio::select! {
+        done = work(args, &mut progress) => Some(done),
+        _ = ctrl_c.recv() => None,
+        _ = terminate.recv() => None,
+    };
+    if let Some(done) = done {
+        progress.done();
+        return done;
     }
     progress.interrupted();
     if args.once {

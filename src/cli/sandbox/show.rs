@@ -62,7 +62,7 @@ pub(super) async fn live(
             laps.lap("samples Available");
             stage = Stage::Available(laps.total());
         }
-        screen.show(&rows, &stage.tells(&rows));
+        screen.show(&rows, &stage.tells(args, &rows));
         match &stage {
             Stage::Available(_) if args.once => {
                 screen.end(&[vec![String::new()], laps.lines()].concat());
@@ -97,16 +97,16 @@ enum Stage {
 
 impl Stage {
     /// The line below the table.
-    fn tells(&self, rows: &[Row]) -> String {
+    fn tells(&self, args: &Args, rows: &[Row]) -> String {
         let (available, all) = (rows.iter().filter(|row| row.is_available()).count(), rows.len());
         match self {
             Self::Deploying => "deploying the samples".to_owned(),
             Self::Deployed(refused) if !refused.is_empty() => refused.join("; "),
-            Self::Deployed(_) => format!("{available} of {all} classes Available"),
-            Self::Available(after) => format!(
-                "{available} of {all} classes Available; the samples took {:.1} s. Ctrl-C ends everything.",
+            Self::Available(after) if !args.once => format!(
+                "{available} of {all} classes Available, the samples within {:.1} s of the start. Ctrl-C ends everything.",
                 after.as_secs_f64()
             ),
+            Self::Deployed(_) | Self::Available(_) => format!("{available} of {all} classes Available"),
         }
     }
 }
