@@ -37,12 +37,18 @@ const CLOCKS: [&str; 6] = ["SystemTime::now", "Instant::now", "Utc::now", "Local
 const DOORS: [(&str, &str); 2] = [("src/policy/source.rs", "std::fs"), ("src/policy/store.rs", "std::fs")];
 
 /// What a room may use of the others. Rooms that are not listed may use all.
-const MAY_USE: [(&str, &[&str]); 5] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("api", &[]),
     ("model", &["api"]),
     ("policy", &[]),
     ("decision", &["api", "model", "policy"]),
     ("render", &["api", "decision", "model"]),
+    ("config", &["decision"]),
+    // What the services need of the cluster are traits of their own; `cluster` implements them.
+    ("grpc", &["api", "decision", "model", "policy", "render", "server"]),
+    ("server", &[]),
+    ("telemetry", &[]),
+    ("sandbox", &["api", "grpc", "model"]),
 ];
 
 /// Longest file, lines.
@@ -259,7 +265,9 @@ fn pure_rooms_stay_pure_and_rooms_use_only_what_they_may() {
             "the room {folder} is gone: adapt this test"
         );
     }
-    let found: Vec<String> = sources.iter().flat_map(|(file, source)| violations(file, source)).collect();
+    // Tests beside the code may read files; they are no part of the room.
+    let rooms = sources.iter().filter(|(file, _)| !file.ends_with("/tests.rs") && !file.contains("/tests/"));
+    let found: Vec<String> = rooms.flat_map(|(file, source)| violations(file, source)).collect();
     assert!(found.is_empty(), "{}", report(&found));
 }
 

@@ -26,7 +26,7 @@ use super::{bounds, status::DeploymentRecordStatus};
     printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Available\")].status"}"#,
     printcolumn = r#"{"name":"Replicas","type":"string","jsonPath":".status.ready_summary"}"#,
-    printcolumn = r#"{"name":"Mode","type":"string","jsonPath":".spec.nfr.enforcement.mode"}"#,
+    printcolumn = r#"{"name":"Mode","type":"string","jsonPath":".status.enforcement_mode"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[x_kube(

@@ -8,6 +8,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::spec::EnforcementMode;
+
 /// What the controller observed and decided.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DeploymentRecordStatus {
@@ -25,6 +27,9 @@ pub struct DeploymentRecordStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub ready_summary: Option<String>,
+    /// Enforcement in effect: the record's mode or the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforcement_mode: Option<EnforcementMode>,
     /// Available, Progressing, Degraded, NfrObserved, PolicyViolation, PolicyChangePending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]

@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod crd;
+mod offline;
+mod policy;
 mod records;
 mod render;
 mod run;
@@ -32,6 +34,8 @@ enum Command {
     Crd(crd::Args),
     /// Print the manifests of records, offline: no cluster is asked.
     Render(render::Args),
+    /// Check, test and explain policies.
+    Policy(policy::Args),
     /// Watch sample classes being deployed on a real Kubernetes control plane on this machine, without containers.
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::Args),
@@ -51,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Crd(args) => crd::run(&args),
         Command::Render(args) => render::run(&args),
+        Command::Policy(args) => policy::run(&args),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(&args),
         // Nothing may have started a thread before this.

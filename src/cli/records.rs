@@ -49,8 +49,10 @@ pub(super) fn records(file: &str, text: &str, namespace: Option<&str>, schema: &
     let documents: Vec<Spanned<Node>> = serde_saphyr::from_multiple(text).map_err(|error| {
         let error = error.without_snippet();
         let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column())).unwrap_or_default();
-        let message = error.to_string();
+        let message = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+        // The place is said in front, in the form that editors know.
         let message = message.lines().next().unwrap_or_default();
+        let message = message.split(" at line ").next().unwrap_or_default();
         format!("{file}{place}: not valid YAML: {message}")
     })?;
     let mut found = Records::default();
@@ -281,6 +283,28 @@ mod tests {
         let error = read("a: [1\nb: 2\n").err().unwrap();
         assert!(error.starts_with("f.yaml:") && error.contains("not valid YAML"), "{error}");
         assert!(!error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn faults_of_the_yaml_are_told_in_plain_words() {
+        for (text, expected) in [
+            (
+                head("  function: {image: a}\n  function: {image: b}\n"),
+                "f.yaml:6:3: not valid YAML: duplicate mapping key",
+            ),
+            (format!("kind: DeploymentRecord\nspec: {}", "[".repeat(5000)), "recursion limit"),
+        ] {
+            let error = read(&text).err().unwrap();
+            assert!(error.contains(expected) && !error.contains(" at line "), "{expected}: {error}");
+        }
+    }
+
+    #[test]
+    fn anchors_and_merged_keys_are_followed() {
+        let text = head("  functions:\n  - &f {function_key: f, image: a}\n  - {<<: *f, function_key: g}\n");
+        let class = read(&text).unwrap().records.remove(0).class.unwrap();
+        assert_eq!(class.functions[1].key, "g");
+        assert_eq!(class.functions[1].image, "a");
     }
 
     #[test]

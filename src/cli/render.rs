@@ -4,14 +4,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
 use serde_json::Value;
 
+use super::offline::Offline;
 use super::records::{self, Record};
-use crate::decision::{ClusterFacts, Decision, Features, Setting, decide};
+use crate::decision::{Decision, Setting, decide};
 use crate::model::{Class, Schema};
 use crate::policy::{Inputs, Policy};
 use crate::render::{RenderSettings, Rendered, RenderedObject, render};
@@ -22,48 +21,11 @@ pub(super) struct Args {
     /// File of `DeploymentRecords`, several documents allowed; - is the standard input.
     #[arg(short, long = "file", value_name = "FILE", required = true)]
     files: Vec<String>,
-    /// Profile that the policy is resolved for.
-    #[arg(short, long, value_enum, ignore_case = true, default_value = "dev")]
-    profile: Profile,
-    /// Directory of a policy bundle, in place of the one that is built in.
-    #[arg(short, long, value_name = "DIR")]
-    bundle: Option<PathBuf>,
-    /// Namespace of the records, whatever they say.
-    #[arg(short, long, value_name = "NAMESPACE")]
-    namespace: Option<String>,
-    /// Features that are on, separated by commas; none for none.
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "FEATURES", default_value = "odgm")]
-    features: Vec<Feature>,
+    #[command(flatten)]
+    offline: Offline,
     /// Image of the data grid, in place of the template's.
     #[arg(long, value_name = "IMAGE")]
     odgm_image: Option<String>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Profile {
-    Dev,
-    Edge,
-    #[value(aliases = ["prod", "production"])]
-    Full,
-}
-
-impl Profile {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Dev => "dev",
-            Self::Edge => "edge",
-            Self::Full => "full",
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Feature {
-    None,
-    Odgm,
-    Prometheus,
-    NfrEnforcement,
-    Hpa,
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
@@ -109,32 +71,21 @@ struct Bench {
 
 impl Bench {
     fn new(args: &Args) -> Result<Self, String> {
-        let inputs = Inputs { profile: args.profile.name().to_owned(), environment: BTreeMap::new() };
-        let policy = match &args.bundle {
+        let setting = args.offline.setting();
+        let inputs = Inputs { profile: setting.profile.clone(), environment: BTreeMap::new() };
+        let policy = match &args.offline.bundle {
             Some(dir) => {
                 // Warnings about the bundle are `policy check`'s.
                 Policy::load(dir, &inputs).map_err(|diagnostics| diagnostics.to_string())?.0
             }
             None => Policy::builtin(&inputs).map_err(|diagnostics| diagnostics.to_string())?,
         };
-        let on = |feature| args.features.contains(&feature);
-        let features = Features {
-            odgm: on(Feature::Odgm),
-            prometheus: on(Feature::Prometheus),
-            nfr_enforcement: on(Feature::NfrEnforcement),
-            hpa: on(Feature::Hpa),
-            ..Features::default()
-        };
-        // Offline nothing is installed, and how many nodes there are is not known.
-        let none = Some(false);
-        let cluster =
-            ClusterFacts { knative: none, service_monitor: none, pod_monitor: none, ..ClusterFacts::default() };
         Ok(Self {
             policy,
             schema: Schema::new().map_err(|error| error.to_string())?,
-            setting: Setting { profile: inputs.profile, features, cluster },
+            setting,
             settings: RenderSettings { odgm_image: args.odgm_image.clone() },
-            namespace: args.namespace.clone(),
+            namespace: args.offline.namespace.clone(),
         })
     }
 
@@ -190,7 +141,9 @@ impl Bench {
         }
         let chosen = template.map_err(|problem| vec![problem.to_string()])?;
         let rendered = render(class, &chosen.plan, &self.settings).map_err(|error| vec![error.to_string()])?;
-        let head = format!("# {}: template {}: {}\n", class.name, chosen.plan.name, chosen.why.replace('\n', " "));
+        let (template, why) = (&chosen.plan.name, chosen.why.replace('\n', " "));
+        let why = why.strip_prefix(template.as_str()).unwrap_or(&why).trim_start();
+        let head = format!("# {}: template {template} {why}\n", class.name);
         yaml(&head, &rendered).map_err(|error| vec![format!("cannot be written as YAML: {error}")])
     }
 }

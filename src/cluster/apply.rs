@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::caches::LiveObject;
 use super::{ClusterError, MANAGER, MANAGER_SCALE, MANAGER_STATUS, within};
@@ -92,7 +92,7 @@ impl Applier {
     pub async fn finalizer(&self, record: &ObjectMeta, present: bool) -> Result<(), ClusterError> {
         let (name, namespace) = names(record);
         let mut metadata = metadata(name, namespace, record.uid.as_deref());
-        metadata["finalizers"] = if present { json!([FINALIZER]) } else { json!([]) };
+        metadata.insert("finalizers".to_owned(), if present { json!([FINALIZER]) } else { json!([]) });
         let patch = json!({"apiVersion": api_version(), "kind": "DeploymentRecord", "metadata": metadata});
         let params = PatchParams::apply(MANAGER).force();
         match within(TIMEOUT, self.records(namespace).patch(name, &params, &Patch::Apply(&patch))).await {
@@ -134,11 +134,9 @@ fn api_version() -> String {
     format!("{GROUP}/{VERSION}")
 }
 
-fn metadata(name: &str, namespace: &str, uid: Option<&str>) -> Value {
-    let mut metadata = json!({"name": name, "namespace": namespace});
-    if let Some(uid) = uid {
-        metadata["uid"] = json!(uid);
-    }
+fn metadata(name: &str, namespace: &str, uid: Option<&str>) -> Map<String, Value> {
+    let mut metadata = Map::from_iter([("name".to_owned(), json!(name)), ("namespace".to_owned(), json!(namespace))]);
+    metadata.extend(uid.map(|uid| ("uid".to_owned(), json!(uid))));
     metadata
 }
 

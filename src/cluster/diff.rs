@@ -3,6 +3,8 @@
 //!
 //! A field that we no longer apply is not seen here; the hash of what was applied, kept in an annotation, tells that.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -18,7 +20,11 @@ pub fn differences(desired: &Value, live: &Value) -> Vec<String> {
 /// Short hash of a manifest, independent of key order.
 pub fn content_hash(manifest: &Value) -> String {
     // serde_json's map is sorted by key, so equal manifests have equal texts.
-    Sha256::digest(manifest.to_string().as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(manifest.to_string().as_bytes()).iter().take(8).fold(String::new(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn compare(path: &str, desired: &Value, live: Option<&Value>, found: &mut Vec<String>) {

@@ -201,9 +201,10 @@ fn forbidden(status: &Status) -> ClusterError {
         let name = name.and_then(|text| text.split_whitespace().nth(1).map(str::to_owned)).unwrap_or_default();
         return ClusterError::NoSuchNamespace(name);
     }
-    // The authoriser's words; everything else that answers 403 is an admission plugin or a quota.
+    // The authoriser's words, and those of the admission plugin that asks it whether the owner's deletion may be
+    // blocked; everything else that answers 403 is another admission plugin or a quota.
     let by_authoriser = status.message.contains(" cannot ") && status.message.contains("User ");
-    if by_authoriser {
+    if by_authoriser || status.message.contains("cannot set blockOwnerDeletion") {
         ClusterError::Forbidden(status.message.clone())
     } else {
         ClusterError::AdmissionDenied(status.message.clone())
@@ -337,6 +338,8 @@ mod tests {
     fn own_rights_admission_and_a_dying_namespace_are_told_apart() {
         let rbac = "deploymentrecords.oaas.io is forbidden: User \"system:serviceaccount:a:b\" cannot patch resource";
         assert_eq!(classify(json!({"code": 403, "reason": "Forbidden", "message": rbac})).category(), "Forbidden");
+        let blocking = "deployments.apps \"a\" is forbidden: cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on: , <nil>";
+        assert_eq!(classify(json!({"code": 403, "reason": "Forbidden", "message": blocking})).category(), "Forbidden");
         let webhook = "admission webhook \"a.b.c\" denied the request: no";
         assert_eq!(
             classify(json!({"code": 403, "reason": "Forbidden", "message": webhook})).category(),

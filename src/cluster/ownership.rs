@@ -11,13 +11,11 @@ pub fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
 
 /// Whether an object is a record's own: controlled by its UID or, with no controller at all, ours by its labels.
 pub fn belongs_to(meta: &ObjectMeta, uid: &str, owner_label: &str) -> bool {
-    match controller_of(meta) {
-        Some(owner) => owner.uid == uid,
-        None => {
-            let label = |key: &str| meta.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
-            label("app.kubernetes.io/managed-by") == Some(MANAGED_BY) && label(LABEL_OWNER) == Some(owner_label)
-        }
+    if let Some(owner) = controller_of(meta) {
+        return owner.uid == uid;
     }
+    let label = |key: &str| meta.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
+    label("app.kubernetes.io/managed-by") == Some(MANAGED_BY) && label(LABEL_OWNER) == Some(owner_label)
 }
 
 /// Who an object belongs to, for people: `Kind/name` of its controller, or that it has none.

@@ -22,9 +22,12 @@ pub struct RawRecord {
 }
 
 impl RawRecord {
-    /// The record in its own types, or what keeps it from being one.
-    pub fn typed(&self) -> Result<DeploymentRecord, serde_json::Error> {
-        let spec = serde_json::from_value(self.spec.clone())?;
+    /// The record in its own types, or what keeps it from being one, with the path of the field.
+    pub fn typed(&self) -> Result<DeploymentRecord, UnreadableRecord> {
+        let spec = serde_path_to_error::deserialize(&self.spec).map_err(|error| UnreadableRecord {
+            field: format!("spec.{}", error.path()),
+            message: error.inner().to_string(),
+        })?;
         Ok(DeploymentRecord { metadata: self.metadata.clone(), spec, status: Some(self.typed_status()) })
     }
 
@@ -32,4 +35,14 @@ impl RawRecord {
     pub fn typed_status(&self) -> DeploymentRecordStatus {
         serde_json::from_value(self.status.clone()).unwrap_or_default()
     }
+}
+
+/// A field that is not of its type though the schema lets it pass.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct UnreadableRecord {
+    /// Path of the field, such as `spec.functions[0].max_concurrency`.
+    pub field: String,
+    /// What is wrong.
+    pub message: String,
 }

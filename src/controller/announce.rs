@@ -22,8 +22,10 @@ fn news(before: &DeploymentRecordStatus, pass: &Pass) -> Vec<(Reason, String)> {
         && before.selected_template.as_ref() != Some(template)
     {
         let revision = pass.report.decision.as_ref().map(|d| d.policy_revision.as_str()).unwrap_or_default();
-        let from = before.selected_template.as_ref().map(|old| format!(" instead of {old}")).unwrap_or_default();
-        news.push((Reason::TemplateSelected, format!("template {template}{from}: {why} (policy {revision})")));
+        let from = before.selected_template.as_ref().map(|old| format!(", instead of {old}")).unwrap_or_default();
+        // A scored choice says the name itself.
+        let why = if why.starts_with(template.as_str()) { why.clone() } else { format!("{template}: {why}") };
+        news.push((Reason::TemplateSelected, format!("template {why}{from} (policy {revision})")));
     }
     let done: Vec<&str> = pass.outcome.applied.iter().chain(&pass.outcome.pruned).map(String::as_str).collect();
     if !done.is_empty() {

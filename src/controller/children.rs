@@ -26,6 +26,8 @@ pub struct Outcome {
     pub pruned: Vec<String>,
     /// Changes of others that were put back, for people.
     pub drift: Vec<String>,
+    /// Others change back what was put back, again and again.
+    pub contested: Option<Problem>,
     /// Replicas left as others set them, for people.
     pub held: Vec<String>,
     /// What was left alone and why.
@@ -160,9 +162,10 @@ impl Step<'_> {
                 self.outcome.drift.push(format!("{name}: {fields}"));
             }
             Err(pause) => {
-                self.outcome.notes.push(format!(
-                    "{name}: others keep changing {fields}; it is put back at longer and longer intervals"
-                ));
+                let message = format!(
+                    "{name}: others keep changing {fields}, which is put back at longer and longer intervals; find out who (a webhook, another controller) and stop one of the two"
+                );
+                self.outcome.contested.get_or_insert_with(|| Problem::new("DriftReturns", message));
                 self.again(pause);
             }
         }

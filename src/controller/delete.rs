@@ -37,6 +37,7 @@ pub async fn delete(
             generation: meta.generation.unwrap_or_default(),
             deleting: true,
             template: before.selected_template.clone(),
+            enforcement_mode: before.enforcement_mode,
             refs: before.resource_refs.clone(),
             functions: before.functions.clone(),
             odgm: before.odgm.clone(),

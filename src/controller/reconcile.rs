@@ -43,6 +43,14 @@ impl ReconcileError {
             Self::CachesClosed => "CachesClosed",
         }
     }
+
+    /// When the API server wants the next try, where it says so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Cluster(error) => error.retry_after(),
+            Self::CachesClosed => None,
+        }
+    }
 }
 
 /// What one look found out, beside the report: what to say of it and when to look again.
@@ -112,7 +120,7 @@ async fn pass(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory, befo
     let typed = match record.typed() {
         Ok(typed) => typed,
         Err(error) => {
-            let message = format!("the record cannot be read: {error}; mend the field, or apply the record again");
+            let message = format!("the record cannot be read: {error}; write a value that the field can hold");
             return frozen(
                 record,
                 ctx,
@@ -130,7 +138,13 @@ async fn pass(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory, befo
         }
     };
     let policy = policy_report(&decision.admission);
-    let base = Report { generation, policy, decision: Some(summary(&decision)), ..Report::default() };
+    let base = Report {
+        generation,
+        policy,
+        decision: Some(summary(&decision)),
+        enforcement_mode: Some(class.enforcement),
+        ..Report::default()
+    };
     if matches!(base.policy, PolicyReport::Denied(_)) {
         return frozen(record, ctx, before, base);
     }
@@ -162,7 +176,8 @@ async fn deploy(
     let expected: Vec<_> = rendered.objects.iter().map(|object| (object.kind, object.name.clone())).collect();
     let seen = Observation::of(&class.namespace, &expected, |kind, name| newest(ctx, &outcome, class, kind, name));
     let patient = outcome.error.as_ref().is_some_and(ClusterError::is_transient) && memory.failures < PATIENCE;
-    let degraded = outcome.problem.clone().filter(|_| !patient).or_else(|| failed(&seen));
+    let problem = outcome.problem.clone().filter(|_| !patient);
+    let degraded = problem.or_else(|| outcome.contested.clone()).or_else(|| failed(&seen));
     let mut notes = outcome.held.clone();
     notes.extend(outcome.notes.iter().cloned());
     notes.extend(chosen.kept.iter().map(|kept| format!("template kept: {}: {}", kept.rule, kept.message)));

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use kube::Resource;
-use kube::runtime::Predicate;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{WatchStreamExt, predicates};
+use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates};
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
@@ -39,7 +38,7 @@ pub async fn run(
 ) {
     // A status that we write ourselves changes none of these.
     let changed = predicates::generation.combine(predicates::finalizers).combine(predicates::labels);
-    let records = watches.records.predicate_filter(changed, Default::default());
+    let records = watches.records.predicate_filter(changed, PredicateConfig::default());
     let config = Config::default().concurrency(options.concurrency).debounce(DEBOUNCE);
     Controller::for_stream(records, ctx.caches.records.clone())
         .with_config(config)
@@ -68,10 +67,12 @@ fn owners<K: Resource>(child: &K) -> Vec<ObjectRef<RawRecord>> {
     name.map(|name| ObjectRef::new(&name).within(&namespace)).into_iter().collect()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature is the controller's")]
 fn retry(record: Arc<RawRecord>, error: &ReconcileError, ctx: Arc<Context>) -> Action {
     let uid = record.metadata.uid.as_deref().unwrap_or_default();
     let failures = ctx.memory.failed(uid);
-    let wait = backoff(failures, rand::random());
+    // Not before the API server wants to be asked again, where it says when.
+    let wait = backoff(failures, rand::random()).max(error.retry_after().unwrap_or_default());
     tracing::warn!(
         record = record.metadata.name.as_deref(),
         namespace = record.metadata.namespace.as_deref(),

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::api::{DecisionSummary, DeploymentRecordStatus, FunctionStatus, OdgmStatus, Phase, ResourceRef};
+use crate::api::{
+    DecisionSummary, DeploymentRecordStatus, EnforcementMode, FunctionStatus, OdgmStatus, Phase, ResourceRef,
+};
 
 /// Longest message of a condition or status; an error text of the API server may be of any length.
 const MAX_MESSAGE: usize = 4_096;
@@ -45,6 +47,8 @@ pub struct Report {
     pub notes: Vec<String>,
     /// Template in use.
     pub template: Option<String>,
+    /// Enforcement in effect.
+    pub enforcement_mode: Option<EnforcementMode>,
     /// Objects.
     pub refs: Vec<ResourceRef>,
     /// Functions.
@@ -77,6 +81,7 @@ pub fn build(report: &Report, before: &DeploymentRecordStatus, now: Timestamp) -
         phase: Some(phase),
         message: Some(clip(&message(report, phase))),
         ready_summary: (!report.functions.is_empty()).then(|| format!("{ready}/{wanted}")),
+        enforcement_mode: report.enforcement_mode,
         conditions: conditions(report, before, now),
         selected_template: report.template.clone(),
         resource_refs: report.refs.clone(),

@@ -30,3 +30,6 @@ pub fn decide(policy: &Policy, class: &Class, setting: &Setting, current_templat
         candidates,
     }
 }
+
+#[cfg(test)]
+mod tests;

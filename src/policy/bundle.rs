@@ -1,6 +1,7 @@
 //! Bundles: documents from files, put together, checked and compiled.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -30,13 +31,22 @@ pub struct Bundle {
 pub(crate) struct BundleForm {
     extends: bool,
     params: Vec<ParamForm>,
-    overrides: Vec<(Text, Vec<(Text, Node)>)>,
+    overrides: Vec<Override>,
 }
 
-/// What `bundle.yaml` gives to every document.
+/// Values of a document's params in place of their own, by `Kind/name`.
+pub(crate) type Override = (Text, Vec<(Text, Node)>);
+
+/// A param of a Bundle document.
+pub(crate) struct SharedParam {
+    bundle: String,
+    pub(crate) form: ParamForm,
+}
+
+/// What Bundle documents give to every document.
 pub(crate) struct Shared<'a> {
-    pub(crate) params: &'a [ParamForm],
-    overrides: &'a [(Text, Vec<(Text, Node)>)],
+    pub(crate) params: &'a [SharedParam],
+    overrides: &'a [Override],
 }
 
 impl<'a> Shared<'a> {
@@ -46,10 +56,9 @@ impl<'a> Shared<'a> {
         params.iter().find(|(name, _)| name.text == param).map(|(_, node)| node)
     }
 
-    /// The override of one of the bundle's own params: there is none, their default is in the same file.
-    #[expect(clippy::unused_self, reason = "the place where issue 4 lets an overlay override a shared param")]
-    pub(crate) fn own_override(&self, _param: &str) -> Option<&'a Node> {
-        None
+    /// The override of a shared param.
+    pub(crate) fn override_of_shared(&self, param: &SharedParam) -> Option<&'a Node> {
+        self.override_of(&param.bundle, &param.form.name.text)
     }
 }
 
@@ -102,8 +111,17 @@ impl Bundle {
         documents.sort_by(|left, right| (left.kind, &left.name.text).cmp(&(right.kind, &right.name.text)));
         complete(&documents, &mut sink);
         let revision = revision(&documents);
-        let warnings = sink.finish()?;
-        Ok(Self { documents, revision, warnings })
+        let mut bundle = Self { documents, revision, warnings: Vec::new() };
+        if sink.has_errors() {
+            // What can be read is checked all the same: one run tells everything.
+            if let Err(Diagnostics(found)) = bundle.compile(&Inputs::default()) {
+                for one in found {
+                    sink.push(one);
+                }
+            }
+        }
+        bundle.warnings = sink.finish()?;
+        Ok(bundle)
     }
 
     /// Short hash of everything that decides: tests, comments, white space and the order of files don't.
@@ -117,14 +135,10 @@ impl Bundle {
         for warning in &self.warnings {
             sink.push(warning.clone());
         }
-        let none = BundleForm::default();
-        let form = self
-            .documents
-            .iter()
-            .find_map(|one| if let Body::Bundle(form) = &one.body { Some(form) } else { None })
-            .unwrap_or(&none);
-        self.check_overrides(form, &mut sink);
-        let shared = Shared { params: &form.params, overrides: &form.overrides };
+        let params = self.shared_params();
+        let overrides: Vec<_> = self.forms().flat_map(|(_, form)| form.overrides.iter().cloned()).collect();
+        self.check_overrides(&overrides, &mut sink);
+        let shared = Shared { params: &params, overrides: &overrides };
         let (mut admissions, mut templates) = (Vec::new(), Vec::new());
         for document in &self.documents {
             let name = &document.name.text;
@@ -155,12 +169,37 @@ impl Bundle {
         self.documents.iter().map(|one| format!("{}/{}", one.kind, one.name.text))
     }
 
-    fn check_overrides(&self, form: &BundleForm, sink: &mut Sink) {
-        for (target, params) in &form.overrides {
+    /// The Bundle documents: an overlay's own before the shipped one that it extends.
+    fn forms(&self) -> impl Iterator<Item = (&str, &BundleForm)> {
+        let forms = self.documents.iter().filter_map(|one| match &one.body {
+            Body::Bundle(form) => Some((one.name.text.as_str(), form)),
+            _ => None,
+        });
+        let mut forms: Vec<_> = forms.collect();
+        forms.sort_by_key(|(_, form)| !form.extends);
+        forms.into_iter()
+    }
+
+    /// Params that every document sees; what an overlay declares hides the shipped one of the same name.
+    fn shared_params(&self) -> Vec<SharedParam> {
+        let mut params: Vec<SharedParam> = Vec::new();
+        for (bundle, form) in self.forms() {
+            for param in &form.params {
+                if !params.iter().any(|known| known.form.name.text == param.name.text) {
+                    params.push(SharedParam { bundle: format!("Bundle/{bundle}"), form: param.clone() });
+                }
+            }
+        }
+        params
+    }
+
+    fn check_overrides(&self, overrides: &[Override], sink: &mut Sink) {
+        for (target, params) in overrides {
             let document = self.documents.iter().find(|one| format!("{}/{}", one.kind, one.name.text) == target.text);
             let declared = match document.map(|one| &one.body) {
                 Some(Body::Admission(form)) => &form.definitions.params,
                 Some(Body::Template(form)) => &form.definitions.params,
+                Some(Body::Bundle(form)) => &form.params,
                 _ => {
                     sink.push(target.at.error(format!("there is no document {:?} with params", target.text)));
                     continue;
@@ -182,7 +221,7 @@ fn documents(files: &[File], sink: &mut Sink) -> Vec<Document> {
     for file in files {
         let source = Arc::new(Source { name: file.name.clone(), text: file.text.clone() });
         match yaml::parse(&source) {
-            Err(error) => sink.push(error),
+            Err(error) => sink.push(*error),
             Ok(nodes) => documents.extend(nodes.iter().filter_map(|node| document::read(node, sink))),
         }
     }
@@ -206,8 +245,18 @@ fn documents_beneath(builtin: &[File], above: &[Document], sink: &mut Sink) -> V
     let changes_templates = replaced.iter().any(|name| name.starts_with("Template/"));
     let overridden = above.iter().any(|one| matches!(&one.body, Body::Bundle(form) if !form.overrides.is_empty()));
     let mut shipped = documents(builtin, sink);
+    if let (Some(own), Some(theirs)) =
+        (above.iter().find(|one| one.kind == "Bundle"), shipped.iter().find(|one| one.kind == "Bundle"))
+        && own.name.text == theirs.name.text
+    {
+        let message = format!("{:?} is the name of the shipped bundle", own.name.text);
+        sink.push(own.name.at.error(message).help("give the bundle that extends it a name of its own"));
+    }
     shipped.retain(|one| {
-        if one.kind == "Bundle" || replaced.contains(&format!("{}/{}", one.kind, one.name.text)) {
+        if one.kind == "Bundle" {
+            return true;
+        }
+        if replaced.contains(&format!("{}/{}", one.kind, one.name.text)) {
             return false;
         }
         let Body::Test(suite) = &one.body else { return true };
@@ -255,5 +304,8 @@ fn revision(documents: &[Document]) -> String {
         hash.update(text.as_bytes());
         hash.update([0]);
     }
-    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().iter().take(6).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

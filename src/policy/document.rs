@@ -81,7 +81,7 @@ pub(crate) struct WorkloadForm {
     pub(crate) resources: ResourceTexts,
     pub(crate) probes: bool,
     pub(crate) grace: Option<u32>,
-    pub(crate) security: Security,
+    pub(crate) security: SecurityForm,
     pub(crate) odgm: Option<OdgmForm>,
 }
 
@@ -92,7 +92,7 @@ pub(crate) struct OdgmForm {
     pub(crate) image: ImageForm,
     pub(crate) replicas: Text,
     pub(crate) resources: ResourceTexts,
-    pub(crate) security: Security,
+    pub(crate) security: SecurityForm,
 }
 
 /// An image: as it stands, or computed.
@@ -122,6 +122,13 @@ pub struct Security {
     pub drop_capabilities: bool,
     /// The image must run as another user than root.
     pub run_as_non_root: bool,
+}
+
+/// Security of pods, as written: CEL, or plain true and false. What is left out is false.
+#[derive(Debug, Default)]
+pub(crate) struct SecurityForm {
+    pub(crate) drop_capabilities: Option<Text>,
+    pub(crate) run_as_non_root: Option<Text>,
 }
 
 /// Reads one document.
@@ -384,13 +391,13 @@ fn resources(node: Option<&Node>, sink: &mut Sink) -> ResourceTexts {
     }
 }
 
-fn security(node: Option<&Node>, sink: &mut Sink) -> Security {
+fn security(node: Option<&Node>, sink: &mut Sink) -> SecurityForm {
     let known = ["drop_capabilities", "run_as_non_root"];
     let Some(form) = node.and_then(|node| Form::open(node, "security", &known, sink)) else {
-        return Security::default();
+        return SecurityForm::default();
     };
-    Security {
-        drop_capabilities: form.flag("drop_capabilities", sink).unwrap_or_default(),
-        run_as_non_root: form.flag("run_as_non_root", sink).unwrap_or_default(),
+    SecurityForm {
+        drop_capabilities: form.expression("drop_capabilities", sink),
+        run_as_non_root: form.expression("run_as_non_root", sink),
     }
 }

@@ -186,16 +186,18 @@ impl FactValue {
     }
 }
 
-fn object(entries: Vec<(String, Box<dyn Val>)>) -> Box<dyn Val> {
+type Entries = Vec<(String, Box<dyn Val>)>;
+
+fn object(entries: Entries) -> Box<dyn Val> {
     let map: HashMap<CelMapKey<'static>, Box<dyn Val>> =
         entries.into_iter().map(|(key, value)| (CelMapKey::String(key.into()), value)).collect();
     Box::new(CelMap::from(map))
 }
 
 fn group(facts: BTreeMap<String, FactValue>) -> Box<dyn Val> {
-    let mut entries: Vec<(String, Box<dyn Val>)> = Vec::new();
+    let mut entries = Entries::new();
     // A group within is there even where none of its facts is: only facts may be absent.
-    let mut inner: BTreeMap<String, Vec<(String, Box<dyn Val>)>> = BTreeMap::from([("nfr".to_owned(), Vec::new())]);
+    let mut inner: BTreeMap<String, Entries> = BTreeMap::from([("nfr".to_owned(), Vec::new())]);
     for (name, value) in facts {
         match name.split_once('.') {
             Some((group, field)) => {

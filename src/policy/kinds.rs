@@ -4,7 +4,9 @@ use super::Inputs;
 use super::bundle::Shared;
 use super::cel::{Expression, Type};
 use super::diagnostic::Sink;
-use super::document::{AdmissionForm, ImageForm, OdgmForm, ResourceTexts, Security, TemplateForm, WorkloadForm};
+use super::document::{
+    AdmissionForm, ImageForm, OdgmForm, ResourceTexts, Security, SecurityForm, TemplateForm, WorkloadForm,
+};
 use super::trace::{RuleMode, RuleOutcome, RuleTrace};
 use super::unit::{Compiler, Rule, Scope, Unit};
 
@@ -118,8 +120,14 @@ struct Workload {
     resources: ResourceTexts,
     probes: bool,
     grace: Option<u32>,
-    security: Security,
+    security: SecurityRules,
     odgm: Option<Odgm>,
+}
+
+#[derive(Debug)]
+struct SecurityRules {
+    drop_capabilities: Option<Expression>,
+    run_as_non_root: Option<Expression>,
 }
 
 #[derive(Debug)]
@@ -128,7 +136,7 @@ struct Odgm {
     image: Image,
     replicas: Expression,
     resources: ResourceTexts,
-    security: Security,
+    security: SecurityRules,
 }
 
 #[derive(Debug)]
@@ -232,20 +240,20 @@ impl TemplatePolicy {
             };
             trace.push(one);
         }
-        let mut score = Ok(0.0);
+        let mut sum = Ok(0.0);
         for (rule, add) in &self.score {
             let mut one = rule.evaluate(scope);
             one.effect = Some(format!("{add:+}"));
             if rule.mode() == RuleMode::Enforce {
-                score = match (score, &one.outcome) {
-                    (Ok(sum), RuleOutcome::True) => Ok(sum + add),
+                sum = match (sum, &one.outcome) {
+                    (Ok(points), RuleOutcome::True) => Ok(points + add),
                     (Ok(_), RuleOutcome::Error(reason)) => Err((one.rule.clone(), reason.clone())),
-                    (score, _) => score,
+                    (unchanged, _) => unchanged,
                 };
             }
             trace.push(one);
         }
-        Standing { enabled, score, trace }
+        Standing { enabled, score: sum, trace }
     }
 
     /// What the template is for a class; the field and reason where that can't be evaluated.
@@ -265,7 +273,7 @@ impl TemplatePolicy {
             resources: resources.clone(),
             probes: *probes,
             grace: *grace,
-            security: *security,
+            security: security.evaluate(scope).map_err(|(field, reason)| failed(field)(reason))?,
             odgm,
         })
     }
@@ -282,7 +290,29 @@ impl Odgm {
             Image::Expression(expression) => scope.text(expression).map_err(|reason| ("image_expression", reason))?,
         };
         let replicas = pods(scope, &self.replicas).map_err(|reason| ("replicas", reason))?;
-        Ok(Some(OdgmShape { image, replicas, resources: self.resources.clone(), security: self.security }))
+        let security = self.security.evaluate(scope)?;
+        Ok(Some(OdgmShape { image, replicas, resources: self.resources.clone(), security }))
+    }
+}
+
+impl SecurityRules {
+    fn compile(form: &SecurityForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Self> {
+        let mut compile = |text: &Option<_>| match text {
+            None => Some(None),
+            Some(text) => compiler.compile(text, &Type::Bool, sink).map(Some),
+        };
+        let drop_capabilities = compile(&form.drop_capabilities);
+        let run_as_non_root = compile(&form.run_as_non_root);
+        Some(Self { drop_capabilities: drop_capabilities?, run_as_non_root: run_as_non_root? })
+    }
+
+    fn evaluate(&self, scope: &Scope<'_>) -> Result<Security, (&'static str, String)> {
+        let holds = |rule: &Option<Expression>| rule.as_ref().map_or(Ok(false), |rule| scope.condition(rule));
+        Ok(Security {
+            drop_capabilities: holds(&self.drop_capabilities)
+                .map_err(|reason| ("security.drop_capabilities", reason))?,
+            run_as_non_root: holds(&self.run_as_non_root).map_err(|reason| ("security.run_as_non_root", reason))?,
+        })
     }
 }
 
@@ -303,13 +333,14 @@ fn workload(form: &WorkloadForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -
         None => None,
         Some(form) => Some(odgm(form, compiler, sink)?),
     };
+    let security = SecurityRules::compile(&form.security, compiler, sink);
     Some(Workload {
         knative: form.knative,
         replicas: replicas?,
         resources: form.resources.clone(),
         probes: form.probes,
         grace: form.grace,
-        security: form.security,
+        security: security?,
         odgm,
     })
 }
@@ -321,14 +352,15 @@ fn odgm(form: &OdgmForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option
         ImageForm::Expression(text) => compiler.compile(text, &Type::Text, sink).map(Image::Expression),
     };
     let replicas = compiler.compile(&form.replicas, &Type::Double, sink);
+    let security = SecurityRules::compile(&form.security, compiler, sink);
     Some(Odgm {
         enabled: match enabled {
             None => None,
-            Some(compiled) => Some(compiled?),
+            Some(condition) => Some(condition?),
         },
         image: image?,
         replicas: replicas?,
         resources: form.resources.clone(),
-        security: form.security,
+        security: security?,
     })
 }

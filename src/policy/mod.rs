@@ -85,3 +85,6 @@ impl Bundle {
         Self::read(&source::read(dir)?, &builtin::files())
     }
 }
+
+#[cfg(test)]
+mod tests;

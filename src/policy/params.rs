@@ -71,6 +71,8 @@ pub(crate) struct ParamForm {
     max: Option<ParamValue>,
     env: Option<Text>,
     env_seconds: bool,
+    /// Its declaration has a fault, which is reported; its uses are not to be reported as well.
+    broken: bool,
     profiles: BTreeMap<String, (ParamValue, Place)>,
 }
 
@@ -97,7 +99,7 @@ impl ParamType {
         }
     }
 
-    pub(crate) fn cel(self) -> Type {
+    fn cel(self) -> Type {
         match self {
             Self::Number | Self::Percent | Self::Quantity => Type::Double,
             Self::Duration => Type::Duration,
@@ -173,7 +175,10 @@ pub(crate) fn read(
     known: &[String],
     sink: &mut Sink,
 ) -> Vec<ParamForm> {
-    let mut forms: Vec<ParamForm> = params.iter().filter_map(|(name, node)| declaration(name, node, sink)).collect();
+    let mut forms: Vec<ParamForm> = params
+        .iter()
+        .map(|(name, node)| declaration(name, node, sink).unwrap_or_else(|| ParamForm::broken(name)))
+        .collect();
     for (profile, values) in profiles {
         if !known.contains(&profile.text) {
             let help = format!("profiles: {}", known.join(", "));
@@ -185,6 +190,9 @@ pub(crate) fn read(
                 unknown(name, &declared, sink);
                 continue;
             };
+            if form.broken {
+                continue;
+            }
             if let Some(value) = form.value(node, sink) {
                 form.profiles.insert(profile.text.clone(), (value, node.at.clone()));
             }
@@ -222,6 +230,7 @@ fn declaration(name: &Text, node: &Node, sink: &mut Sink) -> Option<ParamForm> {
         max: None,
         env: form.text("env", sink),
         env_seconds: false,
+        broken: false,
         profiles: BTreeMap::new(),
     };
     if let Some(unit) = form.text("env_unit", sink) {
@@ -233,7 +242,7 @@ fn declaration(name: &Text, node: &Node, sink: &mut Sink) -> Option<ParamForm> {
     }
     for bound in ["min", "max"] {
         let Some(node) = form.get(bound) else { continue };
-        let value = param.value(node, sink);
+        let value = param.typed(node, sink);
         if value.as_ref().is_some_and(|value| value.size().is_none()) {
             sink.push(node.at.error(format!("{} has no bounds", param.ty.name())));
         }
@@ -250,17 +259,38 @@ fn declaration(name: &Text, node: &Node, sink: &mut Sink) -> Option<ParamForm> {
 }
 
 impl ParamForm {
-    pub(crate) fn ty(&self) -> ParamType {
-        self.ty
+    fn broken(name: &Text) -> Self {
+        Self {
+            name: name.clone(),
+            ty: ParamType::Number,
+            default: None,
+            min: None,
+            max: None,
+            env: None,
+            env_seconds: false,
+            broken: true,
+            profiles: BTreeMap::new(),
+        }
+    }
+
+    /// Type of its values in expressions.
+    pub(crate) fn cel(&self) -> Type {
+        if self.broken { Type::Any } else { self.ty.cel() }
+    }
+
+    /// Reads a value of this param's type.
+    fn typed(&self, node: &Node, sink: &mut Sink) -> Option<ParamValue> {
+        let value = self.ty.of_node(&node.value);
+        if value.is_none() {
+            let message = format!("`{}` is {}, this is {}", self.name.text, self.ty.usage(), node.value.describe());
+            sink.push(node.at.error(message));
+        }
+        value
     }
 
     /// Reads a value of this param, within its bounds.
     fn value(&self, node: &Node, sink: &mut Sink) -> Option<ParamValue> {
-        let Some(value) = self.ty.of_node(&node.value) else {
-            let message = format!("`{}` is {}, this is {}", self.name.text, self.ty.usage(), node.value.describe());
-            sink.push(node.at.error(message));
-            return None;
-        };
+        let value = self.typed(node, sink)?;
         if let Some(fault) = self.outside(&value) {
             sink.push(node.at.error(fault));
             return None;
@@ -280,8 +310,11 @@ impl ParamForm {
 
     /// The value that holds: environment, then the bundle's override, then the profile's, then the default.
     pub(crate) fn resolve(&self, inputs: &Inputs, over: Option<&Node>, sink: &mut Sink) -> Option<Param> {
+        if self.broken {
+            return None;
+        }
         let over = over.and_then(|node| self.value(node, sink));
-        let (value, origin) = if let Some((value, name)) = self.from_environment(inputs, sink) {
+        let (value, origin) = if let Some((value, name)) = self.environment(inputs, sink) {
             (value, Origin::Environment(name))
         } else if let Some(value) = over {
             (value, Origin::Bundle)
@@ -293,7 +326,7 @@ impl ParamForm {
         Some(Param { value: value.into_val(), origin })
     }
 
-    fn from_environment(&self, inputs: &Inputs, sink: &mut Sink) -> Option<(ParamValue, String)> {
+    fn environment(&self, inputs: &Inputs, sink: &mut Sink) -> Option<(ParamValue, String)> {
         let name = &self.env.as_ref()?.text;
         let text = inputs.environment.get(name).filter(|text| !text.trim().is_empty())?;
         let value = if self.env_seconds {

@@ -74,17 +74,18 @@ impl<'a> Compiler<'a> {
     ) -> Self {
         let mut names = Scoped::default();
         let mut params = BTreeMap::new();
-        for form in shared.params {
+        for shared_param in shared.params {
+            let form = &shared_param.form;
             let path = format!("params.{}", form.name.text);
-            names.0.insert(path.clone(), form.ty().cel());
-            if let Some(param) = form.resolve(inputs, shared.own_override(&form.name.text), sink) {
+            names.0.insert(path.clone(), form.cel());
+            if let Some(param) = form.resolve(inputs, shared.override_of_shared(shared_param), sink) {
                 params.insert(path, param);
             }
         }
         for form in &definitions.params {
             let path = format!("params.{}", form.name.text);
-            super::document::twice(&form.name, shared.params.iter().map(|form| &form.name), "param", sink);
-            names.0.insert(path.clone(), form.ty().cel());
+            super::document::twice(&form.name, shared.params.iter().map(|shared| &shared.form.name), "param", sink);
+            names.0.insert(path.clone(), form.cel());
             if let Some(param) = form.resolve(inputs, shared.override_of(&name, &form.name.text), sink) {
                 params.insert(path, param);
             }
@@ -92,11 +93,11 @@ impl<'a> Compiler<'a> {
         let unit = Unit { name, params, variables: Vec::new() };
         let mut compiler = Self { names, unit, used: BTreeSet::new(), definitions };
         for (name, expression) in &definitions.variables {
-            let compiled = compiler.compile(expression, &Type::Any, sink);
-            let ty = compiled.as_ref().map_or(Type::Any, |compiled| compiled.ty().clone());
+            let variable = compiler.compile(expression, &Type::Any, sink);
+            let ty = variable.as_ref().map_or(Type::Any, |variable| variable.ty().clone());
             compiler.names.0.insert(format!("variables.{}", name.text), ty);
-            if let Some(compiled) = compiled {
-                compiler.unit.variables.push((format!("variables.{}", name.text), compiled));
+            if let Some(variable) = variable {
+                compiler.unit.variables.push((format!("variables.{}", name.text), variable));
             }
         }
         compiler
@@ -208,6 +209,18 @@ impl Scope<'_> {
         }
     }
 
+    /// What a rule read, as people see it: a changed bound with where it comes from, and what has no value.
+    fn shown(&self, label: String, value: Option<String>) -> (String, String) {
+        let shown = match (value, self.unit.params.get(&label).map(|param| &param.origin)) {
+            (Some(value), None | Some(Origin::Default)) => value,
+            (Some(value), Some(origin)) => format!("{value} ({origin})"),
+            (None, _) if self.facts.has(&label) => "present".to_owned(),
+            (None, _) if facts::lookup(&label).is_some_and(|(_, optional)| optional) => "absent".to_owned(),
+            (None, _) => "not known".to_owned(),
+        };
+        (label, shown)
+    }
+
     /// Evaluates a number.
     pub(crate) fn number(&self, expression: &Expression) -> Result<f64, String> {
         expression.number(self).map_err(|error| self.explain(&error))
@@ -247,18 +260,7 @@ impl Rule {
             mode: self.mode,
             condition: self.condition.source().to_owned(),
             outcome,
-            values: self
-                .condition
-                .values(scope)
-                .into_iter()
-                .map(|(label, value)| {
-                    // A changed bound is seen where it is used.
-                    match scope.unit.params.get(&label).map(|param| &param.origin) {
-                        None | Some(Origin::Default) => (label, value),
-                        Some(origin) => (label, format!("{value} ({origin})")),
-                    }
-                })
-                .collect(),
+            values: self.condition.values(scope).into_iter().map(|(label, value)| scope.shown(label, value)).collect(),
             effect: None,
         }
     }

@@ -201,11 +201,26 @@ impl Place {
     }
 }
 
+/// Blanks that a line may start with.
+const MAX_INDENT: usize = 200;
+
 /// Parses the documents of a file; a document without content is left out.
-pub(crate) fn parse(source: &Arc<Source>) -> Result<Vec<Node>, Diagnostic> {
-    let options = serde_saphyr::options! { strict_booleans: true };
-    let documents: Vec<Spanned<Raw>> =
-        serde_saphyr::from_multiple_with_options(&source.text, options).map_err(|error| syntax(source, &error))?;
+pub(crate) fn parse(source: &Arc<Source>) -> Result<Vec<Node>, Box<Diagnostic>> {
+    // Policies are flat and small; anchors are a convenience for a few lines.
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        budget: serde_saphyr::budget! { max_depth: 32, flow_nesting_limit: 32, max_nodes: 100_000, max_events: 200_000 },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
+    };
+    // A line that starts this deep is no policy, and costly for the scanner.
+    if let Some(line) = source.text.lines().position(|line| line.starts_with(&" ".repeat(MAX_INDENT))) {
+        return Err(Box::new(Diagnostic::whole(
+            &source.name,
+            format!("line {} is indented by more than {MAX_INDENT} blanks", line + 1),
+        )));
+    }
+    let documents: Vec<Spanned<Raw>> = serde_saphyr::from_multiple_with_options(&source.text, options)
+        .map_err(|error| Box::new(syntax(source, &error)))?;
     Ok(documents.into_iter().map(|document| node(source, document)).collect())
 }
 

@@ -33,7 +33,7 @@ pub(super) fn objects(
         container.liveness_probe = Some(probe(10, 6));
     }
     let pod = pod(container, plan.security, plan.termination_grace_seconds);
-    let replicas = function.replicas.unwrap_or(plan.replicas);
+    let replicas = function.replicas.unwrap_or_else(|| within_scale(plan.replicas, function));
     let objects = vec![
         part.deployment(&plan.name, pod, replicas)?,
         part.service(SERVICE_PORT, function.port, function.need_http2.then_some(H2C))?,
@@ -44,4 +44,43 @@ pub(super) fn objects(
         url: service_url(class, part.service),
     };
     Ok((objects, reached))
+}
+
+/// The template's number, within what the record says of scale. A number that the record states is taken as it is.
+fn within_scale(replicas: u32, function: &Function) -> u32 {
+    let least = function.min_scale.unwrap_or(0);
+    let most = function.max_scale.unwrap_or(u32::MAX);
+    replicas.max(least).min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within_scale;
+    use crate::model::Function;
+
+    fn function(min_scale: Option<u32>, max_scale: Option<u32>) -> Function {
+        Function {
+            key: "f".to_owned(),
+            image: "i".to_owned(),
+            port: 8080,
+            port_stated: false,
+            replicas: None,
+            min_scale,
+            max_scale,
+            max_concurrency: None,
+            need_http2: false,
+            resources: crate::model::Resources::default(),
+            env: std::collections::BTreeMap::new(),
+            nfr: crate::model::NfrTargets::default(),
+        }
+    }
+
+    #[test]
+    fn the_templates_number_is_kept_within_the_records_scale() {
+        let cases =
+            [(None, None, 2), (Some(5), None, 5), (Some(0), None, 2), (None, Some(1), 1), (Some(3), Some(4), 3)];
+        for (least, most, expected) in cases {
+            assert_eq!(within_scale(2, &function(least, most)), expected, "{least:?}..{most:?}");
+        }
+    }
 }

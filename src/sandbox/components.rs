@@ -97,6 +97,8 @@ impl Layout {
                 flag("authorization-mode", "RBAC"),
                 // Pods of fake nodes need no token, and would wait for one.
                 flag("disable-admission-plugins", "ServiceAccount"),
+                // Some clusters have it, and it wants a right of its own of whoever makes children: so it is on here too.
+                flag("enable-admission-plugins", "OwnerReferencesPermissionEnforcement"),
                 flag("audit-policy-file", &shown(&self.audit_policy())),
                 flag("audit-log-path", &shown(&self.audit_log())),
                 flag("audit-log-format", "json"),

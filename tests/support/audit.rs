@@ -22,8 +22,9 @@ pub struct User {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct ObjectRef {
+    pub api_group: String,
     pub resource: String,
     pub subresource: String,
     pub namespace: String,

@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client};
-use oprc_crm::api::{DeploymentRecord, DeploymentRecordStatus, Phase};
+use oprc_crm::api::{DeploymentRecordStatus, Phase};
+use oprc_crm::cluster::record::RawRecord;
 use serde_json::{Value, json};
 
 use super::eventually;
@@ -27,7 +28,8 @@ impl Namespace {
         Self { name: name.to_owned(), client }
     }
 
-    pub fn records(&self) -> Api<DeploymentRecord> {
+    /// Untyped, so that a record that does not parse can be handled like the others.
+    pub fn records(&self) -> Api<RawRecord> {
         Api::namespaced(self.client.clone(), &self.name)
     }
 
@@ -40,11 +42,11 @@ impl Namespace {
     }
 
     /// `kubectl apply --server-side` of a record with this spec.
-    pub async fn apply(&self, name: &str, spec: Value) -> DeploymentRecord {
+    pub async fn apply(&self, name: &str, spec: Value) -> RawRecord {
         self.try_apply(name, spec).await.expect("the record is accepted")
     }
 
-    pub async fn try_apply(&self, name: &str, spec: Value) -> Result<DeploymentRecord, kube::Error> {
+    pub async fn try_apply(&self, name: &str, spec: Value) -> Result<RawRecord, kube::Error> {
         let record = json!({
             "apiVersion": "oaas.io/v1alpha1", "kind": "DeploymentRecord", "metadata": {"name": name}, "spec": spec,
         });
@@ -61,7 +63,7 @@ impl Namespace {
         let records = self.records();
         eventually(SOON, &format!("record {name}: {what}"), || async {
             let record = records.get(name).await.map_err(|error| error.to_string())?;
-            let status = record.status.unwrap_or_default();
+            let status = record.typed_status();
             let current = status.observed_generation == record.metadata.generation;
             if current && holds(&status) { Ok(status) } else { Err(format!("{status:#?}")) }
         })
@@ -90,6 +92,17 @@ impl Namespace {
                 None if objects.is_empty() => Ok(()),
                 record => Err(format!("record: {}, objects: {objects:?}", record.is_some())),
             }
+        })
+        .await;
+    }
+
+    /// Waits until the record is gone, and everything with it that carries its name.
+    pub async fn nothing_left_of(&self, name: &str) {
+        eventually(SOON, &format!("nothing of {name} is left"), || async {
+            let record = self.records().get_opt(name).await.map_err(|error| error.to_string())?;
+            let deployment = self.deployments().get_opt(name).await.map_err(|error| error.to_string())?;
+            let left = (record.is_some(), deployment.is_some());
+            if left == (false, false) { Ok(()) } else { Err(format!("record, deployment: {left:?}")) }
         })
         .await;
     }

@@ -2,24 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kube::client::{Body, ClientBuilder};
+use kube::client::ClientBuilder;
 use oprc_crm::app::{self, AppError};
 use oprc_crm::config::Config;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tower::util::MapRequestLayer;
 
+use super::faults::Faults;
 use super::{Cluster, eventually};
 
 /// A running controller.
 pub struct Crm {
     pub address: SocketAddr,
-    writes: Arc<AtomicUsize>,
+    faults: Faults,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), AppError>>,
 }
@@ -32,24 +30,26 @@ impl Crm {
 
     /// As [`Crm::start`], with further variables.
     pub async fn start_with(cluster: &Cluster, namespace: &str, variables: &[(&str, &str)]) -> Self {
+        Self::start_through(cluster, namespace, variables, &Faults::default()).await
+    }
+
+    /// As [`Crm::start_with`], with faults between it and the API server.
+    pub async fn start_through(
+        cluster: &Cluster,
+        namespace: &str,
+        variables: &[(&str, &str)],
+        faults: &Faults,
+    ) -> Self {
         // `RUST_LOG=debug cargo test -- --nocapture` shows what it does.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let config = Config::from_environment(&environment(namespace, variables)).expect("a configuration");
-        let writes = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&writes);
-        let count = MapRequestLayer::new(move |request: http::Request<Body>| {
-            if request.method() != http::Method::GET {
-                counter.fetch_add(1, Ordering::SeqCst);
-            }
-            request
-        });
-        let client = ClientBuilder::try_from(cluster.crm_config()).expect("a client").with_layer(&count).build();
+        let client = ClientBuilder::try_from(cluster.crm_config()).expect("a client").with_layer(faults).build();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(app::run(config, client, listener, shutdown.clone()));
-        let crm = Self { address, writes, shutdown, task };
+        let crm = Self { address, faults: faults.clone(), shutdown, task };
         let ready = eventually(Duration::from_secs(30), "the controller is ready", || async {
             match crm.ready().await {
                 Err(_) if crm.task.is_finished() => Ok(false),
@@ -64,7 +64,7 @@ impl Crm {
 
     /// Write requests of any kind that it has sent.
     pub fn writes(&self) -> usize {
-        self.writes.load(Ordering::SeqCst)
+        self.faults.writes()
     }
 
     /// Stops it and waits until it has drained.

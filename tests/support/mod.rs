@@ -9,6 +9,8 @@
 pub mod audit;
 pub mod class;
 pub mod crm;
+pub mod faults;
+pub mod pm;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -65,6 +67,13 @@ impl Cluster {
         let rbac = shipped("k8s/rbac/crm-rbac.yaml");
         install::crm(&cluster.admin(), &rbac).await.map_err(|error| error.to_string())?;
         Ok(cluster)
+    }
+
+    /// One of a test's own, for tests that stop parts of it.
+    pub async fn own() -> Self {
+        let cluster = Self::sandbox().await.unwrap_or_else(|error| panic!("no control plane: {error}"));
+        install::crm(&cluster.admin(), &shipped("k8s/rbac/crm-rbac.yaml")).await.expect("CRD and rights");
+        cluster
     }
 
     async fn sandbox() -> Result<Self, oprc_crm::sandbox::SandboxError> {
@@ -137,19 +146,24 @@ impl Cluster {
         name
     }
 
-    /// The API server takes a moment to see a new binding.
     async fn await_rights(&self, namespace: &str) {
+        self.await_right(namespace, "list", "deploymentrecords", "", true).await;
+    }
+
+    /// Waits until the operator has this right, or has it no more: the API server takes a moment to see a binding.
+    pub async fn await_right(&self, namespace: &str, verb: &str, resource: &str, subresource: &str, granted: bool) {
         let question: SubjectAccessReview = from_json(serde_json::json!({
             "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
             "spec": {"user": CRM_USER, "groups": CRM_GROUPS, "resourceAttributes": {
-                "namespace": namespace, "verb": "list", "group": "oaas.io", "resource": "deploymentrecords",
+                "namespace": namespace, "verb": verb, "group": "oaas.io", "resource": resource,
+                "subresource": subresource,
             }},
         }));
         let api: Api<SubjectAccessReview> = Api::all(self.admin());
         eventually(Duration::from_secs(20), "the operator's rights in a new namespace", || async {
             let answer = api.create(&PostParams::default(), &question).await.map_err(|error| error.to_string())?;
             let status = answer.status.unwrap_or_default();
-            if status.allowed { Ok(()) } else { Err(format!("{status:?}")) }
+            if status.allowed == granted { Ok(()) } else { Err(format!("{status:?}")) }
         })
         .await;
     }

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use fault::Faults;
 pub use fault::{FieldError, InvalidRecord};
 
+use super::names::MAX_LABEL;
 use super::{ADDON_ODGM, Class, Names, NfrTargets};
 use crate::api::{DeploymentRecord, EnforcementDimension, NfrRequirements};
 
@@ -26,6 +27,16 @@ pub fn parse(record: &DeploymentRecord) -> Result<Class, InvalidRecord> {
             "metadata.name",
             &format!(
                 "{name:?} is not a name; write 1 to {MAX_NAME} lower-case letters, digits, '-' and '.', \
+                 starting and ending with a letter or digit"
+            ),
+        );
+    }
+    let namespace = record.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    if namespace.len() > MAX_LABEL || namespace.contains('.') || !is_object_name(&namespace) {
+        faults.add(
+            "metadata.namespace",
+            &format!(
+                "{namespace:?} is not a namespace; write 1 to {MAX_LABEL} lower-case letters, digits and '-', \
                  starting and ending with a letter or digit"
             ),
         );
@@ -51,7 +62,7 @@ pub fn parse(record: &DeploymentRecord) -> Result<Class, InvalidRecord> {
     let class = Class {
         names: Names::new(&name, functions.iter().map(|function| function.key.as_str())),
         name,
-        namespace: record.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned()),
+        namespace,
         uid: record.metadata.uid.clone().unwrap_or_default(),
         labels: record.metadata.labels.clone().unwrap_or_default(),
         selected_template: record.spec.selected_template.clone().filter(|name| !name.trim().is_empty()),

@@ -183,6 +183,15 @@ fn a_name_that_the_api_server_would_refuse_is_refused() {
     }
 }
 
+#[test]
+fn a_namespace_that_cannot_be_is_refused() {
+    for namespace in ["", "A", "a.b", "-", &"x".repeat(64)] {
+        let mut record = record(json!({"function": {"image": "a"}}));
+        record.metadata.namespace = Some(namespace.to_owned());
+        assert_eq!(parse(&record).unwrap_err().0[0].field, "metadata.namespace", "{namespace:?}");
+    }
+}
+
 /// Each CEL rule of the schema with a spec that it refuses; a new rule without an entry fails the test below.
 fn refused_by_rule() -> Vec<(&'static str, Value)> {
     vec![

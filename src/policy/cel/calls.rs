@@ -162,10 +162,9 @@ fn function(
             text(checker, args);
             Type::Bool
         }
-        ("size", 1) => Type::Int,
         ("string", 1) => Type::Text,
         ("double", 1) => Type::Double,
-        ("int", 1) => Type::Int,
+        ("size" | "int", 1) => Type::Int,
         ("duration", 1) => {
             text(checker, args);
             Type::Duration
@@ -178,7 +177,7 @@ fn function(
     let fits = |arg: &Arg<'_>| match name {
         "size" => matches!(arg.ty, Type::Text | Type::List(_) | Type::Map(_) | Type::Any),
         "double" | "int" => arg.ty.is_number() || arg.ty == Type::Text,
-        "string" => !matches!(arg.ty, Type::List(_) | Type::Map(_)),
+        "string" => !matches!(arg.ty, Type::List(_) | Type::Map(_) | Type::Object(_)),
         _ => true,
     };
     for arg in args.iter().filter(|arg| !fits(arg)) {

@@ -13,6 +13,7 @@ use cel_interpreter::common::ast::{
 
 use super::calls;
 use super::env;
+use super::limits;
 use super::types::Type;
 use crate::policy::diagnostic::nearest;
 
@@ -127,7 +128,9 @@ impl Checker<'_> {
 
     /// Where an expression stands in its source: first character and the one behind the last.
     pub(super) fn extent(&self, expr: &IdedExpr) -> (usize, usize) {
-        let own = self.info.offset_for(expr.id).map(|(start, stop)| (start as usize, stop as usize + 1));
+        // The parser counts bytes; a caret stands under a character.
+        let chars = |bytes: u32| self.info.source.char_indices().take_while(|(at, _)| *at < bytes as usize).count();
+        let own = self.info.offset_for(expr.id).map(|(start, stop)| (chars(start), chars(stop) + 1));
         let (start, end) = own.unwrap_or((0, 1));
         match &expr.expr {
             Expr::Ident(name) => (start, start + name.chars().count()),
@@ -139,7 +142,7 @@ impl Checker<'_> {
             Expr::Call(CallExpr { func_name, target, args }) => {
                 let first = target.as_deref().or(args.first()).map(|first| self.extent(first).0);
                 let last = args.last().map(|last| self.extent(last).1);
-                let named = target.is_none() && func_name.chars().all(|c| c.is_alphanumeric());
+                let named = target.is_none() && func_name.chars().all(char::is_alphanumeric);
                 let start = if named { start.saturating_sub(func_name.chars().count()) } else { start };
                 (first.unwrap_or(start).min(start), last.unwrap_or(end).max(end) + usize::from(named))
             }
@@ -167,7 +170,10 @@ impl Checker<'_> {
     /// Checks an expression that must be a value, not a group of facts.
     pub(super) fn value(&mut self, expr: &IdedExpr, guards: &Guards) -> (Type, IdedExpr) {
         let (ty, rewritten) = self.check(expr, guards);
-        if let Type::Object(path) = &ty {
+        // An element of a list of groups may be handed on; a group of facts is only a way to them.
+        if let Type::Object(path) = &ty
+            && !path.contains("[]")
+        {
             let names = self.names.below(path).join(", ");
             self.problem(
                 expr,
@@ -205,20 +211,16 @@ impl Checker<'_> {
         if let Some((_, ty)) = self.locals.iter().rev().find(|(local, _)| local == name) {
             return (ty.clone(), expr.clone());
         }
-        match self.names.lookup(name) {
-            Some((ty, _)) => {
-                if !matches!(ty, Type::Object(_)) {
-                    self.leaf(name, expr.clone());
-                }
-                (ty, expr.clone())
-            }
-            None => {
-                let mut known = self.names.below("");
-                known.extend(self.locals.iter().map(|(local, _)| local.clone()));
-                self.unknown(expr, &format!("there is no `{name}` here"), name, &known);
-                (Type::Any, expr.clone())
-            }
+        let Some((ty, _)) = self.names.lookup(name) else {
+            let mut known = self.names.below("");
+            known.extend(self.locals.iter().map(|(local, _)| local.clone()));
+            self.unknown(expr, &format!("there is no `{name}` here"), name, &known);
+            return (Type::Any, expr.clone());
+        };
+        if !matches!(ty, Type::Object(_)) {
+            self.leaf(name, expr.clone());
         }
+        (ty, expr.clone())
     }
 
     fn leaf(&mut self, path: &str, expr: IdedExpr) {
@@ -274,7 +276,7 @@ impl Checker<'_> {
                 }
                 (ty, rewritten)
             }
-            Type::Map(entry) if select.test => (entry_test(&entry), keep(operand)),
+            Type::Map(_) if select.test => (Type::Bool, keep(operand)),
             Type::Map(entry) => {
                 if !guarded {
                     self.unguarded(expr, written.as_deref().unwrap_or(&select.field));
@@ -320,8 +322,7 @@ impl Checker<'_> {
                 (Type::Bool, call(expr.id, operators::CONDITIONAL, parts))
             }
             (operators::NOT_STRICTLY_FALSE, None, [operand]) => {
-                let operand = self.boolean(operand, guards, "a condition is needed");
-                (Type::Bool, call(expr.id, env::TICK, vec![operand]))
+                (Type::Bool, self.boolean(operand, guards, "a condition is needed"))
             }
             (operators::CONDITIONAL, None, [condition, yes, no]) => self.conditional(expr, condition, yes, no, guards),
             (operators::INDEX, None, [of, key]) => self.index(expr, of, key, guards),
@@ -388,13 +389,12 @@ impl Checker<'_> {
 
     /// Reports a whole number among doubles, with the way to write it.
     pub(super) fn mixed(&mut self, whole: &IdedExpr, _double: &IdedExpr) -> Type {
-        let help = match &whole.expr {
-            Expr::Literal(LiteralValue::Int(value)) => format!("write {}.0", value.inner()),
-            _ => {
-                let (start, end) = self.extent(whole);
-                let text: String = self.source.iter().skip(start).take(end.saturating_sub(start)).collect();
-                format!("write double({text})")
-            }
+        let help = if let Expr::Literal(LiteralValue::Int(value)) = &whole.expr {
+            format!("write {}.0", value.inner())
+        } else {
+            let (start, end) = self.extent(whole);
+            let text: String = self.source.iter().skip(start).take(end.saturating_sub(start)).collect();
+            format!("write double({text})")
         };
         self.problem(whole, "a whole number where every number is a double", Some(help));
         Type::Double
@@ -459,15 +459,14 @@ impl Checker<'_> {
         self.locals.push((inner.accu_var.clone(), initial));
         self.locals.push((inner.iter_var.clone(), element));
         let (_, condition) = self.value(&inner.loop_cond, &guards);
-        let loop_cond = match &condition.expr {
-            Expr::Call(done) if done.func_name == env::TICK => condition,
-            _ => call(condition.id, env::TICK, vec![condition]),
-        };
         let (stepped, loop_step) = self.value(&inner.loop_step, &guards);
         if let Some((_, accumulated)) = self.locals.get_mut(depth) {
             *accumulated = stepped;
         }
         let (ty, result) = self.value(&inner.result, &guards);
+        let parts = i64::try_from(limits::parts(&loop_step) + 1).unwrap_or(i64::MAX);
+        let weight = ided(condition.id, Expr::Literal(LiteralValue::Int(parts.into())));
+        let loop_cond = call(condition.id, env::TICK, vec![condition, weight]);
         self.locals.truncate(depth);
         self.nesting -= 1;
         let rebuilt = ComprehensionExpr {
@@ -482,8 +481,4 @@ impl Checker<'_> {
         };
         (ty, ided(expr.id, Expr::Comprehension(Box::new(rebuilt))))
     }
-}
-
-fn entry_test(_: &Type) -> Type {
-    Type::Bool
 }

@@ -75,6 +75,16 @@ pub(super) fn tree(tree: &IdedExpr) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Number of parts of a tree.
+pub(super) fn parts(tree: &IdedExpr) -> usize {
+    let (mut count, mut rest) = (0, vec![tree]);
+    while let Some(node) = rest.pop() {
+        count += 1;
+        rest.extend(children(node));
+    }
+    count
+}
+
 fn children(node: &IdedExpr) -> Vec<&IdedExpr> {
     match &node.expr {
         Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),

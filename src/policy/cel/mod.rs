@@ -12,7 +12,6 @@ mod types;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cel_interpreter::common::types::{CelBool, CelDouble, CelString};
 use cel_interpreter::common::value::Val;
 use cel_interpreter::context::VariableResolver;
 use cel_interpreter::parser::Parser;
@@ -91,12 +90,12 @@ impl Expression {
 
     /// Evaluates a condition.
     pub(crate) fn condition(&self, scope: &dyn VariableResolver) -> Result<bool, ExecutionError> {
-        self.with(scope, |value| value.downcast_ref::<CelBool>().map(|value| *value.inner()))
+        self.with(scope, |value| if let Value::Bool(value) = value { Some(value) } else { None })
     }
 
     /// Evaluates a number, which is finite.
     pub(crate) fn number(&self, scope: &dyn VariableResolver) -> Result<f64, ExecutionError> {
-        let value = self.with(scope, |value| value.downcast_ref::<CelDouble>().map(|value| *value.inner()))?;
+        let value = self.with(scope, |value| if let Value::Float(value) = value { Some(value) } else { None })?;
         if value.is_finite() {
             Ok(value)
         } else {
@@ -106,12 +105,12 @@ impl Expression {
 
     /// Evaluates a string.
     pub(crate) fn text(&self, scope: &dyn VariableResolver) -> Result<String, ExecutionError> {
-        self.with(scope, |value| value.downcast_ref::<CelString>().map(|value| value.inner().to_owned()))
+        self.with(scope, |value| if let Value::String(text) = value { Some(text.as_str().to_owned()) } else { None })
     }
 
     /// Evaluates any value, cut loose from what it was computed from.
     pub(crate) fn value(&self, scope: &dyn VariableResolver) -> Result<Value, ExecutionError> {
-        let value = self.with(scope, |value| Some(Value::try_from(value)))??;
+        let value = self.with(scope, Some)?;
         match &value {
             Value::Float(number) if !number.is_finite() => {
                 Err(ExecutionError::function_error("result", "the result is not a finite number"))
@@ -126,25 +125,26 @@ impl Expression {
         }
     }
 
-    /// What the expression reads, with values, in order of appearance.
-    pub(crate) fn values(&self, scope: &dyn VariableResolver) -> Vec<(String, String)> {
+    /// What the expression reads, with values, in order of appearance; `None` for what has none.
+    pub(crate) fn values(&self, scope: &dyn VariableResolver) -> Vec<(String, Option<String>)> {
         self.leaves
             .iter()
             .map(|leaf| {
                 let shown = scope.resolve(name_of(&leaf.expr)).map(|value| show(value.as_ref()));
-                (leaf.label.clone(), shown.unwrap_or_else(|| "-".to_owned()))
+                (leaf.label.clone(), shown)
             })
             .collect()
     }
 
-    fn with<T>(&self, scope: &dyn VariableResolver, take: impl Fn(&dyn Val) -> Option<T>) -> Result<T, ExecutionError> {
+    fn with<T>(&self, scope: &dyn VariableResolver, take: impl Fn(Value) -> Option<T>) -> Result<T, ExecutionError> {
         let env = env::shared().ok_or_else(|| ExecutionError::function_error("CEL", "its library does not load"))?;
         stacker::maybe_grow(EVALUATE_RED_ZONE, EVALUATE_STACK, || {
             env::start_budget();
             let mut context = Context::with_env(Arc::clone(env));
             context.set_variable_resolver(scope);
-            let value = Value::resolve_val(&self.tree, &context)?;
-            take(value.as_ref()).ok_or_else(|| ExecutionError::function_error("result", "it has an unexpected type"))
+            // Not `resolve_val`: it is inlined here, and without optimisation takes 30 KiB of stack a level.
+            let value = Value::resolve(&self.tree, &context)?;
+            take(value).ok_or_else(|| ExecutionError::function_error("result", "it has an unexpected type"))
         })
     }
 }
@@ -172,6 +172,7 @@ fn show_value(value: &Value, depth: usize) -> String {
             let items: Vec<String> = items.iter().take(8).map(|item| show_value(item, depth + 1)).collect();
             format!("[{}]", items.join(", "))
         }
+        Value::List(items) if items.len() == 1 => "1 item".to_owned(),
         Value::List(items) => format!("{} items", items.len()),
         Value::Map(map) => {
             let mut entries: Vec<String> =
@@ -182,3 +183,6 @@ fn show_value(value: &Value, depth: usize) -> String {
         _ => "?".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

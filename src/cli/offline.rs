@@ -1,0 +1,87 @@
+//! What commands without a cluster are told of it: the same flags, with the same meaning, for all of them.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use crate::config::Profile;
+use crate::decision::{ClusterFacts, Features, Setting};
+
+/// The setting of an offline command.
+#[derive(clap::Args)]
+pub(super) struct Offline {
+    /// Profile: dev, edge or full.
+    #[arg(short, long, value_parser = profile, default_value = "dev")]
+    pub profile: Profile,
+    /// Features that are on, separated by commas, none for none; without it the profile's own and odgm.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
+    features: Option<Vec<Feature>>,
+    /// What the cluster has installed, separated by commas; without it, nothing of these.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
+    installed: Vec<Installed>,
+    /// Nothing is known of the cluster.
+    #[arg(long, conflicts_with = "installed")]
+    cluster_unknown: bool,
+    /// Directory of a policy bundle, in place of the one that is built in.
+    #[arg(short, long, value_name = "DIR")]
+    pub bundle: Option<PathBuf>,
+    /// Namespace of the records, whatever they say.
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Feature {
+    None,
+    Odgm,
+    Knative,
+    Prometheus,
+    NfrEnforcement,
+    Hpa,
+    LeaderElection,
+    Mtls,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Installed {
+    Knative,
+    ServiceMonitor,
+    PodMonitor,
+}
+
+fn profile(text: &str) -> Result<Profile, String> {
+    Profile::parse(text).ok_or_else(|| "choose one of dev, edge, full".to_owned())
+}
+
+impl Offline {
+    /// The setting that the flags amount to. How many nodes there are is never known.
+    pub(super) fn setting(&self) -> Setting {
+        let has = |what| (!self.cluster_unknown).then(|| self.installed.contains(&what));
+        Setting {
+            profile: self.profile.name().to_owned(),
+            features: self.features(),
+            cluster: ClusterFacts {
+                knative: has(Installed::Knative),
+                service_monitor: has(Installed::ServiceMonitor),
+                pod_monitor: has(Installed::PodMonitor),
+                ..ClusterFacts::default()
+            },
+        }
+    }
+
+    fn features(&self) -> Features {
+        let Some(list) = &self.features else {
+            return Features { odgm: true, ..self.profile.features() };
+        };
+        let on = |feature| list.contains(&feature);
+        Features {
+            odgm: on(Feature::Odgm),
+            knative: on(Feature::Knative),
+            prometheus: on(Feature::Prometheus),
+            nfr_enforcement: on(Feature::NfrEnforcement),
+            hpa: on(Feature::Hpa),
+            leader_election: on(Feature::LeaderElection),
+            mtls: on(Feature::Mtls),
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! `oprc-crm policy explain`: what a policy decides about a record, and why, rule by rule.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::cli::offline::Offline;
+use crate::cli::records;
+use crate::decision::{
+    Candidate, ClusterFacts, Decision, Features, RuleMode, RuleOutcome, RuleTrace, Setting, TemplatePlan, WorkloadKind,
+    decide,
+};
+use crate::model::{Class, Resources, Schema};
+use crate::policy::Inputs;
+
+/// Arguments of `policy explain`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// File with `DeploymentRecords`, several documents allowed; - is the standard input.
+    #[arg(long, value_name = "FILE")]
+    record: String,
+    #[command(flatten)]
+    offline: Offline,
+    /// Template that the class runs on now.
+    #[arg(long, value_name = "NAME")]
+    current_template: Option<String>,
+    /// Form of the answer.
+    #[arg(long, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+pub(super) fn run(args: &Args) -> ExitCode {
+    match explain(args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Explains every record of the file; whether all of them are accepted and get a template.
+fn explain(args: &Args) -> Result<bool, String> {
+    let setting = args.offline.setting();
+    let inputs = Inputs { profile: setting.profile.clone(), environment: super::environment() };
+    let bundle = super::read(args.offline.bundle.as_deref());
+    let (policy, _) = bundle.and_then(|bundle| bundle.compile(&inputs)).map_err(|found| found.to_string())?;
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let mut accepted = true;
+    for (index, class) in classes(args)?.iter().enumerate() {
+        let decision = decide(&policy, class, &setting, args.current_template.as_deref());
+        let between = if index > 0 && args.format == Format::Text { "\n" } else { "" };
+        let answer = match args.format {
+            Format::Json => format!("{:#}\n", as_json(class, &setting, &decision)),
+            Format::Text => Text { colour }.decision(class, &setting, &decision),
+        };
+        super::print(&format!("{between}{answer}"));
+        accepted &= decision.admission.denials.is_empty() && decision.template.is_ok();
+    }
+    Ok(accepted)
+}
+
+/// The classes of the file, or all its faults with file and line.
+fn classes(args: &Args) -> Result<Vec<Class>, String> {
+    let schema = Schema::new().map_err(|error| error.to_string())?;
+    let text = records::read(&args.record)?;
+    let found = records::records(&args.record, &text, args.offline.namespace.as_deref(), &schema)?;
+    if found.records.is_empty() {
+        return Err(format!("{}: holds no DeploymentRecord", args.record));
+    }
+    let mut classes = Vec::new();
+    let mut faults = Vec::new();
+    for record in found.records {
+        match record.class {
+            Ok(class) => classes.push(class),
+            Err(more) => faults.extend(more),
+        }
+    }
+    if faults.is_empty() { Ok(classes) } else { Err(faults.join("\n")) }
+}
+
+/// Names of the features that are on.
+fn features(features: Features) -> Vec<&'static str> {
+    let Features { odgm, knative, prometheus, nfr_enforcement, hpa, leader_election, mtls } = features;
+    [
+        ("odgm", odgm),
+        ("knative", knative),
+        ("prometheus", prometheus),
+        ("nfr_enforcement", nfr_enforcement),
+        ("hpa", hpa),
+        ("leader_election", leader_election),
+        ("mtls", mtls),
+    ]
+    .into_iter()
+    .filter_map(|(name, on)| on.then_some(name))
+    .collect()
+}
+
+/// What is known of the cluster, in words.
+fn installed(cluster: ClusterFacts) -> String {
+    let facts = [
+        ("Knative", cluster.knative),
+        ("ServiceMonitor", cluster.service_monitor),
+        ("PodMonitor", cluster.pod_monitor),
+    ];
+    if facts.iter().all(|(_, known)| known.is_none()) {
+        return "not known".to_owned();
+    }
+    let has: Vec<&str> = facts.iter().filter(|(_, known)| *known == Some(true)).map(|(name, _)| *name).collect();
+    if has.is_empty() {
+        "assumed to have neither Knative nor monitors (--installed says otherwise)".to_owned()
+    } else {
+        format!("has {}", has.join(", "))
+    }
+}
+
+/// The answer for people.
+struct Text {
+    colour: bool,
+}
+
+impl Text {
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn decision(&self, class: &Class, setting: &Setting, decision: &Decision) -> String {
+        let mut out = String::new();
+        let on = features(setting.features);
+        let on = if on.is_empty() { "none".to_owned() } else { on.join(", ") };
+        let head = |name: &str| self.paint("1", &format!("{name:<11}"));
+        let _ = writeln!(out, "{}{}/{}", head("class"), class.namespace, class.name);
+        let _ = writeln!(out, "{}profile {}, features: {on}", head("setting"), setting.profile);
+        let _ = writeln!(out, "{}{}", head("cluster"), installed(setting.cluster));
+        let _ = writeln!(out, "{}revision {}\n", head("policy"), decision.revision);
+        match &decision.template {
+            Ok(chosen) => {
+                let name = self.paint("1;32", &chosen.plan.name);
+                let why = chosen.why.strip_prefix(&chosen.plan.name).unwrap_or("");
+                let why = if why.is_empty() { format!(" ({})", chosen.why) } else { why.to_owned() };
+                let _ = writeln!(out, "{}{name}{why}", head("template"));
+                for line in plan(&chosen.plan) {
+                    let _ = writeln!(out, "{:<11}{line}", "");
+                }
+            }
+            Err(problem) => {
+                let _ = writeln!(out, "{}{} {problem}", head("template"), self.paint("1;31", "none:"));
+            }
+        }
+        out.push('\n');
+        let chosen = decision.template.as_ref().ok().map(|chosen| chosen.plan.name.as_str());
+        for candidate in &decision.candidates {
+            self.candidate(candidate, chosen == Some(&candidate.name), &mut out);
+        }
+        self.admission(decision, &mut out);
+        out
+    }
+
+    fn candidate(&self, candidate: &Candidate, chosen: bool, out: &mut String) {
+        let standing = match (candidate.enabled, candidate.score) {
+            (Some(false), _) => "not enabled".to_owned(),
+            (None, _) => "could not be evaluated".to_owned(),
+            (Some(true), None) => "score could not be evaluated".to_owned(),
+            (Some(true), Some(score)) => format!("score {score}"),
+        };
+        let mark = if chosen { self.paint("1;32", ">") } else { " ".to_owned() };
+        let _ = writeln!(out, "{mark} {}  {standing}", self.paint("1", &format!("{:<9}", candidate.name)));
+        self.rules(&candidate.trace, out);
+        out.push('\n');
+    }
+
+    /// Rules in columns: outcome, id, effect, condition; below each what it read.
+    fn rules(&self, rules: &[RuleTrace], out: &mut String) {
+        let id = |trace: &RuleTrace| trace.rule.split_once('/').map_or("", |(_, rest)| rest).to_owned();
+        let short = |trace: &RuleTrace| trace.rule.rsplit('/').next().unwrap_or("").to_owned();
+        let admission = rules.iter().any(|trace| trace.rule.starts_with("Admission/"));
+        let name = |trace: &RuleTrace| if admission { id(trace) } else { short(trace) };
+        let width = rules.iter().map(|trace| name(trace).chars().count()).max().unwrap_or(0);
+        let points =
+            |trace: &RuleTrace| if admission { String::new() } else { trace.effect.clone().unwrap_or_default() };
+        let column = rules.iter().map(|trace| points(trace).chars().count()).max().unwrap_or(0);
+        for trace in rules {
+            let (code, mark) = match (&trace.outcome, admission) {
+                (RuleOutcome::True, false) | (RuleOutcome::False, true) => ("32", "ok"),
+                (RuleOutcome::True, true) => ("33", "!!"),
+                (RuleOutcome::False, false) => ("2", "--"),
+                (RuleOutcome::Error(_), _) => ("31", "??"),
+            };
+            let mode = match trace.mode {
+                RuleMode::Enforce => "",
+                RuleMode::Warn => " [mode warn]",
+                RuleMode::DryRun => " [mode dry-run]",
+            };
+            let indent = 4 + 2 + 2 + width + 2 + if column > 0 { column + 2 } else { 0 };
+            let effect = if column > 0 { format!("{:>column$}  ", points(trace)) } else { String::new() };
+            let condition = clip(&trace.condition.split_whitespace().collect::<Vec<_>>().join(" "));
+            let _ = writeln!(out, "    {}  {:<width$}  {effect}{condition}{mode}", self.paint(code, mark), name(trace));
+            let line = |text: String, out: &mut String| {
+                let _ = writeln!(out, "{}{}", " ".repeat(indent), self.paint("2", &text));
+            };
+            if let RuleOutcome::Error(reason) = &trace.outcome {
+                let _ = writeln!(out, "{}{}", " ".repeat(indent), self.paint("31", reason));
+            }
+            if !trace.values.is_empty() {
+                let values: Vec<String> =
+                    trace.values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+                line(values.join(", "), out);
+            }
+            if let (true, Some(effect)) = (admission, &trace.effect) {
+                line(effect.clone(), out);
+            }
+        }
+    }
+
+    fn admission(&self, decision: &Decision, out: &mut String) {
+        let (denials, warnings) = (decision.admission.denials.len(), decision.admission.warnings.len());
+        let verdict = match (denials, warnings) {
+            (0, 0) => self.paint("1;32", "accepted"),
+            (0, _) => format!("{}, {}", self.paint("1;33", "accepted"), super::count(warnings, "warning")),
+            _ => format!("{} by {}", self.paint("1;31", "denied"), super::count(denials, "rule")),
+        };
+        let _ = writeln!(out, "{}{verdict}", self.paint("1", &format!("{:<11}", "admission")));
+        self.rules(&decision.admission.trace, out);
+    }
+}
+
+/// Long conditions (patterns of images, mostly) are cut: the file has them.
+fn clip(text: &str) -> String {
+    const MAX: usize = 110;
+    if text.chars().count() <= MAX {
+        text.to_owned()
+    } else {
+        text.chars().take(MAX - 3).chain("...".chars()).collect()
+    }
+}
+
+fn requests(resources: &Resources) -> String {
+    let Resources { cpu_request, memory_request, cpu_limit, memory_limit } = resources;
+    let parts: Vec<String> =
+        [("cpu", cpu_request), ("memory", memory_request), ("cpu limit", cpu_limit), ("memory limit", memory_limit)]
+            .into_iter()
+            .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name} {value}")))
+            .collect();
+    if parts.is_empty() { "no resources stated".to_owned() } else { parts.join(", ") }
+}
+
+fn plan(plan: &TemplatePlan) -> Vec<String> {
+    let kind = match plan.workload {
+        WorkloadKind::Deployment => "Deployment",
+        WorkloadKind::KnativeService => "Knative Service",
+    };
+    let mut lines =
+        vec![format!("{kind}, {}, {}", super::count(plan.replicas as usize, "replica"), requests(&plan.resources))];
+    if let Some(odgm) = &plan.odgm {
+        let pods = super::count(odgm.replicas as usize, "pod");
+        lines.push(format!("ODGM, {pods} of {}, {}", odgm.image, requests(&odgm.resources)));
+    }
+    lines
+}
+
+fn as_json(class: &Class, setting: &Setting, decision: &Decision) -> Value {
+    let findings = |list: &[crate::decision::Finding]| -> Vec<Value> {
+        list.iter().map(|one| json!({"rule": one.rule, "message": one.message})).collect()
+    };
+    let template = match &decision.template {
+        Ok(chosen) => {
+            let kept = chosen.kept.as_ref().map(|kept| json!({"rule": kept.rule, "message": kept.message}));
+            let odgm = chosen.plan.odgm.as_ref().map(|odgm| json!({"image": odgm.image, "replicas": odgm.replicas}));
+            json!({
+                "name": chosen.plan.name,
+                "why": chosen.why,
+                "kept": kept,
+                "workload": if chosen.plan.workload == WorkloadKind::Deployment { "Deployment" } else { "KnativeService" },
+                "replicas": chosen.plan.replicas,
+                "odgm": odgm,
+            })
+        }
+        Err(problem) => json!({"problem": problem.to_string()}),
+    };
+    let candidates: Vec<Value> = decision
+        .candidates
+        .iter()
+        .map(|one| json!({"name": one.name, "enabled": one.enabled, "score": one.score, "rules": rules(&one.trace)}))
+        .collect();
+    json!({
+        "class": {"name": class.name, "namespace": class.namespace},
+        "setting": {"profile": setting.profile, "features": features(setting.features)},
+        "revision": decision.revision,
+        "template": template,
+        "candidates": candidates,
+        "admission": {
+            "accepted": decision.admission.denials.is_empty(),
+            "denials": findings(&decision.admission.denials),
+            "warnings": findings(&decision.admission.warnings),
+            "rules": rules(&decision.admission.trace),
+        },
+    })
+}
+
+fn rules(traces: &[RuleTrace]) -> Vec<Value> {
+    traces
+        .iter()
+        .map(|trace| {
+            let (outcome, error) = match &trace.outcome {
+                RuleOutcome::True => ("true", None),
+                RuleOutcome::False => ("false", None),
+                RuleOutcome::Error(reason) => ("error", Some(reason)),
+            };
+            let mode = match trace.mode {
+                RuleMode::Enforce => "enforce",
+                RuleMode::Warn => "warn",
+                RuleMode::DryRun => "dry-run",
+            };
+            let values: Vec<Value> =
+                trace.values.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+            json!({
+                "rule": trace.rule, "mode": mode, "condition": trace.condition, "outcome": outcome, "error": error,
+                "values": values, "effect": trace.effect,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,310 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::HashMap;
+
+use cel_interpreter::Value;
+use cel_interpreter::common::types::CelBool;
+use cel_interpreter::common::value::{CowVal, Val};
+use cel_interpreter::context::VariableResolver;
+use proptest::prelude::*;
+
+use super::{Expression, Names, Type};
+use crate::policy::facts;
+use crate::policy::{FactValue, Facts};
+
+struct Table;
+
+impl Names for Table {
+    fn lookup(&self, path: &str) -> Option<(Type, bool)> {
+        match path {
+            "params" => Some((Type::Object(path.to_owned()), false)),
+            "params.window" => Some((Type::Duration, false)),
+            "params.rps" => Some((Type::Double, false)),
+            _ => facts::lookup(path),
+        }
+    }
+
+    fn below(&self, path: &str) -> Vec<String> {
+        if path == "params" { vec!["rps".to_owned(), "window".to_owned()] } else { facts::below(path) }
+    }
+}
+
+struct Scope {
+    facts: Facts,
+    params: HashMap<&'static str, Box<dyn Val>>,
+}
+
+impl VariableResolver for Scope {
+    fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
+        if let Some(path) = name.strip_prefix('?') {
+            return Some(CowVal::owned(CelBool::from(self.facts.has(path))));
+        }
+        self.facts.get(name).or_else(|| self.params.get(name).map(AsRef::as_ref)).map(CowVal::Borrowed)
+    }
+}
+
+fn scope() -> Scope {
+    let mut facts = Facts::default();
+    facts.set("profile", FactValue::Text("edge".to_owned()));
+    facts.set("features.odgm", FactValue::Bool(true));
+    facts.set("nfr.min_throughput_rps", FactValue::Number(500.0));
+    facts.set("class.labels", FactValue::TextMap([("team".to_owned(), "a".to_owned())].into()));
+    facts.set("class.addons", FactValue::Texts(vec!["odgm".to_owned()]));
+    let group = |replicas: f64| {
+        [
+            ("image".to_owned(), FactValue::Text("nginx".to_owned())),
+            ("port".to_owned(), FactValue::Number(80.0)),
+            ("replicas".to_owned(), FactValue::Number(replicas)),
+        ]
+        .into()
+    };
+    facts.set("class.functions", FactValue::Groups(vec![group(1.0), group(5.0)]));
+    let window: Box<dyn Val> =
+        Box::new(cel_interpreter::common::types::CelDuration::from(chrono::Duration::seconds(90)));
+    let rps: Box<dyn Val> = Box::new(cel_interpreter::common::types::CelDouble::from(300.0));
+    Scope { facts, params: [("params.window", window), ("params.rps", rps)].into() }
+}
+
+fn any(source: &str) -> Result<Value, String> {
+    let expression = Expression::compile(source, &Type::Any, &Table)
+        .map_err(|problems| problems.iter().map(|one| one.message.clone()).collect::<Vec<_>>().join("; "))?;
+    expression.value(&scope()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn expressions_have_these_values() {
+    let text = |text: &str| Value::String(std::sync::Arc::new(text.to_owned()));
+    for (source, value) in [
+        ("1.0 + 2.0 * 3.0", Value::Float(7.0)),
+        ("params.rps > 3", Value::Bool(true)),
+        ("profile == 'edge' && features.odgm", Value::Bool(true)),
+        ("!features.odgm || profile in ['edge', 'full']", Value::Bool(true)),
+        ("has(nfr.max_latency_ms)", Value::Bool(false)),
+        ("has(nfr.max_latency_ms) && nfr.max_latency_ms > 1.0", Value::Bool(false)),
+        ("!has(nfr.max_latency_ms) || nfr.max_latency_ms > 1.0", Value::Bool(true)),
+        ("has(nfr.min_throughput_rps) ? nfr.min_throughput_rps / 100.0 : 0.0", Value::Float(5.0)),
+        ("ceil(1.2)", Value::Float(2.0)),
+        ("floor(-1.2)", Value::Float(-2.0)),
+        ("round(2.5)", Value::Float(3.0)),
+        ("abs(-2.0) + exp(0.0) + log(1.0)", Value::Float(3.0)),
+        ("max(1.0, 3.0, 2.0) - min(4.0, 2.0)", Value::Float(1.0)),
+        ("clamp(9.0, 1.0, 5.0)", Value::Float(5.0)),
+        ("7.0 % 4.0", Value::Float(3.0)),
+        ("7 / 2", Value::Int(3)),
+        ("'a' + string(3.0)", text("a3")),
+        ("size(class.functions) == 2", Value::Bool(true)),
+        ("class.functions.all(f, f.port > 0.0)", Value::Bool(true)),
+        ("class.functions.exists(f, has(f.replicas) && f.replicas > 4.0)", Value::Bool(true)),
+        ("class.functions.exists_one(f, has(f.replicas) && f.replicas > 4.0)", Value::Bool(true)),
+        ("class.functions.filter(f, has(f.replicas) && f.replicas > 4.0).map(f, f.image)[0]", text("nginx")),
+        ("has(class.labels.team) && class.labels.team == 'a'", Value::Bool(true)),
+        ("'team' in class.labels && class.labels['team'] == 'a'", Value::Bool(true)),
+        ("'none' in class.labels", Value::Bool(false)),
+        ("'nginx:1'.matches('^[a-z]+:[0-9]$')", Value::Bool(true)),
+        ("params.window > duration('1m') && params.window + duration('1m') < duration('3m')", Value::Bool(true)),
+    ] {
+        assert_eq!(any(source), Ok(value), "{source}");
+    }
+}
+
+#[test]
+fn wrong_expressions_are_refused_at_load_with_the_fix() {
+    for (source, message) in [
+        ("nfr.max_latency_ms > 1.0", "`nfr.max_latency_ms` may be absent"),
+        ("has(nfr.max_latency_ms) || nfr.max_latency_ms > 1.0", "`nfr.max_latency_ms` may be absent"),
+        ("class.odgm.replica_count > 1.0", "`class.odgm` may be absent"),
+        ("class.functions.exists(f, f.replicas > 1.0)", "`f.replicas` may be absent"),
+        ("class.functions.exists(f, has(f.replicas) && class.functions.exists(f, f.replicas > 1.0))", "may be absent"),
+        ("class.labels.team == 'a'", "`class.labels.team` may be absent"),
+        ("has(profile.x)", "a string has no fields"),
+        ("has(class.name)", "`class.name` is always there"),
+        ("nfr.max_latency == 1.0", "`nfr` has no `max_latency`"),
+        ("profil == 'edge'", "there is no `profil` here"),
+        ("params.rsp > 1.0", "`params` has no `rsp`"),
+        ("ciel(1.0) > 1.0", "there is no function `ciel`"),
+        ("params.rps + 1", "a whole number where every number is a double"),
+        ("max(params.rps, 1)", "a whole number where every number is a double"),
+        ("params.window > 90.0", "a duration can't be compared with a number"),
+        ("profile == 1.0", "a string can't be compared with a number"),
+        ("profile && true", "&& needs conditions on both sides, this is a string"),
+        ("true ? 1.0 : 'a'", "both sides must be of one type"),
+        ("features", "the group `features` is no value by itself"),
+        ("profile.matches(class.name)", "the pattern of matches() must be a literal string"),
+        ("profile.matches('[')", "this is no regular expression"),
+        ("ceil(1.0, 2.0)", "ceil() takes one argument"),
+        ("1.0 +", "the expression ends too early"),
+        ("1.0 1.0", "no CEL expression"),
+        ("{'a': 1.0}", "maps and messages can't be built"),
+        ("null == null", "no fact is ever null"),
+        ("'a' + 1.0", "does not exist"),
+        ("string(class.functions[0]) == ''", "string() does not take the group"),
+        ("class.functions.map(profile, profile)", "`profile` is a fact"),
+        (
+            "class.addons.all(a, class.addons.all(b, class.addons.all(c, a == c && b == c)))",
+            "more than 2 loops within each other",
+        ),
+        ("", "an empty expression"),
+    ] {
+        let error = any(source).expect_err(source);
+        assert!(error.contains(message), "{source}: {error}");
+    }
+}
+
+#[test]
+fn an_error_is_never_masked() {
+    // cluster.knative is not known in this scope.
+    for source in [
+        "cluster.knative && false",
+        "cluster.knative || true",
+        "!cluster.knative",
+        "true && cluster.knative",
+        "false || cluster.knative",
+        "cluster.knative ? true : true",
+        "class.addons.all(a, cluster.knative && false)",
+        "class.addons.exists(a, cluster.knative || true)",
+        "1.0 / 0.0 > 5.0 || true",
+        "exp(10000.0) > 1.0",
+        "1 / 0 == 1",
+        "clamp(1.0, 3.0, 2.0) == 3.0",
+    ] {
+        let expression = Expression::compile(source, &Type::Bool, &Table).expect(source);
+        assert!(expression.condition(&scope()).is_err(), "{source}");
+    }
+    // Looked at from the left, and no further than needed.
+    for (source, value) in [("false && cluster.knative", false), ("true || cluster.knative", true)] {
+        let expression = Expression::compile(source, &Type::Bool, &Table).unwrap();
+        assert_eq!(expression.condition(&scope()).ok(), Some(value), "{source}");
+    }
+}
+
+#[test]
+fn hostile_expressions_are_refused_or_stopped_in_time() {
+    let deep = |open: &str, close: &str, times: usize| format!("{}true{}", open.repeat(times), close.repeat(times));
+    let hostile = [
+        deep("(", ")", 900),
+        deep("!", "", 2000),
+        deep("[", "]", 900),
+        format!("{}1.0", "1.0+".repeat(500)),
+        format!("{}true", "true&&".repeat(300)),
+        format!("{}true", "true?true:".repeat(200)),
+        "-".repeat(2000),
+        "a.".repeat(900) + "b",
+        "x".repeat(3000),
+        format!("'{}' == ''", "é".repeat(900)),
+        "class.functions.all(f, class.functions.all(g, f.port == g.port))".to_owned(),
+    ];
+    // It is enough that they end, without a panic; how soon is measured by the benchmarks.
+    for source in hostile {
+        if let Ok(expression) = Expression::compile(&source, &Type::Any, &Table) {
+            let _ = expression.value(&scope());
+        }
+    }
+}
+
+#[test]
+fn loops_stop_at_the_budget() {
+    let mut facts = Facts::default();
+    facts.set("class.addons", FactValue::Texts((0..2000).map(|n| n.to_string()).collect()));
+    let scope = Scope { facts, params: HashMap::new() };
+    let source = "class.addons.all(a, class.addons.exists(b, a + b == a + b + 'x') || true)";
+    let expression = Expression::compile(source, &Type::Bool, &Table).unwrap();
+    assert!(expression.condition(&scope).unwrap_err().to_string().contains("too many steps"));
+}
+
+#[test]
+fn the_deepest_allowed_expression_runs_on_a_small_stack() {
+    let source = format!("{}1.0{}", "(1.0 + ".repeat(22), ")".repeat(22)) + &" + 1.0".repeat(24);
+    let expression = Expression::compile(&source, &Type::Double, &Table).unwrap();
+    let run = move || expression.number(&scope()).unwrap();
+    let value = std::thread::Builder::new().stack_size(64 << 10).spawn(run).unwrap().join().unwrap();
+    assert!((value - 47.0).abs() < 1e-9);
+}
+
+#[test]
+fn problems_point_at_the_place() {
+    for (source, at) in [
+        ("profile == 'edge' && nfr.max_latency_ms > 1.0", "nfr.max_latency_ms"),
+        ("params.rps + 1 > 2.0", "1"),
+        ("true || profil == 'a'", "profil"),
+        ("ceil(  params.nope  ) > 1.0", "params.nope"),
+        ("'é' == class.nam", "class.nam"),
+    ] {
+        let problems = Expression::compile(source, &Type::Bool, &Table).unwrap_err();
+        let first = problems.first().unwrap();
+        let found: String = source.chars().skip(first.start).take(first.len).collect();
+        assert_eq!(found, at, "{source}");
+    }
+}
+
+/// Expressions over the real names, most of them wrong in some way.
+fn generated() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "1.0",
+        "0.0",
+        "-3.5",
+        "1",
+        "true",
+        "false",
+        "'a'",
+        "profile",
+        "nfr.max_latency_ms",
+        "nfr.min_throughput_rps",
+        "has(nfr.max_latency_ms)",
+        "class.functions",
+        "class.addons",
+        "class.labels",
+        "cluster.knative",
+        "params.rps",
+        "params.window",
+        "nope",
+        "f",
+        "class",
+        "[1.0, 2.0]",
+        "duration('1m')",
+        "null",
+    ])
+    .prop_map(str::to_owned);
+    leaf.prop_recursive(5, 48, 3, |inner| {
+        let binary = prop::sample::select(vec!["+", "-", "*", "/", "%", "&&", "||", "==", "!=", "<", ">=", "in"]);
+        prop_oneof![
+            (inner.clone(), binary, inner.clone()).prop_map(|(l, op, r)| format!("({l} {op} {r})")),
+            (inner.clone(), inner.clone(), inner.clone()).prop_map(|(c, a, b)| format!("({c} ? {a} : {b})")),
+            inner.clone().prop_map(|x| format!("!({x})")),
+            inner.clone().prop_map(|x| format!("ceil({x})")),
+            inner.clone().prop_map(|x| format!("size({x})")),
+            inner.clone().prop_map(|x| format!("string({x})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("max({a}, {b})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{a}.all(f, {b})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{a}.map(f, {b})")),
+            (inner.clone(), inner).prop_map(|(a, b)| format!("{a}[{b}]")),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_expression_panics_and_what_is_accepted_has_its_type(source in generated()) {
+        for wanted in [Type::Bool, Type::Double, Type::Text, Type::Any] {
+            let Ok(expression) = Expression::compile(&source, &wanted, &Table) else { continue };
+            let scope = scope();
+            match (&wanted, expression.value(&scope)) {
+                (_, Err(error)) => {
+                    // The only errors left to run time: facts that are not known, arithmetic, indexes.
+                    let text = error.to_string();
+                    prop_assert!(!text.contains("overload"), "{source}: {text}");
+                }
+                (Type::Bool, Ok(value)) => prop_assert!(matches!(value, Value::Bool(_)), "{source}: {value:?}"),
+                (Type::Double, Ok(value)) => prop_assert!(matches!(value, Value::Float(_)), "{source}: {value:?}"),
+                (Type::Text, Ok(value)) => prop_assert!(matches!(value, Value::String(_)), "{source}: {value:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_panics(source in "\\PC{0,80}") {
+        let _ = Expression::compile(&source, &Type::Any, &Table);
+    }
+}

@@ -1,0 +1,253 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use proptest::prelude::*;
+
+use super::{Bundle, Diagnostics, File, Inputs, Policy, builtin};
+
+fn file(name: &str, text: &str) -> File {
+    File { name: name.to_owned(), text: text.to_owned() }
+}
+
+fn document(kind: &str, name: &str, spec: &str) -> String {
+    let spec = spec.trim_matches('\n').lines().map(|line| ["  ", line, "\n"].concat()).collect::<String>();
+    format!("apiVersion: policy.oaas.io/v1alpha1\nkind: {kind}\nmetadata:\n  name: {name}\nspec:\n{spec}")
+}
+
+const WORKLOAD: &str = "workload:\n  kind: Deployment\n  replicas: '1.0'\n";
+
+fn dev() -> File {
+    file("dev.yaml", &document("Template", "dev", WORKLOAD))
+}
+
+fn compile(files: &[File], inputs: &Inputs) -> Result<Policy, Diagnostics> {
+    Bundle::read(files, &builtin::files())?.compile(inputs).map(|(policy, _)| policy)
+}
+
+fn faults(text: &str) -> Vec<String> {
+    let inputs = Inputs { profile: "edge".to_owned(), ..Inputs::default() };
+    match compile(&[dev(), file("a.yaml", text)], &inputs) {
+        Ok(_) => Vec::new(),
+        Err(Diagnostics(found)) => found.iter().map(|one| format!("{}: {}", one.place(), one.message)).collect(),
+    }
+}
+
+fn admission(rules: &str) -> String {
+    document("Admission", "a", rules)
+}
+
+#[test]
+fn the_shipped_bundle_is_clean_in_every_profile() {
+    for profile in ["dev", "edge", "full"] {
+        let inputs = Inputs { profile: profile.to_owned(), ..Inputs::default() };
+        let (policy, warnings) = Bundle::builtin().unwrap().compile(&inputs).unwrap();
+        assert_eq!(warnings, Vec::new());
+        assert_eq!(policy.templates().len(), 4);
+    }
+}
+
+#[test]
+fn wrong_documents_are_refused_with_place_and_reason() {
+    let rule = "rules:\n- id: x\n  deny: 'true'\n  message: \"'m'\"\n";
+    for (text, expected) in [
+        ("a: [", "a.yaml:"),
+        ("- 1", "a.yaml:1:1: a policy document must be a map, this is a list"),
+        ("kind: Nope\n", "a.yaml:1:7: there is no kind \"Nope\""),
+        (&document("Signal", "a", "x: 1"), "a.yaml:2:7: this release does not evaluate documents of kind Signal yet"),
+        (&document("Admission", "A b", rule), "a.yaml:4:9: \"A b\" is no name for a document"),
+        (&admission("rule: []"), "a.yaml:6:3: spec of an Admission has no field `rule`"),
+        (&admission("rules: []"), "a.yaml:6:10: an Admission needs at least one rule"),
+        (&admission("rules:\n- {id: x, message: \"'m'\"}"), "a.yaml:7:5: a rule has either `deny` or `warn`"),
+        (&admission("rules:\n- {id: x, deny: 'true'}"), "a.yaml:7:5: a rule needs the field `message`"),
+        (
+            &admission("rules:\n- {id: x, deny: 'profil == \"a\"', message: \"'m'\"}"),
+            "a.yaml:7:20: there is no `profil` here",
+        ),
+        (
+            &admission(
+                "rules:\n- id: x\n  deny: |\n    profile == 'a' &&\n    nfr.max_latency_ms > 1.0\n  message: \"'m'\"",
+            ),
+            "a.yaml:10:7: `nfr.max_latency_ms` may be absent",
+        ),
+        (&admission("rules:\n- {id: x, deny: '1.0', message: \"'m'\"}"), "a bool is needed here, this is a number"),
+        (&admission("rules:\n- {id: x, mode: loud, deny: true, message: \"'m'\"}"), "there is no mode \"loud\""),
+        (
+            &admission("rules:\n- {id: x, deny: true, message: \"'m'\"}\n- {id: x, deny: true, message: \"'m'\"}"),
+            "a.yaml:8:10: rule `x` is given twice",
+        ),
+        (&document("Template", "dev", WORKLOAD), "dev.yaml:4:9: Template \"dev\" is given twice"),
+        (
+            &document("Template", "b", "aliases: [dev]\nworkload: {kind: Deployment, replicas: '1.0'}"),
+            "two templates answer",
+        ),
+        (&document("Template", "b", "workload: {kind: Job, replicas: '1.0'}"), "there is no kind of workload \"Job\""),
+        (
+            &document("Template", "b", "workload: {kind: Deployment, replicas: '1'}"),
+            "a whole number where every number",
+        ),
+        (
+            &document("Template", "b", "workload: {kind: Deployment, replicas: 1.0, resources: {cpu_request: 1x}}"),
+            "`cpu_request` is a quantity such as 250m or 128Mi, this is the text \"1x\"",
+        ),
+        (&document("Test", "t", "target: Template\ncases: []"), "a suite without a case tests nothing"),
+        (&document("Bundle", "b", "extends: other"), "can't extend \"other\""),
+        (
+            &document("Bundle", "b", "params: {Template/none: {x: 1}}"),
+            "there is no document \"Template/none\" with params",
+        ),
+    ] {
+        let found = faults(text);
+        assert!(found.iter().any(|one| one.contains(expected)), "{text}\nexpected {expected}\ngot {found:#?}");
+    }
+}
+
+#[test]
+fn hostile_yaml_is_refused() {
+    let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
+    let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for (one, next) in ["a", "b", "c", "d", "e", "f", "g", "h"].iter().zip(["b", "c", "d", "e", "f", "g", "h", "i"]) {
+        let aliases = vec![["*", one].concat(); 9].join(", ");
+        bomb += &[next, ": &", next, " [", &aliases, "]\n"].concat();
+    }
+    let block: String = (0..2000).map(|level| [" ".repeat(level), "a:\n".to_owned()].concat()).collect();
+    for text in [deep, bomb, block, "\u{0}".to_owned(), "%TAG ! x\n---\n!<a> b".to_owned()] {
+        assert!(!faults(&text).is_empty(), "{}", text.get(..40).unwrap_or(&text));
+    }
+}
+
+#[test]
+fn one_run_reports_every_fault() {
+    let text = admission(
+        "rulez: 1\nrules:\n- {id: x, deny: nope, message: \"'m'\"}\n- {id: y, deny: 'also_nope > 1.0', message: 3.0}",
+    );
+    assert_eq!(faults(&text).len(), 4);
+    let text =
+        admission("rules:\n- {id: x, deny: nope, message: \"'m'\"}\n- {id: y, deny: 'also > 1.0', message: 3.0}");
+    assert_eq!(faults(&text).len(), 3);
+}
+
+#[test]
+fn a_diagnostic_shows_line_caret_and_fix() {
+    let text = admission("rules:\n- id: x\n  deny: 'nfr.max_latenzy_ms > 3.0'\n  message: \"'m'\"");
+    let inputs = Inputs::default();
+    let error = compile(&[dev(), file("a.yaml", &text)], &inputs).unwrap_err().to_string();
+    let expected = "error: `nfr` has no `max_latenzy_ms`\n  --> a.yaml:8:12\n  |\n8 |     deny: 'nfr.max_latenzy_ms > 3.0'\n  \
+                    |            ^^^^^^^^^^^^^^^^^^\n  help: did you mean `max_latency_ms`?";
+    assert_eq!(error, expected);
+}
+
+fn with_params(params: &str, profiles: &str, inputs: &Inputs, bundle: &str) -> Result<String, Vec<String>> {
+    let spec = format!(
+        "params:\n  x: {params}\n{profiles}\nrules:\n- {{id: r, deny: 'string(params.x) == \"\"', message: \"'m'\"}}\n"
+    );
+    let mut files = vec![dev(), file("a.yaml", &admission(&spec))];
+    if !bundle.is_empty() {
+        files.push(file("bundle.yaml", &document("Bundle", "b", bundle)));
+    }
+    let policy = compile(&files, inputs)
+        .map_err(|Diagnostics(found)| found.iter().map(|one| one.message.clone()).collect::<Vec<_>>())?;
+    let shown =
+        policy.admissions().first().unwrap().unit().params().next().map(|(_, value, from)| format!("{value} {from}"));
+    Ok(shown.unwrap())
+}
+
+#[test]
+fn a_param_comes_from_environment_then_bundle_then_profile_then_default() {
+    let mut inputs = Inputs { profile: "edge".to_owned(), ..Inputs::default() };
+    let param = "{type: duration, default: 3m, min: 30s, max: 1h, env: X_SECS, env_unit: s}";
+    let profiles = "profiles: {edge: {x: 5m}}";
+    let bundle = "params: {Admission/a: {x: 7m}}";
+    assert_eq!(with_params(param, "", &inputs, ""), Ok("3m default".to_owned()));
+    assert_eq!(with_params(param, profiles, &inputs, ""), Ok("5m profile edge".to_owned()));
+    assert_eq!(with_params(param, profiles, &inputs, bundle), Ok("7m bundle.yaml".to_owned()));
+    inputs.environment.insert("X_SECS".to_owned(), "90".to_owned());
+    assert_eq!(with_params(param, profiles, &inputs, bundle), Ok("1m 30s X_SECS".to_owned()));
+}
+
+#[test]
+fn a_param_outside_its_type_or_bounds_is_refused() {
+    let inputs =
+        |value: &str| Inputs { profile: "edge".to_owned(), environment: [("X".to_owned(), value.to_owned())].into() };
+    let none = inputs("");
+    let has = |found: Result<String, Vec<String>>, wanted: &str| {
+        let found = found.unwrap_err();
+        assert!(found.iter().any(|one| one.contains(wanted)), "{wanted}: {found:?}");
+    };
+    let bounded = "{type: number, default: 3, min: 1, max: 5, env: X}";
+    has(with_params("{type: number, default: 9, max: 5}", "", &none, ""), "9 is above its max 5");
+    has(with_params("{type: number, default: 3, min: 9, max: 5}", "", &none, ""), "min 9 is above max 5");
+    has(with_params("{type: duration, default: 30}", "", &none, ""), "a duration such as 3m");
+    has(with_params("{type: bolean, default: true}", "", &none, ""), "there is no type \"bolean\"");
+    has(with_params(bounded, "profiles: {edge: {x: 0}}", &none, ""), "0 is below its min 1");
+    has(with_params(bounded, "profiles: {edge: {y: 2}}", &none, ""), "there is no param `y`");
+    has(with_params(bounded, "profiles: {huge: {x: 2}}", &none, ""), "there is no profile \"huge\"");
+    has(with_params(bounded, "", &none, "params: {Admission/a: {x: 7}}"), "7 is above its max 5");
+    has(with_params(bounded, "", &none, "params: {x: {type: number, default: 1}}"), "param `x` is given twice");
+    has(with_params(bounded, "", &inputs("seven"), ""), "X=\"seven\" is not a number such as 300");
+    has(with_params(bounded, "", &inputs("7"), ""), "X=\"7\": `x`: 7 is above its max 5");
+    has(with_params(bounded, "", &inputs("NaN"), ""), "X=\"NaN\" is not a number");
+    assert_eq!(with_params(bounded, "", &inputs("4"), ""), Ok("4 X".to_owned()));
+}
+
+#[test]
+fn an_overlay_replaces_shipped_documents_and_changes_bounds() {
+    let overlay =
+        file("bundle.yaml", &document("Bundle", "mine", "extends: builtin\nparams: {Template/edge: {rps: 400}}"));
+    let own = file("dev.yaml", &document("Template", "dev", "workload: {kind: Deployment, replicas: '7.0'}"));
+    let bundle = Bundle::read(&[overlay, own], &builtin::files()).unwrap();
+    let (policy, warnings) = bundle.compile(&Inputs::default()).unwrap();
+    assert_eq!(policy.templates().len(), 4);
+    assert!(warnings.iter().any(|one| one.message.contains("`templates` drop out")), "{warnings:?}");
+    let edge = policy.templates().iter().find(|template| template.name() == "edge").unwrap();
+    assert!(edge.unit().params().any(|(name, value, from)| name == "rps" && value == "400" && from == "bundle.yaml"));
+    assert_ne!(bundle.revision(), Bundle::builtin().unwrap().revision());
+}
+
+#[test]
+fn the_revision_ignores_order_comments_white_space_and_tests_only() {
+    let shipped = builtin::files();
+    let revision = |files: &[File]| Bundle::read(files, &[]).unwrap().revision().to_owned();
+    let original = revision(&shipped);
+    let dressed: Vec<File> = shipped
+        .iter()
+        .rev()
+        .map(|one| File {
+            name: format!("z-{}", one.name.replace('/', "-")),
+            text: format!("# a comment\n\n{}", one.text.replace("\nkind:", "\n# another\n\nkind:   ")),
+        })
+        .collect();
+    assert_eq!(revision(&dressed), original);
+    let without_tests: Vec<File> = shipped.iter().filter(|one| !one.name.contains("/tests/")).cloned().collect();
+    assert_eq!(revision(&without_tests), original);
+    let changed: Vec<File> =
+        shipped.iter().map(|one| File { text: one.text.replace("add: 1000", "add: 1001"), ..one.clone() }).collect();
+    assert_ne!(revision(&changed), original);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Whatever an editor leaves behind: valid, or refused at a place of the file that was edited.
+    #[test]
+    fn a_broken_edit_never_panics_and_is_refused_with_a_place(
+        which in 0_usize..6, line in 0_usize..60, edit in 0_u8..4, junk in "[ -~]{0,12}",
+    ) {
+        let mut files = builtin::files();
+        let one = files.get_mut(which).unwrap();
+        let mut lines: Vec<String> = one.text.lines().map(str::to_owned).collect();
+        let line = line % lines.len();
+        match edit {
+            0 => { lines.remove(line); }
+            1 => lines.insert(line, junk),
+            2 => { let text = lines.get(line).unwrap().replace(':', ""); *lines.get_mut(line).unwrap() = text; }
+            _ => { lines.get_mut(line).unwrap().push_str(&junk); }
+        }
+        one.text = lines.join("\n");
+        for profile in ["dev", "full"] {
+            let inputs = Inputs { profile: profile.to_owned(), ..Inputs::default() };
+            if let Err(Diagnostics(found)) = compile(&files, &inputs) {
+                prop_assert!(!found.is_empty());
+                prop_assert!(found.iter().all(|one| !one.message.is_empty() && !one.file.is_empty()));
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `oprc-crm policy`: exit codes and output that scripts rely on.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn run(args: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } =
+        Command::new(env!("CARGO_BIN_EXE_oprc-crm")).arg("policy").args(args).output().unwrap();
+    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    dir
+}
+
+const OVERLAY: &str =
+    "apiVersion: policy.oaas.io/v1alpha1\nkind: Bundle\nmetadata: {name: mine}\nspec: {extends: builtin}\n";
+
+#[test]
+fn check_says_by_its_exit_code_whether_a_bundle_is_right() {
+    assert_eq!(run(&["check"]).0, 0);
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    assert_eq!(run(&["check", shipped.to_str().unwrap(), "--deny-warnings"]).0, 0);
+    assert_eq!(run(&["check", "/nonexistent"]).0, 2);
+    let broken = directory(&[("a.yaml", "kind: Admision\n")]);
+    let (code, _, errors) = run(&["check", broken.path().to_str().unwrap()]);
+    assert_eq!(code, 1);
+    assert!(errors.contains("a.yaml:1:7") && errors.contains("did you mean Admission?"), "{errors}");
+}
+
+#[test]
+fn test_ends_with_the_counts_alone_on_a_line() {
+    let (code, out, _) = run(&["test"]);
+    assert_eq!(code, 0);
+    let last = out.lines().last().unwrap();
+    assert!(last.ends_with(" passed, 0 failed"), "{last}");
+    let suite = "apiVersion: policy.oaas.io/v1alpha1\nkind: Test\nmetadata: {name: mine}\nspec:\n  target: Template\n  \
+                 cases:\n    - {name: wrong, given: {profile: edge}, expect: {template: full}}\n";
+    let dir = directory(&[("bundle.yaml", OVERLAY), ("t.yaml", suite)]);
+    let (code, out, _) = run(&["test", dir.path().to_str().unwrap()]);
+    assert_eq!(code, 1);
+    assert!(out.contains("expected template full, got edge (edge (score 100): profile)"), "{out}");
+    assert!(out.lines().last().unwrap().ends_with(" passed, 1 failed"));
+}
+
+#[test]
+fn explain_answers_in_text_and_json() {
+    let record = "apiVersion: oaas.io/v1alpha1\nkind: DeploymentRecord\nmetadata: {name: hello}\nspec:\n  function: \
+                  {image: nginx}\n  nfr_requirements: {min_throughput_rps: 400}\n";
+    let dir = directory(&[("r.yaml", record)]);
+    let file = dir.path().join("r.yaml");
+    let file = file.to_str().unwrap();
+    let (code, out, _) = run(&["explain", "--record", file, "--profile", "edge"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("edge (score 120): profile, throughput"), "{out}");
+    assert!(out.contains("nfr.min_throughput_rps = 400, params.rps = 300"), "{out}");
+    assert!(!out.contains('\u{1b}'), "no colours where it is no terminal");
+    let (code, out, _) = run(&["explain", "--record", file, "--profile", "edge", "--format", "json"]);
+    let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, answer.pointer("/template/name").and_then(|name| name.as_str())), (0, Some("edge")));
+    assert_eq!(run(&["explain", "--record", "/nonexistent"]).0, 2);
+}
