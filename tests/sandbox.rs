@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oprc_crm::sandbox::binaries::{self, BinariesError, Search};
+use oprc_crm::sandbox::samples;
 use support::executable;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -32,7 +33,8 @@ impl Sandbox {
     fn start_in(temporary: &Path) -> Self {
         let mut command = Command::new(executable());
         command.env("TMPDIR", temporary);
-        let mut child = command.args(["sandbox", "--nodes", "1"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.args(["sandbox", "--nodes", "1"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // Read to its end elsewhere, so that the sandbox can go on printing.
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -57,12 +59,29 @@ fn is_sandbox_dir(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("oprc-sandbox-"))
 }
 
-/// The command lines of all processes that were given something in this directory.
+/// The command lines of all processes that were given something in this directory, as an argument or, like the
+/// operator, by the environment.
 fn processes_with(dir: &Path) -> Vec<String> {
+    pids_with(dir).into_iter().map(|(_, line)| line).collect()
+}
+
+fn pids_with(dir: &Path) -> Vec<(i32, String)> {
+    let read = |path: PathBuf| fs::read(path).map(|text| String::from_utf8_lossy(&text).replace('\0', " "));
     let entries = fs::read_dir("/proc").unwrap().flatten();
-    let lines = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
-    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
-    lines.filter(|line| line.contains(dir.to_str().unwrap())).collect()
+    let processes = entries.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let line = read(entry.path().join("cmdline")).ok()?;
+        let environment = read(entry.path().join("environ")).unwrap_or_default();
+        [&line, &environment].iter().any(|text| text.contains(dir.to_str().unwrap())).then_some((pid, line))
+    });
+    processes.collect()
+}
+
+/// The operator of a sandbox.
+fn operator(sandbox: &Sandbox) -> i32 {
+    let all = pids_with(&sandbox.dir);
+    let found = all.iter().find(|(_, line)| line.trim_end().ends_with("oprc-crm run"));
+    found.unwrap_or_else(|| panic!("no operator in {all:?}")).0
 }
 
 fn child_of(pid: u32) -> u32 {
@@ -100,6 +119,7 @@ fn a_parent_that_is_killed_leaves_no_process_and_no_directory() {
     for name in ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"] {
         assert!(programs.iter().any(|line| line.split(' ').next().unwrap().ends_with(name)), "{name}: {programs:?}");
     }
+    operator(&sandbox);
     sandbox.signal(Signal::SIGKILL);
     sandbox.child.wait().unwrap();
     no_process(&sandbox);
@@ -115,6 +135,93 @@ fn an_interrupted_sandbox_exits_0_and_leaves_nothing() {
     // It waits for the end, so there is nothing to wait for here.
     assert_eq!(processes_with(&sandbox.dir), Vec::<String>::new());
     assert!(!sandbox.dir.exists());
+}
+
+#[test]
+fn a_sandbox_that_is_terminated_while_it_starts_exits_0_and_leaves_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let mut command = Command::new(executable());
+    command.arg("sandbox").env("TMPDIR", place.path()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let start = Instant::now();
+    while pids_with(place.path()).len() < 3 {
+        assert!(start.elapsed() < LONG, "no program of the control plane was started");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(processes_with(place.path()), Vec::<String>::new());
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn an_operator_that_ends_by_itself_ends_the_sandbox_with_its_last_words() {
+    let mut sandbox = Sandbox::start();
+    kill(Pid::from_raw(operator(&sandbox)), Signal::SIGKILL).unwrap();
+    let mut error = String::new();
+    sandbox.child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
+    assert_eq!(sandbox.child.wait().unwrap().code(), Some(1));
+    assert!(error.contains("oprc-crm ended with signal 9; its last words:"), "{error}");
+    assert!(error.contains("caches are synced"), "{error}");
+    assert_eq!(processes_with(&sandbox.dir), Vec::<String>::new());
+    assert!(!sandbox.dir.exists());
+}
+
+fn once(args: &[&str], env: &[(&str, &str)]) -> (Output, Vec<PathBuf>) {
+    let place = tempfile::tempdir().unwrap();
+    let mut command = Command::new(executable());
+    command.args(["sandbox", "--once", "--nodes", "1"]).args(args);
+    let output = command.env("TMPDIR", place.path()).envs(env.iter().copied()).output().unwrap();
+    let left = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    (output, left)
+}
+
+#[test]
+fn once_exits_0_when_every_sample_is_available_and_says_how_long_each_step_took() {
+    let (output, left) = once(&[], &[]);
+    let (shown, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(0), "{shown}\n{error}");
+    let names = samples::names();
+    assert!(names.len() >= 6, "{names:?}");
+    for name in names {
+        let mut lines = shown.lines().filter(|line| line.contains(&format!(" s  {name} ")));
+        assert!(lines.any(|line| line.contains("  Available  ")), "{name} in:\n{shown}");
+    }
+    // Each for its own reason.
+    for reason in ["edge: profile (score ", "full: throughput, latency, availability (score ", "dev: named by "] {
+        assert!(shown.contains(reason), "{reason} in:\n{shown}");
+    }
+    for step in ["programs found", "control plane", "operator ready", "samples deployed", "samples Available", "total"]
+    {
+        let took = shown.lines().filter_map(|line| line.trim().strip_prefix(step)?.trim().strip_suffix(" s"));
+        let took: Vec<f64> = took.filter_map(|seconds| seconds.parse().ok()).collect();
+        assert_eq!(took.len(), 1, "{step} in:\n{shown}");
+    }
+    assert!(!shown.contains('\x1b'), "no colours in a pipe: {shown}");
+    assert_eq!(left, Vec::<PathBuf>::new());
+}
+
+#[test]
+fn once_exits_1_with_each_sample_that_is_not_available_in_time_and_the_operators_log() {
+    let (output, left) = once(&["--timeout", "0"], &[]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("samples are not Available 0 s after they were deployed:"), "{error}");
+    assert!(samples::names().iter().any(|name| error.contains(&format!("\n  {name}: "))), "{error}");
+    assert!(error.contains("the last lines of the operator's log:"), "{error}");
+    assert!(error.contains("caches are synced"), "{error}");
+    assert_eq!(left, Vec::<PathBuf>::new());
+}
+
+#[test]
+fn an_operator_that_does_not_start_is_an_error_with_its_reason() {
+    let empty = tempfile::tempdir().unwrap();
+    let (output, left) = once(&[], &[("OPRC_CRM_POLICY_DIR", empty.path().to_str().unwrap())]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("oprc-crm ended with exit code 2; its last words:"), "{error}");
+    assert!(error.contains("the policy bundle does not load"), "{error}");
+    assert_eq!(left, Vec::<PathBuf>::new());
 }
 
 #[cfg(target_os = "linux")]

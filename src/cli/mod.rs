@@ -36,7 +36,7 @@ enum Command {
     Render(render::Args),
     /// Check, test and explain policies.
     Policy(policy::Args),
-    /// Start a real Kubernetes control plane on this machine (no containers); it ends with this command.
+    /// Watch sample classes being deployed on a real Kubernetes control plane on this machine, without containers.
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::Args),
     /// Own the children of a sandbox; started by it.

@@ -27,9 +27,11 @@ Examples:
   oprc-crm sandbox --once             prove that it works: end with 0 when every sample is Available
   oprc-crm sandbox --once --keep      the same, and leave the logs to look at
 
-The first run builds etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok from their published Go
-modules (about ten minutes on two cores) and keeps them in the cache directory; it needs Go, and asks nothing. Pods run
-on fake nodes: no image is ever pulled. The operator has the rights of k8s/rbac/crm-rbac.yaml and no others.
+The first run builds etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok from their published Go \
+modules, about ten minutes on two cores, and keeps them in the cache directory. It needs Go and asks nothing.
+
+Pods run on fake nodes: no image is ever pulled. The operator runs with the rights of k8s/rbac/crm-rbac.yaml and no \
+others. However the sandbox ends, no process and no file of it stays.
 
 Environment:
   OPRC_CONTROL_PLANE_BIN    a directory that holds these programs, instead of building them
@@ -37,22 +39,22 @@ Environment:
   RUST_LOG                  how much the operator writes to its log
   NO_COLOR                  no colours
 
-Exit codes: 0 done, 1 a sample did not become Available, 2 the sandbox could not run.";
+Exit codes: 0 done, 1 the samples are not Available or the operator failed, 2 the sandbox could not run.";
 
 /// Arguments of `sandbox`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// End when every sample is Available, and say how long each step took.
+    /// End when every sample is Available, and say how long each step took
     #[arg(long)]
     once: bool,
-    /// How long the samples may take to become Available once they are deployed.
+    /// With --once: how long the samples may take
     #[arg(long, value_name = "SECONDS", default_value_t = 120, requires = "once")]
     timeout: u32,
-    /// How many fake nodes.
+    /// How many fake nodes
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     nodes: u32,
-    /// Leave the directory with logs and data behind.
+    /// Leave the directory with logs and data behind
     #[arg(long)]
     keep: bool,
 }
@@ -98,10 +100,14 @@ async fn serve(args: &Args) -> Result<(), Failure> {
     let mut ctrl_c = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut progress = Progress::new();
-    tokio::select! {
-        done = work(args, &mut progress) => return done,
-        _ = ctrl_c.recv() => {}
-        _ = terminate.recv() => {}
+    let done = tokio::select! {
+        done = work(args, &mut progress) => Some(done),
+        _ = ctrl_c.recv() => None,
+        _ = terminate.recv() => None,
+    };
+    if let Some(done) = done {
+        progress.done();
+        return done;
     }
     progress.interrupted();
     if args.once {
@@ -117,7 +123,7 @@ async fn work(args: &Args, progress: &mut Progress) -> Result<(), Failure> {
     progress.show(&Step::Starting("the operator"));
     install::crm(&client, RBAC).await.map_err(SandboxError::from)?;
     let crm = Crm::start(&plane, &program).await.map_err(|error| Failure::NotAvailable(error.to_string()))?;
-    laps.lap("operator");
+    laps.lap("operator ready");
     progress.done();
 
     let mut screen = Screen::new();

@@ -1,6 +1,7 @@
 //! What the API server says of the classes: records, their pods and Events, watched, never asked for again and again.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
@@ -10,10 +11,14 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::show::{Row, row};
 use crate::api::{DeploymentRecord, LABEL_OWNER};
 use crate::model::names::Names;
+
+/// Faster than this nobody reads.
+const TOGETHER: Duration = Duration::from_millis(50);
 
 /// The classes of one namespace, as they are now.
 #[derive(Debug)]
@@ -46,11 +51,13 @@ impl Board {
         Self { records, pods, events, changes, _watching: watching }
     }
 
-    /// Waits for a change since the last call.
+    /// Waits for a change since the last call; changes that come together are one.
     pub async fn changed(&mut self) {
         if self.changes.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
+        sleep(TOGETHER).await;
+        self.changes.mark_unchanged();
     }
 
     /// A row a class, by name.

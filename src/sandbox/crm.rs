@@ -81,9 +81,9 @@ impl Crm {
         while start.elapsed() < LIMIT {
             match timeout(ANSWER, get(self.port, "/readyz")).await {
                 Ok(Ok(answer)) if answer.starts_with("HTTP/1.1 200 ") => return Ok(()),
-                Ok(Ok(answer)) => last = answer.lines().last().unwrap_or_default().to_owned(),
+                Ok(Ok(answer)) => answer.lines().last().unwrap_or_default().clone_into(&mut last),
                 Ok(Err(error)) => last = error.to_string(),
-                Err(_) => "no answer".clone_into(&mut last),
+                Err(_) => last = format!("no answer within {} s", ANSWER.as_secs()),
             }
             sleep(PAUSE).await;
         }

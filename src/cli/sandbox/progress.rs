@@ -11,17 +11,20 @@ const BUILD_LINE_PAUSE: Duration = Duration::from_secs(10);
 
 pub(super) struct Progress {
     terminal: bool,
+    /// The line of the terminal holds a step.
+    open: bool,
     last_build_line: Option<Instant>,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { terminal: std::io::stderr().is_terminal(), last_build_line: None }
+        Self { terminal: std::io::stderr().is_terminal(), open: false, last_build_line: None }
     }
 
     pub(super) fn show(&mut self, step: &Step) {
         let building = matches!(step, Step::Building(_));
         if self.terminal {
+            self.open = true;
             write(&format!("\r\x1b[K{}", fit_terminal(&format!("  {step}"))));
         } else if !building || self.last_build_line.is_none_or(|last| last.elapsed() >= BUILD_LINE_PAUSE) {
             self.last_build_line = building.then(Instant::now);
@@ -29,9 +32,9 @@ impl Progress {
         }
     }
 
-    /// Nothing more is to come.
-    pub(super) fn done(&self) {
-        if self.terminal {
+    /// Leaves the line empty for whatever comes next.
+    pub(super) fn done(&mut self) {
+        if std::mem::take(&mut self.open) {
             write("\r\x1b[K");
         }
     }

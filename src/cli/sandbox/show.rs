@@ -13,6 +13,9 @@ use crate::sandbox::crm::{Crm, NAMESPACE, PROFILE};
 use crate::sandbox::show::{Laps, Row, Screen, Style, Tone};
 use crate::sandbox::{ControlPlane, samples};
 
+/// A call to try out; the shorter of the service's two names.
+const STATUS: &str = "deployment.DeploymentService/GetDeploymentStatus";
+
 /// What stands above the table.
 pub(super) fn head(args: &Args, plane: &ControlPlane, crm: &Crm, manifests: &Path, style: Style) -> Vec<String> {
     let nodes = if args.nodes == 1 { "node" } else { "nodes" };
@@ -24,15 +27,12 @@ pub(super) fn head(args: &Args, plane: &ControlPlane, crm: &Crm, manifests: &Pat
         return lines;
     }
     let port = crm.port();
-    let service = "oaas.deployment.DeploymentService";
     let commands = [
         format!("export KUBECONFIG={}", plane.admin_kubeconfig().display()),
         "kubectl get dr".to_owned(),
         "kubectl describe dr trading".to_owned(),
         format!("kubectl apply -f {}", manifests.join("odgm.yaml").display()),
-        format!(
-            "grpcurl -plaintext -d '{{\"deployment_id\": \"carts\"}}' 127.0.0.1:{port} {service}/GetDeploymentStatus"
-        ),
+        format!("grpcurl -plaintext -d '{{\"deployment_id\":\"carts\"}}' localhost:{port} {STATUS}"),
     ];
     lines.push(style.paint(Tone::Quiet, "  In another terminal:"));
     lines.extend(commands.iter().map(|command| format!("    {command}")));
@@ -62,7 +62,7 @@ pub(super) async fn live(
             laps.lap("samples Available");
             stage = Stage::Available(laps.total());
         }
-        screen.show(&rows, &stage.tells(&rows));
+        screen.show(&rows, &stage.tells(args, &rows));
         match &stage {
             Stage::Available(_) if args.once => {
                 screen.end(&[vec![String::new()], laps.lines()].concat());
@@ -97,18 +97,16 @@ enum Stage {
 
 impl Stage {
     /// The line below the table.
-    fn tells(&self, rows: &[Row]) -> String {
+    fn tells(&self, args: &Args, rows: &[Row]) -> String {
         let (available, all) = (rows.iter().filter(|row| row.is_available()).count(), rows.len());
         match self {
             Self::Deploying => "deploying the samples".to_owned(),
             Self::Deployed(refused) if !refused.is_empty() => refused.join("; "),
-            Self::Deployed(_) => format!("{available} of {all} classes Available"),
-            Self::Available(after) => {
-                let after = after.as_secs_f64();
-                format!(
-                    "{available} of {all} classes Available; the samples were after {after:.1} s; Ctrl-C ends everything"
-                )
-            }
+            Self::Available(after) if !args.once => format!(
+                "{available} of {all} classes Available, the samples within {:.1} s of the start. Ctrl-C ends everything.",
+                after.as_secs_f64()
+            ),
+            Self::Deployed(_) | Self::Available(_) => format!("{available} of {all} classes Available"),
         }
     }
 }
@@ -131,7 +129,7 @@ fn reason(args: &Args, missing: &[String], refused: &[String], crm: &Crm) -> Str
         "samples could not be deployed:".to_owned()
     };
     let list = if refused.is_empty() { missing } else { refused };
-    let list: String = list.iter().map(|one| format!("\n  {one}")).collect();
+    let list = list.join("\n  ");
     let log = crm.log_tail(LOG_LINES).replace('\n', "\n  ");
-    format!("{head}{list}\nthe last lines of the operator's log:\n  {log}")
+    format!("{head}\n  {list}\nthe last lines of the operator's log:\n  {log}")
 }

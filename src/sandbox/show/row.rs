@@ -8,7 +8,7 @@ use super::text::tame;
 use crate::api::{DeploymentRecord, DeploymentRecordStatus, Phase};
 
 /// What stands where nothing is known yet.
-const NOTHING: &str = "-";
+pub(super) const NOTHING: &str = "-";
 
 /// One class in one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +82,9 @@ pub fn row(record: &DeploymentRecord, ready: i32, event: Option<&Event>) -> Row 
 /// The decision's first line without what the table says already: `full (score 120): throughput` becomes
 /// `throughput (score 120)`.
 fn why(status: &DeploymentRecordStatus) -> String {
-    let Some(line) = status.decision.as_ref().and_then(|decision| decision.trace.first()) else {
+    // Without a template the first line is no reason for one.
+    let chosen = status.decision.as_ref().filter(|decision| decision.template.is_some());
+    let Some(line) = chosen.and_then(|decision| decision.trace.first()) else {
         return NOTHING.to_owned();
     };
     let template = status.selected_template.as_deref().unwrap_or_default();
@@ -133,7 +135,7 @@ mod tests {
             "observedGeneration": 2, "phase": "Available", "selected_template": "full",
             "functions": [{"function_key": "f", "replicas": 3, "ready_replicas": 3}],
             "odgm": {"replicas": 2, "ready_replicas": 2},
-            "decision": {"policy_revision": "r", "trace": ["full (score 120): throughput, availability", "dev: 0"]},
+            "decision": {"policy_revision": "r", "template": "full", "trace": ["full (score 120): throughput, availability", "dev: 0"]},
         });
         let event: Event = serde_json::from_value(json!({
             "metadata": {}, "eventTime": "2026-01-01T00:00:00.000000Z", "reason": "Applied", "note": "Deployment hello",
@@ -144,6 +146,14 @@ mod tests {
         assert_eq!(row.why, "throughput, availability (score 120)");
         assert_eq!(row.event, "Applied: Deployment hello");
         assert!(row.is_available());
+    }
+
+    #[test]
+    fn a_decision_without_a_template_gives_no_reason_for_one() {
+        let decision = json!({"policy_revision": "r", "trace": ["edge: 100", "dev: 0"]});
+        let status =
+            json!({"observedGeneration": 2, "phase": "Degraded", "selected_template": "edge", "decision": decision});
+        assert_eq!(row(&record(&status), 0, None).why, "-");
     }
 
     #[test]

@@ -9,10 +9,13 @@ use super::row::Row;
 use super::style::{Style, Tone};
 use super::table;
 use super::text::cut;
+use crate::api::Phase;
 
 /// Where the size is not known.
 const COLUMNS: usize = 100;
 const LINES: usize = 40;
+/// Classes whose trouble is told in full.
+const MAX_PROBLEMS: usize = 5;
 /// Fewer make no table.
 const MIN_COLUMNS: usize = 40;
 
@@ -53,8 +56,8 @@ impl Screen {
 
     /// Prints lines that stay above the table.
     pub fn head(&mut self, lines: Vec<String>) {
-        self.head.extend(lines);
-        write(&(self.head.join("\n") + "\n"));
+        self.head = lines;
+        write(&ended(&self.head, "\n"));
     }
 
     /// Shows the classes and one line below them.
@@ -65,26 +68,23 @@ impl Screen {
     /// Prints lines below the table, which is not drawn again.
     pub fn end(&mut self, lines: &[String]) {
         self.drawn = 0;
-        if !lines.is_empty() {
-            write(&(lines.join("\n") + "\n"));
-        }
+        write(&ended(lines, "\n"));
     }
 
     fn draw(&mut self, rows: &[Row], below: &str) {
         let size = size();
         let (columns, height) = size;
-        let mut text = String::new();
-        if size != self.size {
-            // Lines have wrapped in a way that nobody can know: begin anew.
-            self.size = size;
-            text.push_str("\x1b[H\x1b[2J");
-            // Not cut: there is something to copy in it.
-            self.head.iter().for_each(|line| text.push_str(&format!("{line}\n")));
-        } else if self.drawn > 0 {
-            text.push_str(&format!("\x1b[{}A\r", self.drawn));
-        }
         let lines = self.block(rows, below, columns, height);
-        lines.iter().for_each(|line| text.push_str(&format!("{line}\x1b[K\n")));
+        let mut text = if size != self.size {
+            // Lines have wrapped in a way that nobody can know: begin anew. What is to be copied is not cut.
+            self.size = size;
+            format!("\x1b[H\x1b[2J{}", ended(&self.head, "\n"))
+        } else if self.drawn > 0 {
+            format!("\x1b[{}A\r", self.drawn)
+        } else {
+            String::new()
+        };
+        text.push_str(&ended(&lines, "\x1b[K\n"));
         // What was drawn longer before.
         text.push_str("\x1b[J");
         self.drawn = lines.len();
@@ -93,31 +93,34 @@ impl Screen {
 
     /// No more lines than the terminal has, or the next drawing would not find its place.
     fn block(&self, rows: &[Row], below: &str, columns: usize, height: usize) -> Vec<String> {
-        // Heading, empty line, line below, and the one where the cursor stands.
-        let room = height.saturating_sub(5).max(1);
+        let problems: Vec<&Row> = rows.iter().filter(|row| row.phase == Phase::Degraded).take(MAX_PROBLEMS).collect();
+        // Heading, empty line, line below, and the one where the cursor stands; one that says how many more there are.
+        let room = height.saturating_sub(5 + problems.len()).max(1);
         let shown = rows.get(..room.min(rows.len())).unwrap_or_default();
         let mut lines = table::table(shown, columns.max(MIN_COLUMNS), self.style);
+        let mut add = |tone, text: &str| lines.push(self.style.paint(tone, &cut(text, columns)));
         if shown.len() < rows.len() {
-            let more = format!("  and {} more", rows.len() - shown.len());
-            lines.push(self.style.paint(Tone::Quiet, &more));
+            add(Tone::Quiet, &format!("  and {} more", rows.len() - shown.len()));
         }
-        lines.push(String::new());
-        lines.push(self.style.paint(Tone::Quiet, &cut(&format!("  {below}"), columns)));
+        add(Tone::Plain, "");
+        for row in &problems {
+            add(Tone::Bad, &format!("  {}: {}", row.class, row.message));
+        }
+        add(Tone::Quiet, &format!("  {below}"));
         lines
     }
 
     fn print_changes(&mut self, rows: &[Row]) {
         let seconds = self.began.elapsed().as_secs_f64();
-        let mut text = String::new();
-        for row in rows.iter().filter(|row| self.shown.get(&row.class) != Some(row)) {
-            text.push_str(&table::plain(row, seconds));
-            text.push('\n');
+        let mut lines = Vec::new();
+        for row in rows {
+            lines.extend(table::changes(row, self.shown.get(&row.class)));
         }
-        for gone in self.shown.keys().filter(|class| rows.iter().all(|row| row.class != **class)) {
-            text.push_str(&format!("{seconds:7.1} s  {gone} is gone\n"));
-        }
+        let gone = self.shown.keys().filter(|class| rows.iter().all(|row| row.class != **class));
+        lines.extend(gone.map(|class| format!("{class} is gone")));
+        let lines: Vec<String> = lines.into_iter().map(|line| format!("{seconds:7.1} s  {line}")).collect();
         self.shown = rows.iter().map(|row| (row.class.clone(), row.clone())).collect();
-        write(&text);
+        write(&ended(&lines, "\n"));
     }
 }
 
@@ -144,6 +147,11 @@ pub fn fit_terminal(line: &str) -> String {
 
 fn given(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Lines, each with its end.
+fn ended(lines: &[String], end: &str) -> String {
+    lines.iter().flat_map(|line| [line.as_str(), end]).collect()
 }
 
 /// Nobody but the reader is hurt by what cannot be written.

@@ -1,6 +1,6 @@
 //! The live table, fitted to the width of the terminal.
 
-use super::row::Row;
+use super::row::{NOTHING, Row};
 use super::style::{Style, Tone};
 use super::text::{fit, width};
 
@@ -9,10 +9,18 @@ const GAP: usize = 2;
 const INDENT: &str = "  ";
 /// A column of prose that is narrower is left out.
 const PROSE: usize = 14;
+/// What an Event keeps where a reason is long.
+const SOME_EVENT: usize = 24;
 /// A name that is longer is cut.
 const NAME: usize = 28;
 
 const HEADINGS: [&str; 6] = ["CLASS", "TEMPLATE", "WHY", "PHASE", "PODS", "LAST EVENT"];
+
+/// Room for each phase, so that a change of it moves nothing.
+const LONGEST_PHASE: usize = "Progressing".len();
+/// Columns of lines that are printed one by one, before the longest is known.
+const SHORT_NAME: usize = 12;
+const SHORT_PODS: usize = 5;
 
 /// Widths of the columns; 0 leaves one out.
 type Widths = [usize; 6];
@@ -52,7 +60,7 @@ fn widths(rows: &[Row], columns: usize) -> Widths {
     }
     let [class, template, why, phase, pods, event] = natural;
     // The phase changes while one looks: room for the longest one from the start.
-    let (class, template, phase) = (class.min(NAME), template.min(NAME), phase.max("Progressing".len()));
+    let (class, template, phase) = (class.min(NAME), template.min(NAME), phase.max(LONGEST_PHASE));
     let taken = INDENT.len() + class + template + phase + pods + 3 * GAP;
     let rest = columns.saturating_sub(taken);
     let (why, event) = prose(why, event, rest);
@@ -66,8 +74,8 @@ fn prose(why: usize, event: usize, rest: usize) -> (usize, usize) {
     if for_both >= why + event {
         (why, event)
     } else if for_both >= 2 * PROSE {
-        // The reason is short and the point of it all: it goes first, but takes no more than half.
-        let why = why.min((for_both / 2).max(for_both.saturating_sub(event)));
+        // The reason is short and the point of it all: it goes first, as long as some of the Event is left.
+        let why = why.min(for_both.saturating_sub(event.min(SOME_EVENT)).max(for_both / 2));
         (why, for_both - why)
     } else if for_one >= PROSE {
         (why.min(for_one), 0)
@@ -76,11 +84,23 @@ fn prose(why: usize, event: usize, rest: usize) -> (usize, usize) {
     }
 }
 
-/// A row for where nothing can be drawn again: what changed, on a line of its own.
-pub(super) fn plain(row: &Row, seconds: f64) -> String {
+/// For where nothing can be drawn again: a line for where the class stands now, one for its last Event, each only
+/// where it differs from `before`.
+pub(super) fn changes(row: &Row, before: Option<&Row>) -> Vec<String> {
     let Row { class, template, why, pods, event, .. } = row;
-    let (class, phase, template) = (fit(class, 12), fit(row.phase_name(), 11), fit(template, 8));
-    format!("{seconds:7.1} s  {class}  {phase}  {}  {template}  {why}; last event {event}", fit(pods, 5))
+    let class = fit(class, SHORT_NAME);
+    let state = |row: &Row| (row.phase, row.pods.clone(), row.template.clone(), row.why.clone());
+    let mut lines = Vec::new();
+    if before.is_none_or(|before| state(before) != state(row)) {
+        let (phase, pods) = (fit(row.phase_name(), LONGEST_PHASE), fit(pods, SHORT_PODS));
+        lines.push(
+            format!("{class}  {phase}  {pods}  {template}: {why}").trim_end_matches("  -: -").trim_end().to_owned(),
+        );
+    }
+    if event != NOTHING && before.is_none_or(|before| before.event != *event) {
+        lines.push(format!("{class}  {event}"));
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -130,6 +150,21 @@ mod tests {
         );
         let narrow = table(&rows(), 60, STYLE).join("\n");
         assert!(narrow.contains("Available") && !narrow.contains("LAST EVENT") && !narrow.contains("WHY"), "{narrow}");
+    }
+
+    #[test]
+    fn a_line_is_printed_for_what_changed_and_for_nothing_else() {
+        let row = rows().remove(0);
+        let first = changes(&row, None);
+        assert_eq!(first[0], "hello         Available    2/2    edge: profile (score 100)");
+        assert!(first[1].starts_with("hello         Applied: created Deployment hello"), "{first:?}");
+        assert_eq!(changes(&row, Some(&row)), Vec::<String>::new());
+        let pods = Row { pods: "1/2".to_owned(), ..row.clone() };
+        assert_eq!(changes(&pods, Some(&row)), ["hello         Available    1/2    edge: profile (score 100)"]);
+        let unknown = ["template", "why", "pods", "event"].map(|_| NOTHING.to_owned());
+        let [template, why, pods, event] = unknown;
+        let pending = Row { template, why, pods, event, phase: Phase::Pending, ..row };
+        assert_eq!(changes(&pending, None), ["hello         Pending      -"]);
     }
 
     #[test]

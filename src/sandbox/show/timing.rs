@@ -32,11 +32,11 @@ impl Laps {
     /// The steps and their sum, aligned.
     pub fn lines(&self) -> Vec<String> {
         let total: Duration = self.steps.iter().map(|(_, took)| *took).sum();
-        lines(self.steps.iter().copied().chain([("total", total)]).collect())
+        lines(&[self.steps.as_slice(), &[("total", total)]].concat())
     }
 }
 
-fn lines(steps: Vec<(&'static str, Duration)>) -> Vec<String> {
+fn lines(steps: &[(&'static str, Duration)]) -> Vec<String> {
     let times: Vec<String> = steps.iter().map(|(_, took)| format!("{:.1} s", took.as_secs_f64())).collect();
     let names = steps.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let widest = times.iter().map(String::len).max().unwrap_or(0);
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn times_are_aligned_at_their_end() {
-        let steps = vec![("control plane", Duration::from_millis(9_960)), ("total", Duration::from_millis(12_010))];
-        assert_eq!(lines(steps), ["  control plane  10.0 s", "  total          12.0 s"]);
+        let steps = [("control plane", Duration::from_millis(9_960)), ("total", Duration::from_millis(12_010))];
+        assert_eq!(lines(&steps), ["  control plane  10.0 s", "  total          12.0 s"]);
     }
 }
