@@ -46,9 +46,11 @@ pub(super) fn run(args: &Args) -> ExitCode {
 async fn serve(config: Config) -> Result<(), String> {
     // The port first: a process without its server is of no use to anyone.
     let listener = server::bind(config.http_port).await.map_err(|error| error.to_string())?;
-    let kube = kube::Config::infer().await.map_err(|error| {
+    let mut kube = kube::Config::infer().await.map_err(|error| {
         format!("no way to reach a cluster: {error}; set KUBECONFIG, or run inside the cluster with a ServiceAccount")
     })?;
+    // Tries again are ours: they know what the API server asks for and how long a caller waits.
+    kube.default_retry = false;
     let client = Client::try_from(kube).map_err(|error| format!("cannot speak to the cluster: {error}"))?;
     let shutdown = CancellationToken::new();
     on_signal(shutdown.clone())?;
