@@ -22,17 +22,16 @@ const LONG: Duration = Duration::from_secs(60);
 /// A sandbox in a process of its own, which has said that it runs.
 struct Sandbox {
     child: Child,
+    /// Where nobody else comes by: neither a guard of another test, nor a person who looks for a sandbox.
+    place: tempfile::TempDir,
     dir: PathBuf,
 }
 
 impl Sandbox {
     fn start() -> Self {
-        Self::start_in(&std::env::temp_dir())
-    }
-
-    fn start_in(temporary: &Path) -> Self {
+        let place = tempfile::tempdir().unwrap();
         let mut command = Command::new(executable());
-        command.env("TMPDIR", temporary);
+        command.env("TMPDIR", place.path());
         let mut child =
             command.args(["sandbox", "--nodes", "1"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -47,7 +46,7 @@ impl Sandbox {
         };
         assert!(kubeconfig.is_file(), "{}", kubeconfig.display());
         let dir = kubeconfig.ancestors().find(|path| is_sandbox_dir(path)).expect("a directory of its own").to_owned();
-        Self { child, dir }
+        Self { child, place, dir }
     }
 
     fn signal(&self, signal: Signal) {
@@ -230,7 +229,9 @@ fn a_guard_that_is_killed_takes_its_children_along_and_the_parent_says_so() {
     let mut sandbox = Sandbox::start();
     let guard = child_of(sandbox.child.id());
     kill(Pid::from_raw(i32::try_from(guard).unwrap()), Signal::SIGKILL).unwrap();
-    assert_eq!(sandbox.child.wait().unwrap().code(), Some(2));
+    // The operator dies in the same moment: its end (1) or the guard's (2) may be seen first.
+    let code = sandbox.child.wait().unwrap().code();
+    assert!(matches!(code, Some(1 | 2)), "{code:?}");
     no_process(&sandbox);
     no_directory(&sandbox);
 }
@@ -238,9 +239,7 @@ fn a_guard_that_is_killed_takes_its_children_along_and_the_parent_says_so() {
 #[cfg(target_os = "linux")]
 #[test]
 fn killed_together_parent_and_guard_leave_no_process_and_the_next_guard_removes_the_directory() {
-    // A place of its own, where no guard of another test comes by.
-    let place = tempfile::tempdir().unwrap();
-    let mut sandbox = Sandbox::start_in(place.path());
+    let mut sandbox = Sandbox::start();
     let guard = child_of(sandbox.child.id());
     // Stopped, the parent cannot clean up after the guard before it is killed itself.
     sandbox.signal(Signal::SIGSTOP);
@@ -250,10 +249,13 @@ fn killed_together_parent_and_guard_leave_no_process_and_the_next_guard_removes_
     no_process(&sandbox);
     assert!(sandbox.dir.exists(), "nobody was left to remove it");
 
-    let mut next = Command::new(executable());
-    next.arg("sandbox-guard").env("TMPDIR", place.path()).stdin(Stdio::null());
-    assert!(next.output().unwrap().status.success());
-    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+    // A killed process is out of sight a moment before its lock is free.
+    eventually_gone("the directory", || {
+        let mut next = Command::new(executable());
+        next.arg("sandbox-guard").env("TMPDIR", sandbox.place.path()).stdin(Stdio::null());
+        assert!(next.output().unwrap().status.success());
+        sandbox.dir.exists().then(|| sandbox.dir.display().to_string())
+    });
 }
 
 fn sandbox_with(env: &[(&str, &str)]) -> Output {
