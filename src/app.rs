@@ -15,7 +15,7 @@ use crate::cluster::caches::Caches;
 use crate::cluster::events::Recorder;
 use crate::cluster::{KubeRecords, discovery, heartbeat};
 use crate::config::{Config, Namespaces};
-use crate::controller::{self, Context, Judgement, Memory, Options};
+use crate::controller::{self, Births, Context, Judgement, Memory, Options};
 use crate::decision::Setting;
 use crate::grpc::{self, ServicesError};
 use crate::policy::{Diagnostics, Inputs, Policy};
@@ -97,6 +97,7 @@ pub async fn run_with(
         recorder: Recorder::new(client.clone(), instance(&config)),
         judgement: Arc::clone(&judgement),
         render: RenderSettings { odgm_image: config.odgm_image.clone() },
+        births: Births::default(),
         memory: Memory::default(),
     });
     let options = Options { concurrency: config.concurrency };

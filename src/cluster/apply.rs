@@ -54,23 +54,30 @@ impl Applier {
         Ok(super::caches::live(kind, &written))
     }
 
-    /// Applies `spec.replicas` by `oprc-crm-scale`; a conflict names whoever scaled the workload meanwhile.
+    /// Applies `spec.replicas` of an object as it was seen by `oprc-crm-scale`. Without force a conflict names whoever
+    /// owns another number; with it, one that was set since it was seen is still not overwritten.
     pub async fn scale(
         &self,
-        kind: ObjectKind,
-        namespace: &str,
+        seen: &LiveObject,
         name: &str,
-        uid: Option<&str>,
         replicas: u32,
+        force: bool,
     ) -> Result<LiveObject, ClusterError> {
+        let namespace = seen.meta.namespace.as_deref().unwrap_or_default();
+        let mut metadata = metadata(name, namespace, seen.meta.uid.as_deref());
+        if force {
+            metadata
+                .extend(seen.meta.resource_version.as_deref().map(|seen| ("resourceVersion".to_owned(), json!(seen))));
+        }
         let patch = json!({
-            "apiVersion": kind.api_version(), "kind": kind.kind(),
-            "metadata": metadata(name, namespace, uid),
+            "apiVersion": seen.kind.api_version(), "kind": seen.kind.kind(),
+            "metadata": metadata,
             "spec": {"replicas": replicas},
         });
-        let params = PatchParams::apply(MANAGER_SCALE);
-        let written = within(TIMEOUT, self.api(kind, namespace).patch(name, &params, &Patch::Apply(&patch))).await?;
-        Ok(super::caches::live(kind, &written))
+        let params = PatchParams { force, ..PatchParams::apply(MANAGER_SCALE) };
+        let written =
+            within(TIMEOUT, self.api(seen.kind, namespace).patch(name, &params, &Patch::Apply(&patch))).await?;
+        Ok(super::caches::live(seen.kind, &written))
     }
 
     /// Deletes an object, if it is still the one that was seen; its dependents follow in the background.
@@ -103,8 +110,12 @@ impl Applier {
         }
     }
 
-    /// Writes the controller's part of a record's status, complete.
-    pub async fn status(&self, record: &ObjectMeta, status: &DeploymentRecordStatus) -> Result<(), ClusterError> {
+    /// Writes the controller's part of a record's status, complete. The record's metadata as written.
+    pub async fn status(
+        &self,
+        record: &ObjectMeta,
+        status: &DeploymentRecordStatus,
+    ) -> Result<ObjectMeta, ClusterError> {
         let (name, namespace) = names(record);
         let patch = json!({
             "apiVersion": api_version(), "kind": "DeploymentRecord",
@@ -112,7 +123,9 @@ impl Applier {
             "status": status,
         });
         let params = PatchParams::apply(MANAGER_STATUS).force();
-        within(TIMEOUT, self.records(namespace).patch_status(name, &params, &Patch::Apply(&patch))).await.map(|_| ())
+        let written =
+            within(TIMEOUT, self.records(namespace).patch_status(name, &params, &Patch::Apply(&patch))).await?;
+        Ok(written.metadata)
     }
 
     fn api(&self, kind: ObjectKind, namespace: &str) -> Api<DynamicObject> {

@@ -44,6 +44,11 @@ fn compare(path: &str, desired: &Value, live: Option<&Value>, found: &mut Vec<St
 }
 
 fn compare_maps(path: &str, desired: &Map<String, Value>, live: &Map<String, Value>, found: &mut Vec<String>) {
+    // The API server takes these as a whole: what others add to one changes its meaning.
+    if is_atomic(path) && live.keys().any(|key| !desired.contains_key(key)) {
+        found.push(path.to_owned());
+        return;
+    }
     for (key, value) in desired {
         let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         compare(&below, value, live.get(key), found);
@@ -87,6 +92,10 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
+fn is_atomic(path: &str) -> bool {
+    path == "spec.selector" || path.ends_with(".matchLabels") || path.ends_with(".nodeSelector")
+}
+
 fn is_quantity(path: &str) -> bool {
     path.contains(".resources.requests.") || path.contains(".resources.limits.")
 }
@@ -114,6 +123,13 @@ mod tests {
         let live =
             json!({"metadata": {"labels": {"a": "1", "b": "2"}}, "c": [{"name": "side"}, {"name": "f", "x": 1}]});
         assert!(differences(&desired, &live).is_empty());
+    }
+
+    #[test]
+    fn an_addition_to_a_selector_is_a_difference() {
+        let (desired, live) =
+            (json!({"spec": {"selector": {"a": "1"}}}), json!({"spec": {"selector": {"a": "1", "b": "2"}}}));
+        assert_eq!(differences(&desired, &live), ["spec.selector"]);
     }
 
     #[test]

@@ -53,7 +53,8 @@ fn policy(before: &DeploymentRecordStatus, pass: &Pass, news: &mut Vec<(Reason, 
     };
     match &pass.report.policy {
         PolicyReport::Denied(problem) if !said(&problem.message) => {
-            news.push((Reason::PolicyDenied, problem.message.clone()));
+            let revision = pass.report.decision.as_ref().map(|d| d.policy_revision.as_str()).unwrap_or_default();
+            news.push((Reason::PolicyDenied, format!("{} (policy {revision})", problem.message)));
         }
         PolicyReport::Accepted(warnings) if !warnings.is_empty() && !said(&warnings.join("; ")) => {
             news.push((Reason::PolicyWarning, warnings.join("; ")));
@@ -65,6 +66,8 @@ fn policy(before: &DeploymentRecordStatus, pass: &Pass, news: &mut Vec<(Reason, 
 fn degraded(before: &DeploymentRecordStatus, pass: &Pass, news: &mut Vec<(Reason, String)>) {
     let old = before.conditions.iter().find(|condition| condition.type_ == "Degraded" && condition.status == "True");
     match (&pass.report.degraded, old) {
+        // Said as a denial.
+        (Some(_), _) if matches!(pass.report.policy, PolicyReport::Denied(_)) => {}
         (Some(problem), old) if old.is_none_or(|old| old.message != problem.message) => {
             news.push((Reason::Degraded, format!("{}: {}", problem.reason, problem.message)));
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::ANNOTATION_APPLIED_HASH;
+use crate::api::{ANNOTATION_APPLIED_HASH, ANNOTATION_RECORD};
 use crate::cluster::caches::LiveObject;
 use crate::cluster::diff::{content_hash, differences};
 use crate::cluster::ownership::{belongs_to, describe_owner, replicas_owners};
@@ -38,26 +38,33 @@ pub enum ScaleChange {
     Set(u32),
     /// Take the field over from `oprc-crm` (a start that was cut short) with the number it has, then release it there.
     Claim(u32),
+    /// Somebody else set the very number that is wanted: share it, so that it is ours to change later.
+    Agree(u32),
     /// Somebody else set another number: it is left alone.
     Held {
-        /// Their field manager.
+        /// Who, for people.
         by: String,
         /// Their number.
         replicas: i64,
     },
 }
 
-/// The manifest to apply, with the hash of what it says: a field that is dropped later is seen by the hash alone.
-pub fn stamped(object: &RenderedObject) -> Value {
+/// The manifest to apply: with the record's name, and the hash of what it says (a field that is dropped later is seen
+/// by the hash alone).
+pub fn stamped(object: &RenderedObject, record: &str) -> Value {
     let mut manifest = object.manifest.clone();
+    annotate(&mut manifest, ANNOTATION_RECORD, record);
     let hash = content_hash(&manifest);
-    if let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut) {
-        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
-        if let Some(annotations) = annotations.as_object_mut() {
-            annotations.insert(ANNOTATION_APPLIED_HASH.to_owned(), json!(hash));
-        }
-    }
+    annotate(&mut manifest, ANNOTATION_APPLIED_HASH, &hash);
     manifest
+}
+
+fn annotate(manifest: &mut Value, key: &str, value: &str) {
+    let metadata = manifest.get_mut("metadata").and_then(Value::as_object_mut);
+    let annotations = metadata.map(|metadata| metadata.entry("annotations").or_insert_with(|| json!({})));
+    if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+        annotations.insert(key.to_owned(), json!(value));
+    }
 }
 
 /// Compares what is to be applied with what is there. `uid` and `owner_label` are the record's.
@@ -83,17 +90,25 @@ pub fn change(manifest: &Value, live: Option<&LiveObject>, uid: &str, owner_labe
 }
 
 /// Compares the number that the record or its template wants with the one that is there, and who owns it.
+///
+/// A number that others own alone is theirs. One that they share with us was agreed upon: a change of theirs would have
+/// taken it from us. Nobody owns a 0 that was set through the scale subresource.
 pub fn scale(base: u32, live: &LiveObject) -> ScaleChange {
     let replicas = live.content.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
+    let wanted = replicas == i64::from(base);
     let owners = replicas_owners(&live.meta);
-    if let Some(other) = owners.iter().find(|owner| *owner != MANAGER && *owner != MANAGER_SCALE) {
-        let held = replicas != i64::from(base);
-        return if held { ScaleChange::Held { by: other.clone(), replicas } } else { ScaleChange::None };
-    }
-    if owners.iter().any(|owner| owner == MANAGER) {
+    let is_ours = |owner: &String| owner == MANAGER || owner == MANAGER_SCALE;
+    let owned_by = |manager: &str| owners.iter().any(|owner| owner == manager);
+    let others = || owners.iter().find(|owner| !is_ours(owner)).map(|owner| format!("{owner:?}"));
+    if owned_by(MANAGER) {
         return ScaleChange::Claim(u32::try_from(replicas).unwrap_or(base));
     }
-    if owners.is_empty() || replicas != i64::from(base) { ScaleChange::Set(base) } else { ScaleChange::None }
+    match (owned_by(MANAGER_SCALE), wanted) {
+        (true, true) => ScaleChange::None,
+        (true, false) => ScaleChange::Set(base),
+        (false, true) => ScaleChange::Agree(base),
+        (false, false) => ScaleChange::Held { by: others().unwrap_or_else(|| "somebody unnamed".to_owned()), replicas },
+    }
 }
 
 #[cfg(test)]
@@ -139,15 +154,15 @@ mod tests {
 
     #[test]
     fn what_was_applied_needs_nothing() {
-        let manifest = stamped(&rendered("i:1"));
+        let manifest = stamped(&rendered("i:1"), "r");
         assert_eq!(change(&manifest, Some(&live(manifest.clone(), Some("u"))), "u", "a"), Change::None);
         assert_eq!(change(&manifest, None, "u", "a"), Change::Create);
     }
 
     #[test]
     fn a_new_rendering_is_an_update_and_a_foreign_change_is_drift() {
-        let old = stamped(&rendered("i:1"));
-        let new = stamped(&rendered("i:2"));
+        let old = stamped(&rendered("i:1"), "r");
+        let new = stamped(&rendered("i:2"), "r");
         assert_eq!(change(&new, Some(&live(old.clone(), Some("u"))), "u", "a"), Change::Update);
         let mut drifted = old.clone();
         drifted["spec"]["image"] = json!("evil");
@@ -161,13 +176,13 @@ mod tests {
     fn a_field_that_is_no_longer_rendered_is_an_update() {
         let mut wider = rendered("i:1");
         wider.manifest["spec"]["extra"] = json!(1);
-        let before = stamped(&wider);
-        assert_eq!(change(&stamped(&rendered("i:1")), Some(&live(before, Some("u"))), "u", "a"), Change::Update);
+        let before = stamped(&wider, "r");
+        assert_eq!(change(&stamped(&rendered("i:1"), "r"), Some(&live(before, Some("u"))), "u", "a"), Change::Update);
     }
 
     #[test]
     fn an_object_of_another_owner_is_never_touched() {
-        let manifest = stamped(&rendered("i:1"));
+        let manifest = stamped(&rendered("i:1"), "r");
         let stranger = live(json!({"metadata": {"name": "a"}}), Some("other"));
         assert!(
             matches!(change(&manifest, Some(&stranger), "u", "a"), Change::NameConflict { owner } if owner.contains("DeploymentRecord"))
@@ -178,7 +193,7 @@ mod tests {
 
     #[test]
     fn our_own_object_without_its_owner_reference_is_taken_back() {
-        let manifest = stamped(&rendered("i:1"));
+        let manifest = stamped(&rendered("i:1"), "r");
         assert_ne!(
             change(&manifest, Some(&live(manifest.clone(), None)), "u", "a"),
             Change::NameConflict { owner: String::new() }
@@ -190,15 +205,22 @@ mod tests {
     fn replicas_follow_the_base_while_we_own_them() {
         assert_eq!(scale(2, &owned_by(&["oprc-crm-scale"], 2)), ScaleChange::None);
         assert_eq!(scale(3, &owned_by(&["oprc-crm-scale"], 2)), ScaleChange::Set(3));
-        assert_eq!(scale(3, &owned_by(&[], 1)), ScaleChange::Set(3));
     }
 
     #[test]
     fn somebody_elses_number_is_left_alone() {
-        let held = ScaleChange::Held { by: "kubectl".to_owned(), replicas: 7 };
+        let held = ScaleChange::Held { by: "\"kubectl\"".to_owned(), replicas: 7 };
         assert_eq!(scale(2, &owned_by(&["kubectl"], 7)), held);
-        assert_eq!(scale(2, &owned_by(&["oprc-crm-scale", "kubectl"], 7)), held);
-        assert_eq!(scale(7, &owned_by(&["kubectl"], 7)), ScaleChange::None);
+        // Scaled to 0 the field has no owner at all.
+        let nobody = ScaleChange::Held { by: "somebody unnamed".to_owned(), replicas: 0 };
+        assert_eq!(scale(2, &owned_by(&[], 0)), nobody);
+    }
+
+    #[test]
+    fn a_number_that_is_handed_back_is_shared_and_then_ours_to_change() {
+        assert_eq!(scale(7, &owned_by(&["kubectl"], 7)), ScaleChange::Agree(7));
+        assert_eq!(scale(7, &owned_by(&["kubectl", "oprc-crm-scale"], 7)), ScaleChange::None);
+        assert_eq!(scale(2, &owned_by(&["kubectl", "oprc-crm-scale"], 7)), ScaleChange::Set(2));
     }
 
     #[test]
@@ -238,28 +260,29 @@ mod properties {
             owners in owners(), replicas in 0_u32..40, base in 0_u32..40,
         ) {
             let (mut owners, mut number) = (owners, replicas);
-            for _ in 0..3 {
-                number = match scale(base, &live(&owners, number)) {
+            for _ in 0..4 {
+                match scale(base, &live(&owners, number)) {
                     ScaleChange::None => {
                         prop_assert_eq!(number, base);
                         return Ok(());
                     }
-                    ScaleChange::Held { by, replicas: held } => {
-                        prop_assert!(by != "oprc-crm" && by != "oprc-crm-scale" && owners.contains(&by.as_str()));
+                    ScaleChange::Held { replicas: held, .. } => {
+                        prop_assert!(owners.iter().all(|owner| !owner.starts_with("oprc-crm")), "{:?}", owners);
                         prop_assert_eq!(held, i64::from(number));
                         return Ok(());
                     }
+                    // Forced: nobody else is left.
                     ScaleChange::Set(to) => {
                         prop_assert_eq!(to, base);
-                        to
+                        owners = vec!["oprc-crm-scale"];
+                        number = to;
                     }
-                    ScaleChange::Claim(to) => {
+                    ScaleChange::Agree(to) | ScaleChange::Claim(to) => {
                         prop_assert_eq!(to, number, "the number that it has");
-                        to
+                        owners.retain(|owner| *owner != "oprc-crm");
+                        owners.push("oprc-crm-scale");
                     }
-                };
-                // What such an apply leaves behind.
-                owners = vec!["oprc-crm-scale"];
+                }
             }
             prop_assert!(false, "no end");
         }

@@ -42,18 +42,30 @@ pub struct Outcome {
     pub look_again: Option<Duration>,
 }
 
-/// Applies everything that is rendered, then prunes. One object that fails does not stop the others, but nothing is
-/// pruned then: what is to replace it may not be there yet.
+/// Applies everything that is rendered, then prunes. Where a name belongs to somebody else nothing is applied at all:
+/// half a class would call a stranger's Service. Otherwise one object that fails does not stop the others, but nothing
+/// is pruned then: what is to replace it may not be there yet.
 pub async fn converge(ctx: &Context, class: &Class, rendered: &Rendered, memory: &mut RecordMemory) -> Outcome {
     let mut outcome = Outcome::default();
+    let missing = |object: &&RenderedObject| ctx.caches.get(object.kind, &class.namespace, &object.name).is_none();
+    let births = ctx.births.begin(&class.namespace, rendered.objects.iter().filter(missing).map(key)).await;
+    let mut step = Step { ctx, class, memory, outcome: &mut outcome };
+    let mut found = Vec::with_capacity(rendered.objects.len());
     for object in &rendered.objects {
-        let mut step = Step { ctx, class, memory, outcome: &mut outcome };
-        if let Err(error) = step.object(object).await {
-            let name = format!("{} {:?}", object.kind.kind(), object.name);
-            outcome.problem.get_or_insert_with(|| apply_problem(&name, &error));
-            outcome.error.get_or_insert(error);
+        match step.survey(object).await {
+            Ok(live) => found.push((object, live)),
+            Err(error) => step.failed(object, error),
         }
     }
+    if step.outcome.problem.is_some() {
+        return outcome;
+    }
+    for (object, live) in found {
+        if let Err(error) = step.object(object, live).await {
+            step.failed(object, error);
+        }
+    }
+    drop(births);
     if outcome.problem.is_none() {
         prune(ctx, class, rendered, &mut outcome).await;
     }
@@ -87,11 +99,22 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    async fn object(&mut self, object: &RenderedObject) -> Result<(), ClusterError> {
-        let manifest = stamped(object);
+    /// What is there now under the object's name; that it belongs to somebody else is noted as a problem.
+    async fn survey(&mut self, object: &RenderedObject) -> Result<Option<LiveObject>, ClusterError> {
         let live = self.live(object).await?;
-        let owner = self.class.names.class();
-        match change(&manifest, live.as_ref(), &self.class.uid, owner) {
+        if let Change::NameConflict { owner } = self.change(&stamped(object, &self.class.name), live.as_ref()) {
+            self.conflict(object, &owner);
+        }
+        Ok(live)
+    }
+
+    fn change(&self, manifest: &Value, live: Option<&LiveObject>) -> Change {
+        change(manifest, live, &self.class.uid, self.class.names.class())
+    }
+
+    async fn object(&mut self, object: &RenderedObject, live: Option<LiveObject>) -> Result<(), ClusterError> {
+        let manifest = stamped(object, &self.class.name);
+        match self.change(&manifest, live.as_ref()) {
             Change::None => self.calm(object),
             Change::Create => return self.create(object, &manifest).await,
             Change::Update => {
@@ -109,10 +132,18 @@ impl Step<'_> {
                 return Ok(());
             }
         }
+        // The newest that is known: an apply of just now may have made it newer than the cache.
+        let live = self.outcome.fresh.get(&key(object)).cloned().or(live);
         match (object.replicas, live) {
             (Some(base), Some(live)) => self.scale(object, base, &manifest, &live).await,
             _ => Ok(()),
         }
+    }
+
+    fn failed(&mut self, object: &RenderedObject, error: ClusterError) {
+        let name = format!("{} {:?}", object.kind.kind(), object.name);
+        self.outcome.problem.get_or_insert_with(|| apply_problem(&name, &error));
+        self.outcome.error.get_or_insert(error);
     }
 
     /// The object from the cache or, where the cache has none or is behind our own last write, from the API server.
@@ -141,7 +172,7 @@ impl Step<'_> {
         self.wrote(object, born.clone());
         self.outcome.applied.push(format!("created {} {}", object.kind.kind(), object.name));
         if let Some(base) = object.replicas {
-            self.set_scale(object, &born, base).await?;
+            self.set_scale(object, &born, base, false).await?;
             self.apply(object, manifest, Some(&born)).await?;
         }
         Ok(())
@@ -210,17 +241,19 @@ impl Step<'_> {
         match scale(base, live) {
             ScaleChange::None => Ok(()),
             ScaleChange::Set(replicas) => {
-                self.set_scale(object, live, replicas).await?;
+                // Where others share the number, it was agreed upon: the record may change it.
+                self.set_scale(object, live, replicas, true).await?;
                 self.outcome.applied.push(format!("scaled {} {} to {replicas}", object.kind.kind(), object.name));
                 Ok(())
             }
+            ScaleChange::Agree(replicas) => self.set_scale(object, live, replicas, false).await,
             ScaleChange::Claim(replicas) => {
-                self.set_scale(object, live, replicas).await?;
+                self.set_scale(object, live, replicas, false).await?;
                 self.apply(object, manifest, Some(live)).await
             }
             ScaleChange::Held { by, replicas } => {
                 self.outcome.held.push(format!(
-                    "{} {} stays at {replicas} replicas as {by:?} set it (the record wants {base}); to hand it back, scale it to {base}",
+                    "{} {} stays at {replicas} replicas as {by} set it (the record wants {base}); to hand it back, scale it to {base}",
                     object.kind.kind(),
                     object.name
                 ));
@@ -234,9 +267,9 @@ impl Step<'_> {
         object: &RenderedObject,
         live: &LiveObject,
         replicas: u32,
+        force: bool,
     ) -> Result<(), ClusterError> {
-        let uid = live.meta.uid.as_deref();
-        let written = self.ctx.applier.scale(object.kind, &self.class.namespace, &object.name, uid, replicas).await?;
+        let written = self.ctx.applier.scale(live, &object.name, replicas, force).await?;
         self.wrote(object, written);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::births::Births;
 use super::judgement::Judgement;
 use super::memory::Memory;
 use crate::cluster::apply::Applier;
@@ -21,6 +22,8 @@ pub struct Context {
     pub judgement: Arc<Judgement>,
     /// What rendering needs besides class and template.
     pub render: RenderSettings,
+    /// One birth of a name at a time.
+    pub births: Births,
     /// What is remembered of each record.
     pub memory: Memory,
 }

@@ -28,26 +28,15 @@ pub async fn delete(
     if !meta.finalizers.iter().flatten().any(|one| one == FINALIZER) {
         return Ok(None);
     }
-    let label = names::dns_label(meta.name.as_deref().unwrap_or_default(), names::MAX_LABEL);
+    let label = names::class_label(meta.name.as_deref().unwrap_or_default());
     let namespace = meta.namespace.as_deref().unwrap_or_default();
     let children = ctx.caches.children(namespace, meta.uid.as_deref().unwrap_or_default(), &label);
-    if delete_all(ctx, children).await? > 0 {
-        let before = memory.status.clone().unwrap_or_else(|| record.typed_status());
-        let report = Report {
-            generation: meta.generation.unwrap_or_default(),
-            deleting: true,
-            template: before.selected_template.clone(),
-            enforcement_mode: before.enforcement_mode,
-            refs: before.resource_refs.clone(),
-            functions: before.functions.clone(),
-            odgm: before.odgm.clone(),
-            decision: before.decision.clone(),
-            ..Report::default()
-        };
-        // The status is news, not state: a record on its way out may refuse it.
-        if let Err(error) = write_status(record, ctx, memory, &before, &report).await {
-            tracing::debug!(%error, "status of a record on its way out not written");
-        }
+    let standing = delete_all(ctx, children).await? > 0;
+    let held_by_others = meta.finalizers.iter().flatten().any(|one| one != FINALIZER);
+    if standing || held_by_others {
+        tell(record, ctx, memory, standing).await;
+    }
+    if standing {
         return Ok(Some(Action::requeue(LOOK_AGAIN)));
     }
     ctx.applier.finalizer(meta, false).await?;
@@ -55,4 +44,21 @@ pub async fn delete(
         tracing::warn!(%error, "event not published");
     }
     Ok(None)
+}
+
+/// The status of a record on its way out. It is news, not state: such a record may refuse it.
+async fn tell(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory, standing: bool) {
+    let before = memory.status_of(record);
+    let report = Report {
+        generation: record.metadata.generation.unwrap_or_default(),
+        deleting: true,
+        template: before.selected_template.clone(),
+        enforcement_mode: before.enforcement_mode,
+        refs: if standing { before.resource_refs.clone() } else { Vec::new() },
+        decision: before.decision.clone(),
+        ..Report::default()
+    };
+    if let Err(error) = write_status(record, ctx, memory, &before, &report).await {
+        tracing::debug!(%error, "status of a record on its way out not written");
+    }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::api::DeploymentRecordStatus;
+use crate::cluster::record::RawRecord;
 use crate::render::ObjectKind;
 
 /// Corrections within [`DRIFT_WINDOW`] after which an object is left alone for a while.
@@ -34,8 +35,8 @@ pub struct Memory(Mutex<HashMap<String, RecordMemory>>);
 pub struct RecordMemory {
     /// Failed reconciles in a row.
     pub failures: u32,
-    /// Status as last written: the cache may not show it yet.
-    pub status: Option<DeploymentRecordStatus>,
+    /// Status as last written, and the record's version that this made: the cache may not show it yet.
+    status: Option<(DeploymentRecordStatus, u64)>,
     versions: HashMap<ChildKey, u64>,
     drift: HashMap<ChildKey, Drift>,
 }
@@ -68,6 +69,19 @@ impl Memory {
 }
 
 impl RecordMemory {
+    /// The status that stands there: the cached one, unless the cache is behind our own last write.
+    pub fn status_of(&self, record: &RawRecord) -> DeploymentRecordStatus {
+        match (&self.status, version(&record.metadata)) {
+            (Some((status, written)), Some(seen)) if seen < *written => status.clone(),
+            _ => record.typed_status(),
+        }
+    }
+
+    /// Notes a status that was written.
+    pub fn wrote_status(&mut self, status: DeploymentRecordStatus, meta: &ObjectMeta) {
+        self.status = version(meta).map(|version| (status, version));
+    }
+
     /// Notes the version that a write of ours made.
     pub fn wrote(&mut self, key: ChildKey, meta: &ObjectMeta) {
         if let Some(version) = version(meta) {

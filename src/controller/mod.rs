@@ -1,6 +1,7 @@
 //! The reconcile pipeline: load, validate, decide, render, apply, prune, report. One module a step.
 
 mod announce;
+mod births;
 mod change;
 mod children;
 mod context;
@@ -12,6 +13,7 @@ mod reconcile;
 mod run;
 mod status;
 
+pub use births::Births;
 pub use context::Context;
 pub use judgement::Judgement;
 pub use memory::Memory;

@@ -14,6 +14,7 @@ use super::observe::Observation;
 use super::status::{self, PolicyReport, Problem, Report, rule_reason};
 use crate::api::{DecisionSummary, DeploymentRecordStatus, FINALIZER, FunctionStatus, OdgmStatus};
 use crate::cluster::ClusterError;
+use crate::cluster::ownership::belongs_to;
 use crate::cluster::record::RawRecord;
 use crate::decision::{Admission, Chosen, Decision};
 use crate::model::{Class, names};
@@ -21,6 +22,8 @@ use crate::render::{Component, ObjectKind, Rendered, render};
 
 /// Failed tries in a row after which even an error that may pass by itself is shown as Degraded.
 const PATIENCE: u32 = 3;
+/// How soon to look again at a record whose namespace is being deleted, in case it is not.
+const NAMESPACE_ENDS: Duration = Duration::from_secs(10);
 /// Reasons of a choice that the status keeps.
 const MAX_TRACE: usize = 16;
 
@@ -85,10 +88,14 @@ async fn look(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory) -> R
     if !record.metadata.finalizers.iter().flatten().any(|one| one == FINALIZER) {
         ctx.applier.finalizer(&record.metadata, true).await?;
     }
-    let before = memory.status.clone().unwrap_or_else(|| record.typed_status());
+    let before = memory.status_of(record);
     let pass = pass(record, ctx, memory, &before).await;
     let action = pass.outcome.look_again.map(Action::requeue);
     let error = pass.outcome.error.clone();
+    if let Some(ClusterError::NoSuchNamespace(_)) = error {
+        // The namespace is on its way out and the record with it: nothing to say, nothing to mend.
+        return Ok(Some(Action::requeue(NAMESPACE_ENDS)));
+    }
     write_status(record, ctx, memory, &before, &pass.report).await?;
     announce(ctx, record, &before, &pass).await;
     // What fails for good waits for a change of the record or the policy; the rest is tried again.
@@ -109,9 +116,9 @@ pub async fn write_status(
 ) -> Result<(), ClusterError> {
     let status = status::build(report, before, Timestamp::now());
     if !status::same(&status, before) {
-        ctx.applier.status(&record.metadata, &status).await?;
+        let written = ctx.applier.status(&record.metadata, &status).await?;
+        memory.wrote_status(status, &written);
     }
-    memory.status = Some(status);
     Ok(())
 }
 
@@ -145,8 +152,9 @@ async fn pass(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory, befo
         enforcement_mode: Some(class.enforcement),
         ..Report::default()
     };
-    if matches!(base.policy, PolicyReport::Denied(_)) {
-        return frozen(record, ctx, before, base);
+    if let PolicyReport::Denied(problem) = &base.policy {
+        let degraded = Some(Problem::new("PolicyDenied", problem.message.clone()));
+        return frozen(record, ctx, before, Report { degraded, ..base });
     }
     let chosen = match &decision.template {
         Ok(chosen) => chosen,
@@ -200,7 +208,7 @@ async fn deploy(
 fn frozen(record: &RawRecord, ctx: &Context, before: &DeploymentRecordStatus, report: Report) -> Pass {
     let meta = &record.metadata;
     let namespace = meta.namespace.clone().unwrap_or_default();
-    let label = names::dns_label(meta.name.as_deref().unwrap_or_default(), names::MAX_LABEL);
+    let label = names::class_label(meta.name.as_deref().unwrap_or_default());
     let children = ctx.caches.children(&namespace, meta.uid.as_deref().unwrap_or_default(), &label);
     let expected: Vec<(ObjectKind, String)> =
         children.iter().map(|child| (child.kind, child.meta.name.clone().unwrap_or_default())).collect();
@@ -214,6 +222,9 @@ fn frozen(record: &RawRecord, ctx: &Context, before: &DeploymentRecordStatus, re
         functions: before.functions.clone(),
         odgm: before.odgm.clone(),
         refs: seen.refs,
+        // What runs was decided then; a record that cannot be read decides nothing new.
+        decision: report.decision.clone().or_else(|| before.decision.clone()),
+        enforcement_mode: report.enforcement_mode.or(before.enforcement_mode),
         ..report
     };
     Pass { report, ..Pass::default() }
@@ -227,7 +238,9 @@ fn newest(
     name: &str,
 ) -> Option<crate::cluster::caches::LiveObject> {
     let fresh = outcome.fresh.get(&(kind, name.to_owned())).cloned();
-    fresh.or_else(|| ctx.caches.get(kind, &class.namespace, name))
+    let newest = fresh.or_else(|| ctx.caches.get(kind, &class.namespace, name));
+    // What belongs to somebody else is no part of this class, whatever its name.
+    newest.filter(|live| belongs_to(&live.meta, &class.uid, class.names.class()))
 }
 
 fn failed(seen: &Observation) -> Option<Problem> {
@@ -269,6 +282,11 @@ fn policy_report(admission: &Admission) -> PolicyReport {
 }
 
 fn summary(decision: &Decision) -> DecisionSummary {
+    if !decision.admission.denials.is_empty() {
+        let denied = decision.admission.denials.iter().map(|one| format!("denied by {}", one.rule));
+        let trace = denied.take(MAX_TRACE).collect();
+        return DecisionSummary { policy_revision: decision.revision.clone(), template: None, trace };
+    }
     let chosen = decision.template.as_ref().ok();
     let scores = decision.candidates.iter().map(|candidate| {
         let state = match (candidate.enabled, candidate.score) {

@@ -7,12 +7,11 @@ use futures::{Stream, StreamExt};
 use kube::Resource;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates};
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::reconcile::{ReconcileError, backoff, reconcile};
-use crate::api::LABEL_OWNER;
+use crate::api::ANNOTATION_RECORD;
 use crate::cluster::caches::Watches;
 use crate::cluster::ownership::controller_of;
 use crate::cluster::record::RawRecord;
@@ -36,11 +35,10 @@ pub async fn run(
     options: Options,
     shutdown: CancellationToken,
 ) {
-    // A status that we write ourselves changes none of these.
-    let changed = predicates::generation.combine(predicates::finalizers).combine(predicates::labels);
-    let records = watches.records.predicate_filter(changed, PredicateConfig::default());
     let config = Config::default().concurrency(options.concurrency).debounce(DEBOUNCE);
-    Controller::for_stream(records, ctx.caches.records.clone())
+    // Every change of a record counts, one of its status too: somebody else may have made it. Our own leads to one
+    // more look, which finds nothing to do.
+    Controller::for_stream(watches.records, ctx.caches.records.clone())
         .with_config(config)
         .watches_stream(watches.deployments, |child| owners(&child))
         .watches_stream(watches.services, |child| owners(&child))
@@ -55,14 +53,14 @@ pub async fn run(
         .await;
 }
 
-/// The record that a child belongs to: by its controller reference or, where somebody took that away, by its label.
+/// The record that a child belongs to: by its controller reference or, where somebody took that away, by our annotation.
 fn owners<K: Resource>(child: &K) -> Vec<ObjectRef<RawRecord>> {
     let meta = child.meta();
     let namespace = meta.namespace.clone().unwrap_or_default();
-    let by_label = || meta.labels.as_ref().and_then(|labels| labels.get(LABEL_OWNER)).cloned();
+    let annotated = || meta.annotations.as_ref().and_then(|all| all.get(ANNOTATION_RECORD)).cloned();
     let name = match controller_of(meta) {
         Some(owner) => (owner.kind == RawRecord::kind(&())).then(|| owner.name.clone()),
-        None => by_label(),
+        None => annotated(),
     };
     name.map(|name| ObjectRef::new(&name).within(&namespace)).into_iter().collect()
 }

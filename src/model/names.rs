@@ -34,7 +34,7 @@ struct FunctionNames {
 impl Names {
     /// Names for a record and the keys of its functions.
     pub fn new<'a>(record: &str, keys: impl IntoIterator<Item = &'a str>) -> Self {
-        let class = if is_label(record) { record.to_owned() } else { dns_label(record, MAX_LABEL) };
+        let class = class_label(record);
         let keys: Vec<&str> = keys.into_iter().collect();
         let single = keys.len() == 1;
         let functions = keys
@@ -75,6 +75,11 @@ impl Names {
     pub fn odgm_service(&self) -> String {
         fit(&format!("{}-odgm-svc", self.class), MAX_LABEL)
     }
+}
+
+/// A record's name as a label value and name stem; one that is a label already stays as it is.
+pub fn class_label(record: &str) -> String {
+    if is_label(record) { record.to_owned() } else { dns_label(record, MAX_LABEL) }
 }
 
 /// Name of the record that holds a deployment id.

@@ -1,5 +1,6 @@
 //! A record that goes takes everything along.
 
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use crate::{IMAGE, start};
@@ -37,5 +38,40 @@ async fn a_record_that_cannot_be_followed_can_be_deleted() {
     assert_eq!(ns.objects().await, ["Deployment/good", "Service/good-svc"], "what runs is left as it is");
     ns.delete("good").await;
     ns.nothing_left("good").await;
+    crm.stop().await;
+}
+
+#[tokio::test]
+async fn a_frozen_record_with_a_hashed_name_leaves_nothing_though_its_child_lost_its_owner() {
+    let (crm, ns) = start("delete-hash").await;
+    // A name as an id that starts with a digit gets it: it ends like a hash.
+    let name = "c-9start-13558fc660";
+    ns.apply(name, json!({"function": {"image": IMAGE}})).await;
+    ns.available(name).await;
+    ns.apply(name, json!({"function": {"image": "NOT AN IMAGE"}})).await;
+    ns.degraded(name).await;
+    let owner = json!({"metadata": {"ownerReferences": null}});
+    ns.deployments().patch(name, &PatchParams::default(), &Patch::Merge(&owner)).await.unwrap();
+    ns.delete(name).await;
+    ns.nothing_left(name).await;
+    crm.stop().await;
+}
+
+#[tokio::test]
+async fn a_record_that_others_hold_says_that_nothing_of_it_is_left() {
+    let (crm, ns) = start("delete-held").await;
+    ns.apply("a", json!({"function": {"image": IMAGE}})).await;
+    ns.available("a").await;
+    let theirs = json!({"metadata": {"finalizers": ["example.com/theirs", "oaas.io/finalizer"]}});
+    ns.records().patch("a", &PatchParams::default(), &Patch::Merge(&theirs)).await.unwrap();
+    ns.delete("a").await;
+    ns.event("a", "Deleted").await;
+    let record = ns.records().get("a").await.unwrap();
+    assert_eq!(record.metadata.finalizers.as_deref(), Some(&["example.com/theirs".to_owned()][..]));
+    assert!(record.typed_status().resource_refs.is_empty(), "{:?}", record.typed_status());
+    assert!(ns.objects().await.is_empty());
+    let gone = json!({"metadata": {"finalizers": null}});
+    ns.records().patch("a", &PatchParams::default(), &Patch::Merge(&gone)).await.unwrap();
+    ns.nothing_left("a").await;
     crm.stop().await;
 }

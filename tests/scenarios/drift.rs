@@ -108,3 +108,29 @@ async fn an_object_owned_by_another_controller_is_a_conflict_that_names_it() {
     assert!(message.contains("ConfigMap \"boss\"") && message.contains("Service \"o-svc\""), "{message}");
     crm.stop().await;
 }
+
+#[tokio::test]
+async fn what_others_add_to_a_selector_is_taken_out_again() {
+    let (crm, ns) = start("selector").await;
+    ns.apply("s", json!({"function": {"image": IMAGE}})).await;
+    ns.available("s").await;
+    let extra = json!({"spec": {"selector": {"extra": "boo"}}});
+    ns.services().patch("s-svc", &PatchParams::default(), &Patch::Merge(&extra)).await.unwrap();
+    let note = ns.event("s", "DriftCorrected").await;
+    assert!(note.contains("Service s-svc") && note.contains("spec.selector"), "{note}");
+    let selector = ns.services().get("s-svc").await.unwrap().spec.unwrap().selector.unwrap();
+    assert!(!selector.contains_key("extra"), "{selector:?}");
+    crm.stop().await;
+}
+
+#[tokio::test]
+async fn a_status_that_others_wrote_is_put_right() {
+    let (crm, ns) = start("status").await;
+    ns.apply("s", json!({"function": {"image": IMAGE}})).await;
+    ns.available("s").await;
+    let hacked = json!({"status": {"phase": "Degraded", "message": "hacked"}});
+    ns.records().patch_status("s", &PatchParams::default(), &Patch::Merge(&hacked)).await.unwrap();
+    let status = ns.status("s", "right again", |status| status.message.as_deref() != Some("hacked")).await;
+    assert_eq!(status.phase, Some(oprc_crm::api::Phase::Available));
+    crm.stop().await;
+}

@@ -17,6 +17,7 @@ mod odgm;
 mod outage;
 mod rbac;
 mod restart;
+mod rivals;
 mod samples;
 mod scale;
 mod schema;

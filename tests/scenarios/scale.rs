@@ -38,6 +38,22 @@ async fn a_persons_number_is_held_said_once_and_handed_back() {
         if message.contains("stays at") { Err(message) } else { Ok(()) }
     })
     .await;
+    ns.apply("s", json!({"functions": [{"function_key": "f", "image": IMAGE, "replicas": 3}]})).await;
+    assert_eq!(ns.available("s").await.ready_summary.as_deref(), Some("3/3"), "handed back, it follows the record");
+    crm.stop().await;
+}
+
+#[tokio::test]
+async fn a_class_that_a_person_scaled_to_zero_stays_there_and_says_so() {
+    let (crm, ns) = start("zero").await;
+    ns.apply("s", json!({"functions": [{"function_key": "f", "image": IMAGE, "replicas": 2}]})).await;
+    ns.available("s").await;
+    let scale = json!({"spec": {"replicas": 0}});
+    ns.deployments().patch_scale("s", &PatchParams::default(), &Patch::Merge(&scale)).await.unwrap();
+    let note = ns.event("s", "ScaleHeld").await;
+    assert!(note.contains("0 replicas") && note.contains("wants 2"), "{note}");
+    crate::idle::settled(&crm).await;
+    assert_eq!(ns.deployment("s").await.spec.unwrap().replicas, Some(0));
     crm.stop().await;
 }
 
