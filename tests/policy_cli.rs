@@ -35,6 +35,37 @@ fn check_says_by_its_exit_code_whether_a_bundle_is_right() {
 }
 
 #[test]
+fn check_answers_for_machines() {
+    let rule = "apiVersion: policy.oaas.io/v1alpha1\nkind: Admission\nmetadata: {name: a}\nspec:\n  rules:\n    - {id: r, \
+                deny: nfr.max_latency_ms > 1.0, message: \"'m'\"}\n";
+    let dir = directory(&[("bundle.yaml", OVERLAY), ("a.yaml", rule)]);
+    let dir = dir.path().to_str().unwrap();
+    let answer = |format: &str| {
+        let (code, out, errors) = run(&["check", dir, "--format", format]);
+        assert_eq!((code, errors.as_str()), (1, ""), "{format}");
+        out
+    };
+    let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let document = parse(&answer("json"));
+    let first = document.pointer("/diagnostics/0").unwrap();
+    let field = |name: &str| first.get(name).cloned().unwrap();
+    assert_eq!(document.get("errors"), Some(&1.into()));
+    assert_eq!(field("message"), "`nfr.max_latency_ms` may be absent");
+    assert_eq!((field("severity"), field("rule")), ("error".into(), "unguarded".into()));
+    assert_eq!((field("line"), field("column"), field("width")), (6.into(), 21.into(), 18.into()));
+    assert_eq!(field("help"), "guard it: has(nfr.max_latency_ms) && ...");
+    let github = answer("github");
+    assert!(github.starts_with("::error file=") && github.contains("a.yaml,line=6,col=21,"), "{github}");
+    let sarif = parse(&answer("sarif"));
+    let region = sarif.pointer("/runs/0/results/0/locations/0/physicalLocation/region/startLine");
+    assert_eq!(region, Some(&6.into()));
+    let (code, out, _) = run(&["check", "--format", "json"]);
+    let right = parse(&out);
+    assert_eq!((code, right.pointer("/errors"), right.pointer("/warnings")), (0, Some(&0.into()), Some(&0.into())));
+    assert!(right.pointer("/bundle/revision").is_some_and(serde_json::Value::is_string), "{out}");
+}
+
+#[test]
 fn test_ends_with_the_counts_alone_on_a_line() {
     let (code, out, _) = run(&["test"]);
     assert_eq!(code, 0);

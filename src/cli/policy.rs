@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::decision::{CaseReport, run_tests};
-use crate::policy::{Bundle, Diagnostic, Diagnostics, Inputs, Severity};
+use crate::policy::{Bundle, Diagnostics};
 
+mod check;
 mod explain;
 
 /// Arguments of `policy`.
@@ -20,20 +21,11 @@ pub(super) struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Check a bundle: names, types, guards and bounds of everything in it.
-    Check(CheckArgs),
+    Check(check::Args),
     /// Run the tests of a bundle.
     Test(BundleArgs),
     /// Explain what a policy decides about a record, rule by rule.
     Explain(explain::Args),
-}
-
-#[derive(clap::Args)]
-struct CheckArgs {
-    #[command(flatten)]
-    bundle: BundleArgs,
-    /// Exit 1 on warnings too.
-    #[arg(long)]
-    deny_warnings: bool,
 }
 
 #[derive(clap::Args)]
@@ -45,7 +37,7 @@ struct BundleArgs {
 
 pub(super) fn run(args: &Args) -> ExitCode {
     match &args.command {
-        Command::Check(args) => check(args),
+        Command::Check(args) => check::run(args),
         Command::Test(args) => test(args),
         Command::Explain(args) => explain::run(args),
     }
@@ -72,47 +64,6 @@ fn unreadable(dir: Option<&Path>) -> Option<ExitCode> {
             Some(ExitCode::from(2))
         }
     }
-}
-
-fn check(args: &CheckArgs) -> ExitCode {
-    let dir = args.bundle.dir.as_deref();
-    if let Some(exit) = unreadable(dir) {
-        return exit;
-    }
-    let found = findings(dir);
-    let errors = found.iter().filter(|one| one.severity == Severity::Error).count();
-    let warnings = found.len() - errors;
-    for one in &found {
-        eprintln!("{one}\n");
-    }
-    let refused = errors > 0 || (args.deny_warnings && warnings > 0);
-    if let (false, Ok(bundle)) = (errors > 0, read(dir)) {
-        line(&format!("{} documents, revision {}", bundle.names().count(), bundle.revision()));
-    }
-    line(&format!("{}, {}", count(errors, "error"), count(warnings, "warning")));
-    if refused { ExitCode::from(1) } else { ExitCode::SUCCESS }
-}
-
-/// Everything wrong with a bundle under any profile, each finding once.
-fn findings(dir: Option<&Path>) -> Vec<Diagnostic> {
-    let bundle = match read(dir) {
-        Ok(bundle) => bundle,
-        Err(Diagnostics(found)) => return found,
-    };
-    let mut all: Vec<Diagnostic> = Vec::new();
-    for profile in ["dev", "edge", "full"] {
-        let inputs = Inputs { profile: profile.to_owned(), environment: BTreeMap::new() };
-        let found = match bundle.compile(&inputs) {
-            Ok((_, warnings)) => warnings,
-            Err(Diagnostics(found)) => found,
-        };
-        for one in found {
-            if !all.contains(&one) {
-                all.push(one);
-            }
-        }
-    }
-    all
 }
 
 /// Writes to standard output; a reader that went away (`| head`) is no failure.

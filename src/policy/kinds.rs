@@ -197,7 +197,7 @@ impl TemplatePolicy {
         sink: &mut Sink,
     ) -> Option<Self> {
         let mut compiler = Compiler::new(format!("Template/{name}"), &form.definitions, shared, inputs, sink);
-        let enabled = form.enabled.iter().filter_map(|rule| compiler.rule(rule, sink)).collect();
+        let enabled = form.enabled.iter().filter_map(|rule| compiler.switch(rule, sink)).collect();
         let score =
             form.score.iter().filter_map(|(rule, add)| compiler.rule(rule, sink).map(|rule| (rule, *add))).collect();
         let workload = workload(&form.workload, &mut compiler, sink);
@@ -299,7 +299,7 @@ impl SecurityRules {
     fn compile(form: &SecurityForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Self> {
         let mut compile = |text: &Option<_>| match text {
             None => Some(None),
-            Some(text) => compiler.compile(text, &Type::Bool, sink).map(Some),
+            Some(text) => compiler.condition(text, sink).map(Some),
         };
         let drop_capabilities = compile(&form.drop_capabilities);
         let run_as_non_root = compile(&form.run_as_non_root);
@@ -346,7 +346,7 @@ fn workload(form: &WorkloadForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -
 }
 
 fn odgm(form: &OdgmForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Odgm> {
-    let enabled = form.enabled.as_ref().map(|text| compiler.compile(text, &Type::Bool, sink));
+    let enabled = form.enabled.as_ref().map(|text| compiler.condition(text, sink));
     let image = match &form.image {
         ImageForm::Literal(image) => Some(Image::Literal(image.clone())),
         ImageForm::Expression(text) => compiler.compile(text, &Type::Text, sink).map(Image::Expression),

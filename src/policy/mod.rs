@@ -14,6 +14,7 @@ mod facts;
 mod form;
 mod kinds;
 mod params;
+pub mod report;
 mod source;
 mod suite;
 mod trace;

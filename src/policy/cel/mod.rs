@@ -7,6 +7,8 @@ mod calls;
 mod check;
 mod env;
 mod limits;
+mod range;
+mod reach;
 mod types;
 
 use std::collections::BTreeSet;
@@ -17,7 +19,10 @@ use cel_interpreter::context::VariableResolver;
 use cel_interpreter::parser::Parser;
 use cel_interpreter::{Context, ExecutionError, IdedExpr, Value};
 
+use crate::policy::diagnostic::Severity;
+
 pub(crate) use check::{Leaf, Names, Problem};
+pub(crate) use range::{Known, Range};
 pub(crate) use types::Type;
 
 /// Stack for parsing and checking: the parser recurses a dozen frames a level.
@@ -34,6 +39,8 @@ pub(crate) struct Expression {
     ty: Type,
     leaves: Vec<Leaf>,
     reads: BTreeSet<String>,
+    warnings: Vec<Problem>,
+    always: Option<(bool, Problem)>,
 }
 
 impl Expression {
@@ -66,11 +73,25 @@ impl Expression {
         } else if *wanted != Type::Any && !ty.comparable(wanted) {
             checker.problem(&tree, format!("{wanted} is needed here, this is {ty}"), None);
         }
-        if checker.problems.is_empty() {
-            Ok(Self { source: source.to_owned(), tree: rewritten, ty, leaves: checker.leaves, reads: checker.reads })
-        } else {
-            Err(checker.problems)
+        if !checker.problems.is_empty() {
+            return Err(checker.problems);
         }
+        let reach::Findings { problems, always } = reach::findings(&checker, &tree, ty == Type::Bool);
+        if problems.iter().any(|one| one.severity == Severity::Error) {
+            return Err(problems);
+        }
+        let check::Checker { leaves, reads, .. } = checker;
+        Ok(Self { source: source.to_owned(), tree: rewritten, ty, leaves, reads, warnings: problems, always })
+    }
+
+    /// What its author should look at.
+    pub(crate) fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// The one outcome that a condition can have, whatever the facts, and why.
+    pub(crate) fn always(&self) -> Option<&(bool, Problem)> {
+        self.always.as_ref()
     }
 
     /// The expression as written.
