@@ -81,6 +81,30 @@ fn test_ends_with_the_counts_alone_on_a_line() {
 }
 
 #[test]
+fn test_reports_for_machines_and_gates_on_coverage() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    let (code, out, _) = run(&["test", shipped.to_str().unwrap(), "--min-coverage", "100", "--coverage"]);
+    assert_eq!(code, 0);
+    assert!(out.lines().any(|line| line.starts_with("coverage 100 %: ")), "{out}");
+    let rule = "apiVersion: policy.oaas.io/v1alpha1\nkind: Admission\nmetadata: {name: extra}\nspec:\n  rules:\n    - {id: r, \
+                deny: features.mtls, message: \"'m'\"}\n";
+    let dir = directory(&[("bundle.yaml", OVERLAY), ("a.yaml", rule)]);
+    let dir = dir.path().to_str().unwrap();
+    assert_eq!(run(&["test", dir]).0, 0);
+    let (code, out, errors) = run(&["test", dir, "--min-coverage", "100"]);
+    assert_eq!(code, 1);
+    assert!(out.contains("Admission/extra/r is never evaluated"), "{out}");
+    assert!(errors.contains("100 % are asked for"), "{errors}");
+    let (_, out, _) = run(&["test", dir, "--format", "json"]);
+    let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(answer.pointer("/failed"), Some(&0.into()));
+    assert_eq!(answer.pointer("/coverage/missing/0"), Some(&"Admission/extra/r is never evaluated".into()));
+    let (code, out, _) = run(&["test", dir, "--format", "junit"]);
+    assert_eq!(code, 0);
+    assert!(out.starts_with("<?xml") && out.contains("<testsuite name=\"templates\""), "{out}");
+}
+
+#[test]
 fn explain_answers_in_text_and_json() {
     let record = "apiVersion: oaas.io/v1alpha1\nkind: DeploymentRecord\nmetadata: {name: hello}\nspec:\n  function: \
                   {image: nginx}\n  nfr_requirements: {min_throughput_rps: 400}\n";

@@ -5,11 +5,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::decision::{CaseReport, run_tests};
 use crate::policy::{Bundle, Diagnostics};
 
 mod check;
 mod explain;
+mod test;
 
 /// Arguments of `policy`.
 #[derive(clap::Args)]
@@ -23,7 +23,7 @@ enum Command {
     /// Check a bundle: names, types, guards and bounds of everything in it.
     Check(check::Args),
     /// Run the tests of a bundle.
-    Test(BundleArgs),
+    Test(test::Args),
     /// Explain what a policy decides about a record, rule by rule.
     Explain(explain::Args),
 }
@@ -38,7 +38,7 @@ struct BundleArgs {
 pub(super) fn run(args: &Args) -> ExitCode {
     match &args.command {
         Command::Check(args) => check::run(args),
-        Command::Test(args) => test(args),
+        Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
     }
 }
@@ -77,37 +77,4 @@ fn line(text: &str) {
 
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-fn test(args: &BundleArgs) -> ExitCode {
-    let dir = args.dir.as_deref();
-    if let Some(exit) = unreadable(dir) {
-        return exit;
-    }
-    let reports = match read(dir).and_then(|bundle| run_tests(&bundle)) {
-        Ok(reports) => reports,
-        Err(diagnostics) => {
-            eprintln!("{diagnostics}\n");
-            line("the bundle does not load, so no test ran");
-            return ExitCode::from(1);
-        }
-    };
-    let failed = reports.iter().filter(|report| !report.faults.is_empty()).count();
-    for report in &reports {
-        show(report);
-    }
-    line(&format!("{} passed, {failed} failed", reports.len() - failed));
-    if failed > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS }
-}
-
-fn show(report: &CaseReport) {
-    let CaseReport { suite, case, place, faults } = report;
-    if faults.is_empty() {
-        line(&format!("ok    {suite}: {case}"));
-        return;
-    }
-    line(&format!("FAIL  {suite}: {case}\n      at {place}"));
-    for fault in faults {
-        line(&format!("      {fault}"));
-    }
 }

@@ -1,16 +1,18 @@
 //! The questions put to the policy, each pure: may this record be accepted, and which template does it get?
 
 mod admission;
+mod coverage;
 mod facts;
 mod outcome;
 mod template;
 mod testing;
 
+pub use coverage::{Coverage, Seen};
 pub use outcome::{
     Admission, Candidate, Chosen, ClusterFacts, Decision, Features, Finding, OdgmPlan, SecurityPlan, Setting,
     TemplatePlan, TemplateProblem, WorkloadKind,
 };
-pub use testing::{CaseReport, run_tests};
+pub use testing::{CaseReport, TestRun, run_tests};
 
 pub use crate::policy::{RuleMode, RuleOutcome, RuleTrace};
 

@@ -67,6 +67,11 @@ impl AdmissionPolicy {
         &self.unit
     }
 
+    /// Its rules.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().map(|rule| &rule.rule)
+    }
+
     /// Evaluates all rules. A `deny` that can't be evaluated denies, naming itself: that is the safe action. A `warn`
     /// that can't be evaluated warns.
     pub fn evaluate<'a>(&'a self, facts: &'a super::Facts) -> impl Iterator<Item = Verdict> + 'a {
@@ -219,6 +224,11 @@ impl TemplatePolicy {
     /// The document itself.
     pub fn unit(&self) -> &Unit {
         &self.unit
+    }
+
+    /// Its rules: `enabled` first, then the score rules.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.enabled.iter().chain(self.score.iter().map(|(rule, _)| rule))
     }
 
     /// Whether a record that says `asked` means this template, by its name or an alias.

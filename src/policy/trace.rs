@@ -13,7 +13,7 @@ pub enum RuleMode {
 }
 
 /// One rule as it was evaluated.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuleTrace {
     /// Stable name of the rule: `kind/name/id`.
     pub rule: String,
@@ -30,11 +30,12 @@ pub struct RuleTrace {
 }
 
 /// The three outcomes of a condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RuleOutcome {
     /// It holds.
     True,
     /// It does not hold.
+    #[default]
     False,
     /// It could not be evaluated: neither true nor false.
     Error(String),

@@ -298,6 +298,11 @@ impl Rule {
         &self.name
     }
 
+    /// The one outcome that its condition can have, where it is constant.
+    pub fn always(&self) -> Option<bool> {
+        self.condition.always().map(|(outcome, _)| *outcome)
+    }
+
     /// Its mode.
     pub fn mode(&self) -> RuleMode {
         self.mode
