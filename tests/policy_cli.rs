@@ -115,9 +115,22 @@ fn explain_answers_in_text_and_json() {
     assert_eq!(code, 0);
     assert!(out.contains("edge (score 120): profile, throughput"), "{out}");
     assert!(out.contains("nfr.min_throughput_rps = 400, params.rps = 300"), "{out}");
+    assert!(out.contains("nfr.min_throughput_rps >= params.rps: holds by 100"), "{out}");
+    assert!(out.contains("nfr.min_throughput_rps >= params.full_rps: 1100 short"), "{out}");
     assert!(!out.contains('\u{1b}'), "no colours where it is no terminal");
     let (code, out, _) = run(&["explain", "--record", file, "--profile", "edge", "--format", "json"]);
     let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, answer.pointer("/template/name").and_then(|name| name.as_str())), (0, Some("edge")));
+    let margins: Vec<&serde_json::Value> = answer
+        .pointer("/candidates")
+        .and_then(|all| all.as_array())
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one.get("rules")?.as_array())
+        .flatten()
+        .filter(|rule| rule.get("rule").is_some_and(|name| name == "Template/edge/throughput"))
+        .filter_map(|rule| rule.pointer("/margins/0/distance"))
+        .collect();
+    assert_eq!(margins, [&serde_json::Value::from(100.0)]);
     assert_eq!(run(&["explain", "--record", "/nonexistent"]).0, 2);
 }

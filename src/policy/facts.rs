@@ -231,6 +231,7 @@ fn group(facts: BTreeMap<String, FactValue>) -> Box<dyn Val> {
 pub struct Facts {
     values: HashMap<&'static str, Box<dyn Val>>,
     groups: HashSet<&'static str>,
+    explained: bool,
 }
 
 impl Facts {
@@ -242,6 +243,17 @@ impl Facts {
         };
         self.values.insert(fact.path, value.into_val());
         true
+    }
+
+    /// The same facts, to be explained: rules note what they read.
+    #[must_use]
+    pub fn explained(mut self) -> Self {
+        self.explained = true;
+        self
+    }
+
+    pub(crate) fn is_explained(&self) -> bool {
+        self.explained
     }
 
     /// Says that an optional group is there.

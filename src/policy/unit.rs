@@ -315,12 +315,19 @@ impl Rule {
             Ok(false) => RuleOutcome::False,
             Err(reason) => RuleOutcome::Error(reason),
         };
+        let (mut values, mut margins) = (Vec::new(), Vec::new());
+        if scope.facts.is_explained() {
+            let read = self.condition.values(scope).into_iter();
+            values = read.map(|(label, value)| scope.shown(label, value)).collect();
+            margins = self.condition.margins(scope);
+        }
         RuleTrace {
             rule: self.name.clone(),
             mode: self.mode,
             condition: self.condition.source().to_owned(),
             outcome,
-            values: self.condition.values(scope).into_iter().map(|(label, value)| scope.shown(label, value)).collect(),
+            values,
+            margins,
             effect: None,
         }
     }

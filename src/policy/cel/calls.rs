@@ -75,7 +75,11 @@ pub(super) fn call(checker: &mut Checker<'_>, expr: &IdedExpr, inner: &CallExpr,
             if !(ordered(&l.ty) && ordered(&r.ty) && l.ty.comparable(&r.ty)) {
                 incomparable(checker, expr, l, r);
             }
-            (Type::Bool, plain(expr.id, name, rewritten))
+            let whole = plain(expr.id, name, rewritten);
+            if [&l.ty, &r.ty].into_iter().all(|ty| ty.is_number() || *ty == Type::Duration) {
+                checker.comparison(expr, &whole);
+            }
+            (Type::Bool, whole)
         }
         (operators::EQUALS | operators::NOT_EQUALS, [l, r]) => {
             if !l.ty.comparable(&r.ty) {

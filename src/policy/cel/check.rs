@@ -52,6 +52,16 @@ pub(crate) struct Leaf {
     pub(crate) expr: IdedExpr,
 }
 
+/// A comparison of numbers or durations over facts, params and variables, as it is evaluated.
+#[derive(Clone, Debug)]
+pub(crate) struct Comparison {
+    /// As written.
+    pub(crate) text: String,
+    pub(crate) left: IdedExpr,
+    pub(crate) right: IdedExpr,
+    pub(crate) whole: IdedExpr,
+}
+
 /// Labels known to be present where an expression is evaluated.
 pub(super) type Guards = BTreeSet<String>;
 
@@ -64,6 +74,7 @@ pub(super) struct Checker<'a> {
     pub(super) problems: Vec<Problem>,
     pub(super) leaves: Vec<Leaf>,
     pub(super) reads: BTreeSet<String>,
+    pub(super) comparisons: Vec<Comparison>,
 }
 
 /// Comprehensions within comprehensions.
@@ -139,6 +150,18 @@ impl Checker<'_> {
         let problem = Problem { start, len, message: message.into(), help, topic, severity: Severity::Error };
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
+        }
+    }
+
+    /// Notes a comparison, so that it can be shown how near it is to flipping. What a loop compares has no one value.
+    pub(super) fn comparison(&mut self, at: &IdedExpr, whole: &IdedExpr) {
+        let Expr::Call(CallExpr { args, .. }) = &whole.expr else { return };
+        if let ([left, right], true) = (args.as_slice(), self.locals.is_empty()) {
+            let (start, end) = self.extent(at);
+            let text: String = self.source.iter().skip(start).take(end.saturating_sub(start)).collect();
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let comparison = Comparison { text, left: left.clone(), right: right.clone(), whole: whole.clone() };
+            self.comparisons.push(comparison);
         }
     }
 

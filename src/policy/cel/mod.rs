@@ -20,8 +20,9 @@ use cel_interpreter::parser::Parser;
 use cel_interpreter::{Context, ExecutionError, IdedExpr, Value};
 
 use crate::policy::diagnostic::Severity;
+use crate::policy::trace::Margin;
 
-pub(crate) use check::{Leaf, Names, Problem};
+pub(crate) use check::{Comparison, Leaf, Names, Problem};
 pub(crate) use range::{Known, Range};
 pub(crate) use types::Type;
 
@@ -39,6 +40,7 @@ pub(crate) struct Expression {
     ty: Type,
     leaves: Vec<Leaf>,
     reads: BTreeSet<String>,
+    comparisons: Vec<Comparison>,
     warnings: Vec<Problem>,
     always: Option<(bool, Problem)>,
 }
@@ -66,6 +68,7 @@ impl Expression {
             problems: Vec::new(),
             leaves: Vec::new(),
             reads: BTreeSet::new(),
+            comparisons: Vec::new(),
         };
         let (ty, rewritten) = checker.value(&tree, &BTreeSet::new());
         if ty == Type::Int && *wanted == Type::Double {
@@ -80,8 +83,17 @@ impl Expression {
         if problems.iter().any(|one| one.severity == Severity::Error) {
             return Err(problems);
         }
-        let check::Checker { leaves, reads, .. } = checker;
-        Ok(Self { source: source.to_owned(), tree: rewritten, ty, leaves, reads, warnings: problems, always })
+        let check::Checker { leaves, reads, comparisons, .. } = checker;
+        Ok(Self {
+            source: source.to_owned(),
+            tree: rewritten,
+            ty,
+            leaves,
+            reads,
+            comparisons,
+            warnings: problems,
+            always,
+        })
     }
 
     /// What its author should look at.
@@ -158,16 +170,39 @@ impl Expression {
     }
 
     fn with<T>(&self, scope: &dyn VariableResolver, take: impl Fn(Value) -> Option<T>) -> Result<T, ExecutionError> {
-        let env = env::shared().ok_or_else(|| ExecutionError::function_error("CEL", "its library does not load"))?;
-        stacker::maybe_grow(EVALUATE_RED_ZONE, EVALUATE_STACK, || {
-            env::start_budget();
-            let mut context = Context::with_env(Arc::clone(env));
-            context.set_variable_resolver(scope);
-            // Not `resolve_val`: it is inlined here, and without optimisation takes 30 KiB of stack a level.
-            let value = Value::resolve(&self.tree, &context)?;
-            take(value).ok_or_else(|| ExecutionError::function_error("result", "it has an unexpected type"))
-        })
+        let value = evaluate(&self.tree, scope)?;
+        take(value).ok_or_else(|| ExecutionError::function_error("result", "it has an unexpected type"))
     }
+
+    /// The comparisons of numbers and durations whose two sides have values here, and how they come out.
+    pub(crate) fn margins(&self, scope: &dyn VariableResolver) -> Vec<Margin> {
+        self.comparisons.iter().filter_map(|one| margin(one, scope)).collect()
+    }
+}
+
+/// Evaluates a checked tree, under the budget of one evaluation.
+fn evaluate(tree: &IdedExpr, scope: &dyn VariableResolver) -> Result<Value, ExecutionError> {
+    let env = env::shared().ok_or_else(|| ExecutionError::function_error("CEL", "its library does not load"))?;
+    stacker::maybe_grow(EVALUATE_RED_ZONE, EVALUATE_STACK, || {
+        env::start_budget();
+        let mut context = Context::with_env(Arc::clone(env));
+        context.set_variable_resolver(scope);
+        // Not `resolve_val`: it is inlined here, and without optimisation takes 30 KiB of stack a level.
+        Value::resolve(tree, &context)
+    })
+}
+
+fn margin(one: &Comparison, scope: &dyn VariableResolver) -> Option<Margin> {
+    let size = |tree: &IdedExpr| match evaluate(tree, scope).ok()? {
+        Value::Float(number) => Some((number, false)),
+        #[expect(clippy::cast_precision_loss, reason = "sizes of lists and strings are small")]
+        Value::Int(number) => Some((number as f64, false)),
+        Value::Duration(duration) => Some((duration.as_seconds_f64(), true)),
+        _ => None,
+    };
+    let ((left, seconds), (right, _)) = (size(&one.left)?, size(&one.right)?);
+    let Value::Bool(holds) = evaluate(&one.whole, scope).ok()? else { return None };
+    Some(Margin { comparison: one.text.clone(), left, right, seconds, holds })
 }
 
 fn name_of(expr: &IdedExpr) -> &str {
