@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::policy::{Policy, Rule, RuleOutcome, RuleTrace};
+use crate::policy::{AdmissionPolicy, Policy, Rule, RuleOutcome, RuleTrace, TemplatePolicy};
 
 /// What tests have seen of one rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub struct Coverage {
 impl Coverage {
     /// Nothing seen yet of any rule of a policy.
     pub(super) fn expect(&mut self, policy: &Policy) {
-        let admissions = policy.admissions().iter().flat_map(|document| document.rules());
-        let rules: Vec<&Rule> = admissions.chain(policy.templates().iter().flat_map(|one| one.rules())).collect();
+        let admissions = policy.admissions().iter().flat_map(AdmissionPolicy::rules);
+        let rules: Vec<&Rule> = admissions.chain(policy.templates().iter().flat_map(TemplatePolicy::rules)).collect();
         for rule in rules {
             let seen = self.rules.entry(rule.name().to_owned()).or_default();
             seen.always = rule.always();

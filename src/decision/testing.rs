@@ -70,7 +70,9 @@ fn admission(
     };
     let facts = case.facts();
     let verdicts: Vec<_> = document.evaluate(&facts).collect();
-    verdicts.iter().for_each(|verdict| seen.see(&verdict.trace));
+    for verdict in &verdicts {
+        seen.see(&verdict.trace);
+    }
     let id = |rule: &str| rule.rsplit('/').next().unwrap_or(rule).to_owned();
     let mut faults = Vec::new();
     for wanted in deny.iter().chain(warn) {
@@ -102,7 +104,9 @@ fn admission(
 fn template(policy: &Policy, case: &Case, expect: &TemplateExpect, seen: &mut Coverage) -> Vec<String> {
     let facts = case.facts();
     let (chosen, candidates) = choose(policy, &facts, case.selected_template(), case.current_template());
-    candidates.iter().flat_map(|one| &one.trace).for_each(|trace| seen.see(trace));
+    for trace in candidates.iter().flat_map(|one| &one.trace) {
+        seen.see(trace);
+    }
     let mut faults = Vec::new();
     match (&chosen, &expect.template, &expect.problem) {
         (Ok(chosen), Some(wanted), _) => {

@@ -147,7 +147,7 @@ struct Odgm {
 #[derive(Debug)]
 enum Image {
     Literal(String),
-    Expression(Expression),
+    Expression(Box<Expression>),
 }
 
 /// How a template does for one class.
@@ -359,7 +359,9 @@ fn odgm(form: &OdgmForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option
     let enabled = form.enabled.as_ref().map(|text| compiler.condition(text, sink));
     let image = match &form.image {
         ImageForm::Literal(image) => Some(Image::Literal(image.clone())),
-        ImageForm::Expression(text) => compiler.compile(text, &Type::Text, sink).map(Image::Expression),
+        ImageForm::Expression(text) => {
+            compiler.compile(text, &Type::Text, sink).map(|image| Image::Expression(Box::new(image)))
+        }
     };
     let replicas = compiler.compile(&form.replicas, &Type::Double, sink);
     let security = SecurityRules::compile(&form.security, compiler, sink);

@@ -1,5 +1,7 @@
 //! Findings for machines: one JSON document, annotations of GitHub, and SARIF 2.1.0.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::diagnostic::{Diagnostic, Severity, topics};
@@ -44,18 +46,18 @@ pub fn github(found: &[Diagnostic]) -> String {
     for one in found {
         let mut text = one.message.clone();
         for (place, why) in &one.related {
-            text.push_str(&format!("\n{place}: {why}"));
+            let _ = write!(text, "\n{place}: {why}");
         }
         if let Some(help) = &one.help {
-            text.push_str(&format!("\nhelp: {help}"));
+            let _ = write!(text, "\nhelp: {help}");
         }
         let mut place = format!("file={}", property(&one.file));
         if one.line > 0 {
             let end = one.column + one.width.max(1);
-            place.push_str(&format!(",line={},col={},endColumn={end}", one.line, one.column));
+            let _ = write!(place, ",line={},col={},endColumn={end}", one.line, one.column);
         }
         let (level, title) = (level(one.severity), property(&format!("policy {}", one.topic)));
-        out.push_str(&format!("::{level} {place},title={title}::{}\n", data(&text)));
+        let _ = writeln!(out, "::{level} {place},title={title}::{}", data(&text));
     }
     out
 }
@@ -134,7 +136,7 @@ fn uri(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"/-._~+@=".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

@@ -154,7 +154,7 @@ impl Place {
         let Problem { start, len, message, help, topic, severity } = problem;
         let (line, column) = self.find(text, start);
         let diagnostic = self.diagnostic(line, column, len, message);
-        Diagnostic { help, topic, severity, ..diagnostic }
+        Diagnostic { severity, topic, help, ..diagnostic }
     }
 
     /// Line and column of a character of the text. Quoting and folding change white space, quotes and escapes only,

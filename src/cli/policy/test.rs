@@ -45,9 +45,9 @@ pub(super) fn run(args: &Args) -> ExitCode {
             eprintln!("{diagnostics}\n");
             let message = "the bundle does not load, so no test ran";
             if args.format == Format::Text {
-                super::line(message)
+                super::line(message);
             } else {
-                eprintln!("{message}")
+                eprintln!("{message}");
             }
             return ExitCode::from(1);
         }
@@ -144,11 +144,13 @@ fn junit(run: &TestRun) -> String {
         for CaseReport { case, place, faults, .. } in cases {
             let head = format!("    <testcase classname=\"{name}\" name=\"{}\"", xml(case));
             match faults.first() {
-                None => out.push_str(&format!("{head}/>\n")),
+                None => {
+                    let _ = writeln!(out, "{head}/>");
+                }
                 Some(first) => {
                     let all = xml(&format!("{}\nat {place}", faults.join("\n")));
                     let first = xml(first);
-                    out.push_str(&format!("{head}><failure message=\"{first}\">{all}</failure></testcase>\n"));
+                    let _ = writeln!(out, "{head}><failure message=\"{first}\">{all}</failure></testcase>");
                 }
             }
         }

@@ -211,7 +211,7 @@ fn text(checker: &mut Checker<'_>, args: &[Arg<'_>]) {
 fn pattern(checker: &mut Checker<'_>, args: &[Arg<'_>]) {
     let Some(arg) = args.get(1) else { return };
     match literal_text(arg.expr).map(env::precompile) {
-        Some(Ok(())) => {}
+        Some(Ok(pattern)) => checker.patterns.push(pattern),
         Some(Err(error)) => checker.problem(arg.expr, format!("this is no regular expression: {error}"), None),
         None => {
             let help = Some("write it as a literal, such as x.matches('^[a-z]+$')".to_owned());

@@ -5,11 +5,13 @@
 //! concatenation become their guarded forms, and each step of a comprehension is charged to the budget.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use cel_interpreter::IdedExpr;
 use cel_interpreter::common::ast::{
     CallExpr, ComprehensionExpr, Expr, ListExpr, LiteralValue, SelectExpr, SourceInfo, operators,
 };
+use regex::Regex;
 
 use super::calls;
 use super::env;
@@ -75,6 +77,7 @@ pub(super) struct Checker<'a> {
     pub(super) leaves: Vec<Leaf>,
     pub(super) reads: BTreeSet<String>,
     pub(super) comparisons: Vec<Comparison>,
+    pub(super) patterns: Vec<Arc<Regex>>,
 }
 
 /// Comprehensions within comprehensions.

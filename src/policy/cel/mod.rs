@@ -41,6 +41,9 @@ pub(crate) struct Expression {
     leaves: Vec<Leaf>,
     reads: BTreeSet<String>,
     comparisons: Vec<Comparison>,
+    /// Held, so that evaluation finds them.
+    #[expect(dead_code, reason = "holding them is their use")]
+    patterns: Vec<Arc<regex::Regex>>,
     warnings: Vec<Problem>,
     always: Option<(bool, Problem)>,
 }
@@ -69,6 +72,7 @@ impl Expression {
             leaves: Vec::new(),
             reads: BTreeSet::new(),
             comparisons: Vec::new(),
+            patterns: Vec::new(),
         };
         let (ty, rewritten) = checker.value(&tree, &BTreeSet::new());
         if ty == Type::Int && *wanted == Type::Double {
@@ -83,7 +87,7 @@ impl Expression {
         if problems.iter().any(|one| one.severity == Severity::Error) {
             return Err(problems);
         }
-        let check::Checker { leaves, reads, comparisons, .. } = checker;
+        let check::Checker { leaves, reads, comparisons, patterns, .. } = checker;
         Ok(Self {
             source: source.to_owned(),
             tree: rewritten,
@@ -91,6 +95,7 @@ impl Expression {
             leaves,
             reads,
             comparisons,
+            patterns,
             warnings: problems,
             always,
         })

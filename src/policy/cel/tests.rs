@@ -243,6 +243,19 @@ fn hostile_expressions_are_refused_or_stopped_in_time() {
 }
 
 #[test]
+fn patterns_go_with_the_last_expression_that_uses_them() {
+    let source = "profile.matches('^patterns_go_with_[a-z]+$')";
+    let pattern = "^patterns_go_with_[a-z]+$";
+    let first = Expression::compile(source, &Type::Bool, &Table).unwrap();
+    let second = Expression::compile(source, &Type::Bool, &Table).unwrap();
+    drop(first);
+    assert!(super::env::is_alive(pattern));
+    assert_eq!(second.condition(&scope()).ok(), Some(false));
+    drop(second);
+    assert!(!super::env::is_alive(pattern));
+}
+
+#[test]
 fn loops_stop_at_the_budget() {
     let mut facts = Facts::default();
     facts.set("class.addons", FactValue::Texts((0..2000).map(|n| n.to_string()).collect()));
