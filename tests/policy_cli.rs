@@ -35,6 +35,37 @@ fn check_says_by_its_exit_code_whether_a_bundle_is_right() {
 }
 
 #[test]
+fn check_answers_for_machines() {
+    let rule = "apiVersion: policy.oaas.io/v1alpha1\nkind: Admission\nmetadata: {name: a}\nspec:\n  rules:\n    - {id: r, \
+                deny: nfr.max_latency_ms > 1.0, message: \"'m'\"}\n";
+    let dir = directory(&[("bundle.yaml", OVERLAY), ("a.yaml", rule)]);
+    let dir = dir.path().to_str().unwrap();
+    let answer = |format: &str| {
+        let (code, out, errors) = run(&["check", dir, "--format", format]);
+        assert_eq!((code, errors.as_str()), (1, ""), "{format}");
+        out
+    };
+    let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let document = parse(&answer("json"));
+    let first = document.pointer("/diagnostics/0").unwrap();
+    let field = |name: &str| first.get(name).cloned().unwrap();
+    assert_eq!(document.get("errors"), Some(&1.into()));
+    assert_eq!(field("message"), "`nfr.max_latency_ms` may be absent");
+    assert_eq!((field("severity"), field("rule")), ("error".into(), "unguarded".into()));
+    assert_eq!((field("line"), field("column"), field("width")), (6.into(), 21.into(), 18.into()));
+    assert_eq!(field("help"), "guard it: has(nfr.max_latency_ms) && ...");
+    let github = answer("github");
+    assert!(github.starts_with("::error file=") && github.contains("a.yaml,line=6,col=21,"), "{github}");
+    let sarif = parse(&answer("sarif"));
+    let region = sarif.pointer("/runs/0/results/0/locations/0/physicalLocation/region/startLine");
+    assert_eq!(region, Some(&6.into()));
+    let (code, out, _) = run(&["check", "--format", "json"]);
+    let right = parse(&out);
+    assert_eq!((code, right.pointer("/errors"), right.pointer("/warnings")), (0, Some(&0.into()), Some(&0.into())));
+    assert!(right.pointer("/bundle/revision").is_some_and(serde_json::Value::is_string), "{out}");
+}
+
+#[test]
 fn test_ends_with_the_counts_alone_on_a_line() {
     let (code, out, _) = run(&["test"]);
     assert_eq!(code, 0);
@@ -50,6 +81,30 @@ fn test_ends_with_the_counts_alone_on_a_line() {
 }
 
 #[test]
+fn test_reports_for_machines_and_gates_on_coverage() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    let (code, out, _) = run(&["test", shipped.to_str().unwrap(), "--min-coverage", "100", "--coverage"]);
+    assert_eq!(code, 0);
+    assert!(out.lines().any(|line| line.starts_with("coverage 100 %: ")), "{out}");
+    let rule = "apiVersion: policy.oaas.io/v1alpha1\nkind: Admission\nmetadata: {name: extra}\nspec:\n  rules:\n    - {id: r, \
+                deny: features.mtls, message: \"'m'\"}\n";
+    let dir = directory(&[("bundle.yaml", OVERLAY), ("a.yaml", rule)]);
+    let dir = dir.path().to_str().unwrap();
+    assert_eq!(run(&["test", dir]).0, 0);
+    let (code, out, errors) = run(&["test", dir, "--min-coverage", "100"]);
+    assert_eq!(code, 1);
+    assert!(out.contains("Admission/extra/r is never evaluated"), "{out}");
+    assert!(errors.contains("100 % are asked for"), "{errors}");
+    let (_, out, _) = run(&["test", dir, "--format", "json"]);
+    let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(answer.pointer("/failed"), Some(&0.into()));
+    assert_eq!(answer.pointer("/coverage/missing/0"), Some(&"Admission/extra/r is never evaluated".into()));
+    let (code, out, _) = run(&["test", dir, "--format", "junit"]);
+    assert_eq!(code, 0);
+    assert!(out.starts_with("<?xml") && out.contains("<testsuite name=\"templates\""), "{out}");
+}
+
+#[test]
 fn explain_answers_in_text_and_json() {
     let record = "apiVersion: oaas.io/v1alpha1\nkind: DeploymentRecord\nmetadata: {name: hello}\nspec:\n  function: \
                   {image: nginx}\n  nfr_requirements: {min_throughput_rps: 400}\n";
@@ -60,9 +115,22 @@ fn explain_answers_in_text_and_json() {
     assert_eq!(code, 0);
     assert!(out.contains("edge (score 120): profile, throughput"), "{out}");
     assert!(out.contains("nfr.min_throughput_rps = 400, params.rps = 300"), "{out}");
+    assert!(out.contains("nfr.min_throughput_rps >= params.rps: holds by 100"), "{out}");
+    assert!(out.contains("nfr.min_throughput_rps >= params.full_rps: 1100 short"), "{out}");
     assert!(!out.contains('\u{1b}'), "no colours where it is no terminal");
     let (code, out, _) = run(&["explain", "--record", file, "--profile", "edge", "--format", "json"]);
     let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, answer.pointer("/template/name").and_then(|name| name.as_str())), (0, Some("edge")));
+    let margins: Vec<&serde_json::Value> = answer
+        .pointer("/candidates")
+        .and_then(|all| all.as_array())
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one.get("rules")?.as_array())
+        .flatten()
+        .filter(|rule| rule.get("rule").is_some_and(|name| name == "Template/edge/throughput"))
+        .filter_map(|rule| rule.pointer("/margins/0/distance"))
+        .collect();
+    assert_eq!(margins, [&serde_json::Value::from(100.0)]);
     assert_eq!(run(&["explain", "--record", "/nonexistent"]).0, 2);
 }

@@ -5,10 +5,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::decision::{CaseReport, run_tests};
-use crate::policy::{Bundle, Diagnostic, Diagnostics, Inputs, Severity};
+use crate::policy::{Bundle, Diagnostics};
 
+mod check;
 mod explain;
+mod test;
 
 /// Arguments of `policy`.
 #[derive(clap::Args)]
@@ -20,20 +21,11 @@ pub(super) struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Check a bundle: names, types, guards and bounds of everything in it.
-    Check(CheckArgs),
+    Check(check::Args),
     /// Run the tests of a bundle.
-    Test(BundleArgs),
+    Test(test::Args),
     /// Explain what a policy decides about a record, rule by rule.
     Explain(explain::Args),
-}
-
-#[derive(clap::Args)]
-struct CheckArgs {
-    #[command(flatten)]
-    bundle: BundleArgs,
-    /// Exit 1 on warnings too.
-    #[arg(long)]
-    deny_warnings: bool,
 }
 
 #[derive(clap::Args)]
@@ -45,8 +37,8 @@ struct BundleArgs {
 
 pub(super) fn run(args: &Args) -> ExitCode {
     match &args.command {
-        Command::Check(args) => check(args),
-        Command::Test(args) => test(args),
+        Command::Check(args) => check::run(args),
+        Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
     }
 }
@@ -74,47 +66,6 @@ fn unreadable(dir: Option<&Path>) -> Option<ExitCode> {
     }
 }
 
-fn check(args: &CheckArgs) -> ExitCode {
-    let dir = args.bundle.dir.as_deref();
-    if let Some(exit) = unreadable(dir) {
-        return exit;
-    }
-    let found = findings(dir);
-    let errors = found.iter().filter(|one| one.severity == Severity::Error).count();
-    let warnings = found.len() - errors;
-    for one in &found {
-        eprintln!("{one}\n");
-    }
-    let refused = errors > 0 || (args.deny_warnings && warnings > 0);
-    if let (false, Ok(bundle)) = (errors > 0, read(dir)) {
-        line(&format!("{} documents, revision {}", bundle.names().count(), bundle.revision()));
-    }
-    line(&format!("{}, {}", count(errors, "error"), count(warnings, "warning")));
-    if refused { ExitCode::from(1) } else { ExitCode::SUCCESS }
-}
-
-/// Everything wrong with a bundle under any profile, each finding once.
-fn findings(dir: Option<&Path>) -> Vec<Diagnostic> {
-    let bundle = match read(dir) {
-        Ok(bundle) => bundle,
-        Err(Diagnostics(found)) => return found,
-    };
-    let mut all: Vec<Diagnostic> = Vec::new();
-    for profile in ["dev", "edge", "full"] {
-        let inputs = Inputs { profile: profile.to_owned(), environment: BTreeMap::new() };
-        let found = match bundle.compile(&inputs) {
-            Ok((_, warnings)) => warnings,
-            Err(Diagnostics(found)) => found,
-        };
-        for one in found {
-            if !all.contains(&one) {
-                all.push(one);
-            }
-        }
-    }
-    all
-}
-
 /// Writes to standard output; a reader that went away (`| head`) is no failure.
 fn print(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
@@ -126,37 +77,4 @@ fn line(text: &str) {
 
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-fn test(args: &BundleArgs) -> ExitCode {
-    let dir = args.dir.as_deref();
-    if let Some(exit) = unreadable(dir) {
-        return exit;
-    }
-    let reports = match read(dir).and_then(|bundle| run_tests(&bundle)) {
-        Ok(reports) => reports,
-        Err(diagnostics) => {
-            eprintln!("{diagnostics}\n");
-            line("the bundle does not load, so no test ran");
-            return ExitCode::from(1);
-        }
-    };
-    let failed = reports.iter().filter(|report| !report.faults.is_empty()).count();
-    for report in &reports {
-        show(report);
-    }
-    line(&format!("{} passed, {failed} failed", reports.len() - failed));
-    if failed > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS }
-}
-
-fn show(report: &CaseReport) {
-    let CaseReport { suite, case, place, faults } = report;
-    if faults.is_empty() {
-        line(&format!("ok    {suite}: {case}"));
-        return;
-    }
-    line(&format!("FAIL  {suite}: {case}\n      at {place}"));
-    for fault in faults {
-        line(&format!("      {fault}"));
-    }
 }

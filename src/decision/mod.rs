@@ -1,31 +1,42 @@
 //! The questions put to the policy, each pure: may this record be accepted, and which template does it get?
 
 mod admission;
+mod coverage;
 mod facts;
 mod outcome;
 mod template;
 mod testing;
 
+pub use coverage::{Coverage, Seen};
 pub use outcome::{
     Admission, Candidate, Chosen, ClusterFacts, Decision, Features, Finding, OdgmPlan, SecurityPlan, Setting,
     TemplatePlan, TemplateProblem, WorkloadKind,
 };
-pub use testing::{CaseReport, run_tests};
+pub use testing::{CaseReport, TestRun, run_tests};
 
-pub use crate::policy::{RuleMode, RuleOutcome, RuleTrace};
+pub use crate::policy::{Margin, RuleMode, RuleOutcome, RuleTrace};
 
 use crate::model::Class;
-use crate::policy::Policy;
+use crate::policy::{Facts, Policy};
 
 /// Decides everything about one class: whether it is accepted, and which template it gets.
 ///
-/// `current_template` is what the class runs on now; it is kept while the choice can't be evaluated.
+/// `current_template` is what the class runs on now; it is kept while the choice can't be evaluated. The traces say
+/// what came out of every rule; what the rules read is noted by [`explain`].
 pub fn decide(policy: &Policy, class: &Class, setting: &Setting, current_template: Option<&str>) -> Decision {
-    let facts = facts::bind(class, setting);
-    let (template, candidates) = template::choose(policy, &facts, class.selected_template.as_deref(), current_template);
+    over(policy, class, &facts::bind(class, setting), current_template)
+}
+
+/// Decides the same, and notes in every trace what the rule read and how far it is from coming out the other way.
+pub fn explain(policy: &Policy, class: &Class, setting: &Setting, current_template: Option<&str>) -> Decision {
+    over(policy, class, &facts::bind(class, setting).explained(), current_template)
+}
+
+fn over(policy: &Policy, class: &Class, facts: &Facts, current_template: Option<&str>) -> Decision {
+    let (template, candidates) = template::choose(policy, facts, class.selected_template.as_deref(), current_template);
     Decision {
         revision: policy.revision().to_owned(),
-        admission: admission::admit(policy, &facts),
+        admission: admission::admit(policy, facts),
         template,
         candidates,
     }

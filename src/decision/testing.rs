@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::policy::{Bundle, Case, Diagnostics, Effect, Expect, Inputs, Policy, Suite, TemplateExpect};
 
+use super::coverage::Coverage;
 use super::template::choose;
 use super::{Chosen, TemplateProblem};
 
@@ -20,37 +21,58 @@ pub struct CaseReport {
     pub faults: Vec<String>,
 }
 
+/// How all suites of a bundle ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TestRun {
+    /// Every case, in the order of the suites' names.
+    pub cases: Vec<CaseReport>,
+    /// What the cases have seen of the rules.
+    pub coverage: Coverage,
+}
+
 /// Runs all suites of a bundle, in the order of their names. The environment is never seen.
-pub fn run_tests(bundle: &Bundle) -> Result<Vec<CaseReport>, Diagnostics> {
+pub fn run_tests(bundle: &Bundle) -> Result<TestRun, Diagnostics> {
     let mut policies: BTreeMap<String, Policy> = BTreeMap::new();
-    let mut reports = Vec::new();
+    let mut run = TestRun::default();
+    let inputs = Inputs { profile: "dev".to_owned(), environment: BTreeMap::new() };
+    run.coverage.expect(&bundle.compile(&inputs)?.0);
     for (name, suite) in bundle.suites() {
         for case in suite.cases() {
             if !policies.contains_key(case.profile()) {
                 let inputs = Inputs { profile: case.profile().to_owned(), environment: BTreeMap::new() };
                 policies.insert(case.profile().to_owned(), bundle.compile(&inputs)?.0);
             }
-            let faults = policies.get(case.profile()).map(|policy| run(policy, suite, case)).unwrap_or_default();
+            let policy = policies.get(case.profile());
+            let faults = policy.map(|policy| one(policy, suite, case, &mut run.coverage)).unwrap_or_default();
             let (case, place) = (case.name().to_owned(), case.place());
-            reports.push(CaseReport { suite: name.to_owned(), case, place, faults });
+            run.cases.push(CaseReport { suite: name.to_owned(), case, place, faults });
         }
     }
-    Ok(reports)
+    Ok(run)
 }
 
-fn run(policy: &Policy, suite: &Suite, case: &Case) -> Vec<String> {
+fn one(policy: &Policy, suite: &Suite, case: &Case, seen: &mut Coverage) -> Vec<String> {
     match case.expect() {
-        Expect::Admission { deny, warn } => admission(policy, suite.target_name(), case, deny, warn),
-        Expect::Template(expect) => template(policy, case, expect),
+        Expect::Admission { deny, warn } => admission(policy, suite.target_name(), case, (deny, warn), seen),
+        Expect::Template(expect) => template(policy, case, expect, seen),
     }
 }
 
-fn admission(policy: &Policy, target: &str, case: &Case, deny: &[String], warn: &[String]) -> Vec<String> {
+fn admission(
+    policy: &Policy,
+    target: &str,
+    case: &Case,
+    (deny, warn): (&[String], &[String]),
+    seen: &mut Coverage,
+) -> Vec<String> {
     let Some(document) = policy.admissions().iter().find(|document| document.unit().name() == target) else {
         return vec![format!("there is no document {target}")];
     };
     let facts = case.facts();
     let verdicts: Vec<_> = document.evaluate(&facts).collect();
+    for verdict in &verdicts {
+        seen.see(&verdict.trace);
+    }
     let id = |rule: &str| rule.rsplit('/').next().unwrap_or(rule).to_owned();
     let mut faults = Vec::new();
     for wanted in deny.iter().chain(warn) {
@@ -79,9 +101,12 @@ fn admission(policy: &Policy, target: &str, case: &Case, deny: &[String], warn: 
     faults
 }
 
-fn template(policy: &Policy, case: &Case, expect: &TemplateExpect) -> Vec<String> {
+fn template(policy: &Policy, case: &Case, expect: &TemplateExpect, seen: &mut Coverage) -> Vec<String> {
     let facts = case.facts();
     let (chosen, candidates) = choose(policy, &facts, case.selected_template(), case.current_template());
+    for trace in candidates.iter().flat_map(|one| &one.trace) {
+        seen.see(trace);
+    }
     let mut faults = Vec::new();
     match (&chosen, &expect.template, &expect.problem) {
         (Ok(chosen), Some(wanted), _) => {

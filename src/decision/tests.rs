@@ -33,9 +33,10 @@ fn ask(profile: &str, spec: DeploymentRecordSpec, current: Option<&str>) -> Deci
 
 #[test]
 fn the_shipped_tests_pass() {
-    let reports = run_tests(&Bundle::builtin().unwrap()).unwrap();
-    assert!(reports.len() > 40);
-    for report in reports {
+    let run = run_tests(&Bundle::builtin().unwrap()).unwrap();
+    assert!(run.cases.len() > 40);
+    assert_eq!((run.coverage.percent(), run.coverage.missing()), (100, Vec::new()));
+    for report in run.cases {
         assert_eq!(report.faults, Vec::<String>::new(), "{}: {}", report.suite, report.case);
     }
 }

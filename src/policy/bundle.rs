@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::diagnostic::{Diagnostic, Diagnostics, Sink};
+use super::diagnostic::{DUPLICATE, Diagnostic, Diagnostics, Sink, UNUSED};
 use super::document::{self, Body, Document};
 use super::form::{self, Form};
 use super::kinds::{AdmissionPolicy, TemplatePolicy};
 use super::params::{self, ParamForm};
 use super::suite::Suite;
+use super::unit::Unit;
 use super::yaml::{self, Node, Source, Text};
 use super::{Inputs, Policy};
 
@@ -152,6 +153,8 @@ impl Bundle {
                 Body::Bundle(_) | Body::Test(_) => {}
             }
         }
+        let units = admissions.iter().map(AdmissionPolicy::unit).chain(templates.iter().map(TemplatePolicy::unit));
+        unused(&params, &units.collect::<Vec<_>>(), &mut sink);
         let warnings = sink.finish()?;
         Ok((Policy { revision: self.revision.clone(), admissions, templates }, warnings))
     }
@@ -213,6 +216,21 @@ impl Bundle {
     }
 }
 
+/// Warns of a bundle's own params that no document reads; what the shipped ones leave is not its author's.
+fn unused(params: &[SharedParam], units: &[&Unit], sink: &mut Sink) {
+    if sink.has_errors() {
+        return;
+    }
+    for SharedParam { form, .. } in params {
+        let name = &form.name;
+        let path = format!("params.{}", name.text);
+        if !name.at.file().starts_with("builtin/") && !units.iter().any(|unit| unit.reads(&path)) {
+            let warning = name.at.error(format!("param `{}` is not used", name.text)).topic(UNUSED).warning();
+            sink.push(warning.help("remove it, or use it in a rule"));
+        }
+    }
+}
+
 /// Reads all files, every fault reported.
 fn documents(files: &[File], sink: &mut Sink) -> Vec<Document> {
     let mut documents: Vec<Document> = Vec::new();
@@ -233,7 +251,7 @@ fn documents(files: &[File], sink: &mut Sink) -> Vec<Document> {
         if let Some(first) = seen.insert((document.kind, name), place) {
             let message = format!("{} {:?} is given twice", document.kind, document.name.text);
             let help = "remove one, or give it another name";
-            sink.push(document.name.at.error(message).related(first, "the first").help(help));
+            sink.push(document.name.at.error(message).topic(DUPLICATE).related(first, "the first").help(help));
         }
     }
     documents

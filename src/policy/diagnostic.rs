@@ -11,11 +11,49 @@ pub enum Severity {
     Warning,
 }
 
+/// Topic of findings about the form of documents.
+pub(crate) const DOCUMENT: &str = "document";
+pub(crate) const YAML: &str = "yaml";
+pub(crate) const DUPLICATE: &str = "duplicate";
+pub(crate) const SYNTAX: &str = "syntax";
+pub(crate) const LIMIT: &str = "limit";
+pub(crate) const UNKNOWN: &str = "unknown-name";
+pub(crate) const UNGUARDED: &str = "unguarded";
+pub(crate) const NUMBER: &str = "number-type";
+pub(crate) const TYPE: &str = "type";
+pub(crate) const UNREACHABLE: &str = "unreachable";
+pub(crate) const CONSTANT: &str = "constant";
+pub(crate) const DIVISION: &str = "division-by-zero";
+pub(crate) const UNUSED: &str = "unused";
+
+const TOPICS: &[(&str, &str)] = &[
+    (DOCUMENT, "a document, field or value that is not as it must be"),
+    (YAML, "the file is no valid YAML"),
+    (DUPLICATE, "a name is given twice"),
+    (SYNTAX, "the expression is no CEL"),
+    (LIMIT, "the expression is too long or too deep"),
+    (UNKNOWN, "a name that is not known here"),
+    (UNGUARDED, "a fact that may be absent is read without has()"),
+    (NUMBER, "a whole number among doubles"),
+    (TYPE, "a value of the wrong type"),
+    (UNREACHABLE, "a condition that can never hold"),
+    (CONSTANT, "a condition that always holds"),
+    (DIVISION, "a division that can be by zero"),
+    (UNUSED, "something that nothing reads"),
+];
+
+/// All topics with what they are about.
+pub(crate) fn topics() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TOPICS.iter().copied()
+}
+
 /// One finding about a policy file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
+    /// What kind of finding it is: a stable id, such as `unguarded`.
+    pub topic: &'static str,
     /// File, relative to the bundle's directory (`builtin/...` for shipped files, `environment` for variables).
     pub file: String,
     /// Line, from 1; 0 where the finding is about a whole file or a variable.
@@ -44,6 +82,7 @@ impl Diagnostic {
     pub(crate) fn whole(file: &str, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
+            topic: DOCUMENT,
             file: file.to_owned(),
             line: 0,
             column: 0,
@@ -59,6 +98,13 @@ impl Diagnostic {
     #[must_use]
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same finding under another topic.
+    #[must_use]
+    pub(crate) fn topic(mut self, topic: &'static str) -> Self {
+        self.topic = topic;
         self
     }
 

@@ -1,7 +1,7 @@
 //! Documents as written: the envelope that all kinds share, and the form of each kind.
 
 use super::bundle::BundleForm;
-use super::diagnostic::{Sink, nearest};
+use super::diagnostic::{DUPLICATE, Sink, nearest};
 use super::form::{self, Form};
 use super::params::{self, ParamForm};
 use super::suite::Suite;
@@ -202,7 +202,7 @@ fn definitions(form: &Form<'_>, sink: &mut Sink) -> Definitions {
 /// Reports a name that is used twice, with both places.
 pub(crate) fn twice<'a>(name: &Text, known: impl IntoIterator<Item = &'a Text>, what: &str, sink: &mut Sink) {
     if let Some(first) = known.into_iter().find(|known| known.text == name.text) {
-        let error = name.at.error(format!("{what} `{}` is given twice", name.text));
+        let error = name.at.error(format!("{what} `{}` is given twice", name.text)).topic(DUPLICATE);
         sink.push(error.related(first.at.text(), "the first"));
     }
 }

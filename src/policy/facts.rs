@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use cel_interpreter::common::types::{CelBool, CelDouble, CelList, CelMap, CelMapKey, CelString};
 use cel_interpreter::common::value::Val;
 
-use super::cel::Type;
+use super::cel::{Known, Type};
 
 /// One fact.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +100,22 @@ pub const FACTS: &[Fact] = &[
 /// The entry of a path.
 pub(crate) fn find(path: &str) -> Option<&'static Fact> {
     FACTS.iter().find(|fact| fact.path == path)
+}
+
+/// The strings that a fact can be, where these are few.
+pub(crate) fn choices(path: &str) -> &'static [&'static str] {
+    match path {
+        "profile" => &["dev", "edge", "full"],
+        "class.enforcement.mode" => &["off", "observe", "enforce"],
+        "nfr.consistency" => &["eventual", "strong"],
+        _ => &[],
+    }
+}
+
+/// What is known of a fact before there is one.
+pub(crate) fn domain(path: &str) -> Option<Known> {
+    let choices = choices(path);
+    (!choices.is_empty()).then(|| Known::OneOf(choices.iter().map(ToString::to_string).collect()))
 }
 
 /// Type of a path and whether it may be absent.
@@ -215,6 +231,7 @@ fn group(facts: BTreeMap<String, FactValue>) -> Box<dyn Val> {
 pub struct Facts {
     values: HashMap<&'static str, Box<dyn Val>>,
     groups: HashSet<&'static str>,
+    explained: bool,
 }
 
 impl Facts {
@@ -226,6 +243,17 @@ impl Facts {
         };
         self.values.insert(fact.path, value.into_val());
         true
+    }
+
+    /// The same facts, to be explained: rules note what they read.
+    #[must_use]
+    pub fn explained(mut self) -> Self {
+        self.explained = true;
+        self
+    }
+
+    pub(crate) fn is_explained(&self) -> bool {
+        self.explained
     }
 
     /// Says that an optional group is there.

@@ -67,6 +67,11 @@ impl AdmissionPolicy {
         &self.unit
     }
 
+    /// Its rules.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().map(|rule| &rule.rule)
+    }
+
     /// Evaluates all rules. A `deny` that can't be evaluated denies, naming itself: that is the safe action. A `warn`
     /// that can't be evaluated warns.
     pub fn evaluate<'a>(&'a self, facts: &'a super::Facts) -> impl Iterator<Item = Verdict> + 'a {
@@ -142,7 +147,7 @@ struct Odgm {
 #[derive(Debug)]
 enum Image {
     Literal(String),
-    Expression(Expression),
+    Expression(Box<Expression>),
 }
 
 /// How a template does for one class.
@@ -197,7 +202,7 @@ impl TemplatePolicy {
         sink: &mut Sink,
     ) -> Option<Self> {
         let mut compiler = Compiler::new(format!("Template/{name}"), &form.definitions, shared, inputs, sink);
-        let enabled = form.enabled.iter().filter_map(|rule| compiler.rule(rule, sink)).collect();
+        let enabled = form.enabled.iter().filter_map(|rule| compiler.switch(rule, sink)).collect();
         let score =
             form.score.iter().filter_map(|(rule, add)| compiler.rule(rule, sink).map(|rule| (rule, *add))).collect();
         let workload = workload(&form.workload, &mut compiler, sink);
@@ -219,6 +224,11 @@ impl TemplatePolicy {
     /// The document itself.
     pub fn unit(&self) -> &Unit {
         &self.unit
+    }
+
+    /// Its rules: `enabled` first, then the score rules.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.enabled.iter().chain(self.score.iter().map(|(rule, _)| rule))
     }
 
     /// Whether a record that says `asked` means this template, by its name or an alias.
@@ -299,7 +309,7 @@ impl SecurityRules {
     fn compile(form: &SecurityForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Self> {
         let mut compile = |text: &Option<_>| match text {
             None => Some(None),
-            Some(text) => compiler.compile(text, &Type::Bool, sink).map(Some),
+            Some(text) => compiler.condition(text, sink).map(Some),
         };
         let drop_capabilities = compile(&form.drop_capabilities);
         let run_as_non_root = compile(&form.run_as_non_root);
@@ -346,10 +356,12 @@ fn workload(form: &WorkloadForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -
 }
 
 fn odgm(form: &OdgmForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Odgm> {
-    let enabled = form.enabled.as_ref().map(|text| compiler.compile(text, &Type::Bool, sink));
+    let enabled = form.enabled.as_ref().map(|text| compiler.condition(text, sink));
     let image = match &form.image {
         ImageForm::Literal(image) => Some(Image::Literal(image.clone())),
-        ImageForm::Expression(text) => compiler.compile(text, &Type::Text, sink).map(Image::Expression),
+        ImageForm::Expression(text) => {
+            compiler.compile(text, &Type::Text, sink).map(|image| Image::Expression(Box::new(image)))
+        }
     };
     let replicas = compiler.compile(&form.replicas, &Type::Double, sink);
     let security = SecurityRules::compile(&form.security, compiler, sink);

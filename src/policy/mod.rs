@@ -14,6 +14,7 @@ mod facts;
 mod form;
 mod kinds;
 mod params;
+pub mod report;
 mod source;
 mod suite;
 mod trace;
@@ -27,7 +28,7 @@ pub use document::{ResourceTexts, Security};
 pub use facts::{FACTS, Fact, FactKind, FactValue, Facts};
 pub use kinds::{AdmissionPolicy, Effect, OdgmShape, Shape, Standing, TemplatePolicy, Verdict};
 pub use suite::{Case, Expect, Suite, TemplateExpect};
-pub use trace::{RuleMode, RuleOutcome, RuleTrace};
+pub use trace::{Margin, RuleMode, RuleOutcome, RuleTrace};
 pub use unit::{Rule, Scope, Unit};
 
 /// What a bundle is resolved for. The environment reaches the engine only through here; tests pass none.

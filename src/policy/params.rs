@@ -6,7 +6,7 @@ use cel_interpreter::common::types::{CelBool, CelDouble, CelDuration, CelString}
 use cel_interpreter::common::value::Val;
 
 use super::Inputs;
-use super::cel::Type;
+use super::cel::{Known, Range, Type};
 use super::diagnostic::{Diagnostic, Sink, nearest};
 use super::form::{self, Form};
 use super::units;
@@ -276,6 +276,16 @@ impl ParamForm {
     /// Type of its values in expressions.
     pub(crate) fn cel(&self) -> Type {
         if self.broken { Type::Any } else { self.ty.cel() }
+    }
+
+    /// What is known of a number before it is resolved.
+    pub(crate) fn domain(&self) -> Option<Known> {
+        if self.broken || self.ty.cel() != Type::Double {
+            return None;
+        }
+        let bound = |bound: &Option<ParamValue>, none: f64| bound.as_ref().and_then(ParamValue::size).unwrap_or(none);
+        let (low, high) = (bound(&self.min, f64::NEG_INFINITY), bound(&self.max, f64::INFINITY));
+        Some(Known::Number(Range::between(low, high)))
     }
 
     /// Reads a value of this param's type.

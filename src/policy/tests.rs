@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::{Bundle, Diagnostics, File, Inputs, Policy, builtin};
 
+mod cases;
+
 fn file(name: &str, text: &str) -> File {
     File { name: name.to_owned(), text: text.to_owned() }
 }

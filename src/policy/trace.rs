@@ -1,5 +1,7 @@
 //! Rules as they were evaluated.
 
+use std::fmt;
+
 /// A rule's mode: only `Enforce` has an effect, the others show what it would have been.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RuleMode {
@@ -13,7 +15,7 @@ pub enum RuleMode {
 }
 
 /// One rule as it was evaluated.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuleTrace {
     /// Stable name of the rule: `kind/name/id`.
     pub rule: String,
@@ -23,18 +25,57 @@ pub struct RuleTrace {
     pub condition: String,
     /// What came out.
     pub outcome: RuleOutcome,
-    /// Facts, params and variables that the condition reads, with their values, in order of appearance.
+    /// Where it is explained: facts, params and variables that the condition reads, with their values, in order of appearance.
     pub values: Vec<(String, String)>,
+    /// Its comparisons of numbers and durations, and how far each is from coming out the other way.
+    pub margins: Vec<Margin>,
     /// What the rule did or would have done: points of a score, a message.
     pub effect: Option<String>,
 }
 
+/// A comparison of numbers or durations within a condition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Margin {
+    /// The comparison as written.
+    pub comparison: String,
+    /// Value of its left side; a duration in seconds.
+    pub left: f64,
+    /// Value of its right side; a duration in seconds.
+    pub right: f64,
+    /// It compares durations.
+    pub seconds: bool,
+    /// Whether it holds.
+    pub holds: bool,
+}
+
+impl Margin {
+    /// How far the left side is from where the comparison flips.
+    pub fn distance(&self) -> f64 {
+        (self.left - self.right).abs()
+    }
+}
+
+impl fmt::Display for Margin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let distance = self.distance();
+        let unit = if self.seconds { "s" } else { "" };
+        // Six digits: what binary fractions add behind them is no news to anyone.
+        let shown = (distance * 1e6).round() / 1e6;
+        match (distance > 0.0, self.holds) {
+            (false, _) => write!(f, "{}: on the bound", self.comparison),
+            (true, true) => write!(f, "{}: holds by {shown}{unit}", self.comparison),
+            (true, false) => write!(f, "{}: {shown}{unit} short", self.comparison),
+        }
+    }
+}
+
 /// The three outcomes of a condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RuleOutcome {
     /// It holds.
     True,
     /// It does not hold.
+    #[default]
     False,
     /// It could not be evaluated: neither true nor false.
     Error(String),

@@ -8,8 +8,8 @@ use cel_interpreter::context::VariableResolver;
 
 use super::Inputs;
 use super::bundle::Shared;
-use super::cel::{self, Expression, Names, Type};
-use super::diagnostic::Sink;
+use super::cel::{self, Expression, Known, Names, Type};
+use super::diagnostic::{Diagnostic, Severity, Sink, UNUSED};
 use super::document::{Definitions, RuleForm};
 use super::facts::{self, Facts};
 use super::params::{Origin, Param};
@@ -23,6 +23,8 @@ pub struct Unit {
     name: String,
     params: BTreeMap<String, Param>,
     variables: Vec<(String, Expression)>,
+    /// Paths that its expressions read.
+    reads: BTreeSet<String>,
 }
 
 /// A compiled rule.
@@ -37,18 +39,22 @@ pub struct Rule {
 pub(super) struct Compiler<'a> {
     names: Scoped,
     unit: Unit,
-    used: BTreeSet<String>,
     definitions: &'a Definitions,
 }
 
 #[derive(Default)]
-struct Scoped(BTreeMap<String, Type>);
+struct Scoped(BTreeMap<String, (Type, Option<Known>)>);
+
+/// A literal that its author chose.
+fn plain(text: &str) -> bool {
+    matches!(text.trim(), "true" | "false")
+}
 
 impl Names for Scoped {
     fn lookup(&self, path: &str) -> Option<(Type, bool)> {
         match path {
             "params" | "variables" => Some((Type::Object(path.to_owned()), false)),
-            _ => self.0.get(path).map(|ty| (ty.clone(), false)).or_else(|| facts::lookup(path)),
+            _ => self.0.get(path).map(|(ty, _)| (ty.clone(), false)).or_else(|| facts::lookup(path)),
         }
     }
 
@@ -61,6 +67,13 @@ impl Names for Scoped {
         let prefix = format!("{path}.");
         let own = self.0.keys().filter_map(|name| name.strip_prefix(&prefix)).map(str::to_owned);
         own.chain(facts::below(path)).collect()
+    }
+
+    fn domain(&self, path: &str) -> Option<Known> {
+        match self.0.get(path) {
+            Some((_, known)) => known.clone(),
+            None => facts::domain(path),
+        }
     }
 }
 
@@ -77,7 +90,7 @@ impl<'a> Compiler<'a> {
         for shared_param in shared.params {
             let form = &shared_param.form;
             let path = format!("params.{}", form.name.text);
-            names.0.insert(path.clone(), form.cel());
+            names.0.insert(path.clone(), (form.cel(), form.domain()));
             if let Some(param) = form.resolve(inputs, shared.override_of_shared(shared_param), sink) {
                 params.insert(path, param);
             }
@@ -85,17 +98,22 @@ impl<'a> Compiler<'a> {
         for form in &definitions.params {
             let path = format!("params.{}", form.name.text);
             super::document::twice(&form.name, shared.params.iter().map(|shared| &shared.form.name), "param", sink);
-            names.0.insert(path.clone(), form.cel());
+            names.0.insert(path.clone(), (form.cel(), form.domain()));
             if let Some(param) = form.resolve(inputs, shared.override_of(&name, &form.name.text), sink) {
                 params.insert(path, param);
             }
         }
-        let unit = Unit { name, params, variables: Vec::new() };
-        let mut compiler = Self { names, unit, used: BTreeSet::new(), definitions };
+        let unit = Unit { name, params, variables: Vec::new(), reads: BTreeSet::new() };
+        let mut compiler = Self { names, unit, definitions };
         for (name, expression) in &definitions.variables {
             let variable = compiler.compile(expression, &Type::Any, sink);
+            if let Some((_, problem)) = variable.as_ref().and_then(Expression::always)
+                && !plain(&expression.text)
+            {
+                sink.push(expression.at.inside(&expression.text, problem.clone()));
+            }
             let ty = variable.as_ref().map_or(Type::Any, |variable| variable.ty().clone());
-            compiler.names.0.insert(format!("variables.{}", name.text), ty);
+            compiler.names.0.insert(format!("variables.{}", name.text), (ty, None));
             if let Some(variable) = variable {
                 compiler.unit.variables.push((format!("variables.{}", name.text), variable));
             }
@@ -106,7 +124,10 @@ impl<'a> Compiler<'a> {
     pub(super) fn compile(&mut self, text: &Text, wanted: &Type, sink: &mut Sink) -> Option<Expression> {
         match Expression::compile(&text.text, wanted, &self.names) {
             Ok(expression) => {
-                self.used.extend(expression.reads().iter().cloned());
+                self.unit.reads.extend(expression.reads().iter().cloned());
+                for warning in expression.warnings() {
+                    sink.push(text.at.inside(&text.text, warning.clone()));
+                }
                 Some(expression)
             }
             Err(problems) => {
@@ -118,7 +139,36 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// Compiles a condition that no rule is made of: a plain `true` or `false` is a choice, all else must vary.
+    pub(super) fn condition(&mut self, text: &Text, sink: &mut Sink) -> Option<Expression> {
+        let condition = self.compile(text, &Type::Bool, sink)?;
+        if let (Some((_, problem)), false) = (condition.always(), plain(&text.text)) {
+            sink.push(text.at.inside(&text.text, problem.clone()));
+        }
+        Some(condition)
+    }
+
+    /// Compiles a rule. One that can never hold is a mistake; one that always holds says so by a plain `true`.
     pub(super) fn rule(&mut self, form: &RuleForm, sink: &mut Sink) -> Option<Rule> {
+        let text = &form.condition;
+        let condition = self.compile(text, &Type::Bool, sink)?;
+        match condition.always() {
+            Some((false, problem)) => {
+                let problem = text.at.inside(&text.text, problem.clone());
+                sink.push(Diagnostic { severity: Severity::Error, ..problem });
+                return None;
+            }
+            Some((true, problem)) if !plain(&text.text) => sink.push(text.at.inside(&text.text, problem.clone())),
+            _ => {}
+        }
+        Some(Rule { name: format!("{}/{}", self.unit.name, form.id.text), mode: form.mode, condition })
+    }
+
+    /// Compiles a rule of `enabled`, where a plain `false` switches a template off.
+    pub(super) fn switch(&mut self, form: &RuleForm, sink: &mut Sink) -> Option<Rule> {
+        if form.condition.text.trim() != "false" {
+            return self.rule(form, sink);
+        }
         let condition = self.compile(&form.condition, &Type::Bool, sink)?;
         Some(Rule { name: format!("{}/{}", self.unit.name, form.id.text), mode: form.mode, condition })
     }
@@ -129,9 +179,9 @@ impl<'a> Compiler<'a> {
             let params = self.definitions.params.iter().map(|form| ("param", "params", &form.name));
             let variables = self.definitions.variables.iter().map(|(name, _)| ("variable", "variables", name));
             for (what, root, name) in params.chain(variables) {
-                if !self.used.contains(&format!("{root}.{}", name.text)) {
+                if !self.unit.reads.contains(&format!("{root}.{}", name.text)) {
                     let message = format!("{what} `{}` is not used", name.text);
-                    sink.push(name.at.error(message).warning().help("remove it, or use it in a rule"));
+                    sink.push(name.at.error(message).topic(UNUSED).warning().help("remove it, or use it in a rule"));
                 }
             }
         }
@@ -140,6 +190,11 @@ impl<'a> Compiler<'a> {
 }
 
 impl Unit {
+    /// Whether an expression of the document reads a path.
+    pub(super) fn reads(&self, path: &str) -> bool {
+        self.reads.contains(path)
+    }
+
     /// `Kind/name`.
     pub fn name(&self) -> &str {
         &self.name
@@ -243,6 +298,11 @@ impl Rule {
         &self.name
     }
 
+    /// The one outcome that its condition can have, where it is constant.
+    pub fn always(&self) -> Option<bool> {
+        self.condition.always().map(|(outcome, _)| *outcome)
+    }
+
     /// Its mode.
     pub fn mode(&self) -> RuleMode {
         self.mode
@@ -255,12 +315,19 @@ impl Rule {
             Ok(false) => RuleOutcome::False,
             Err(reason) => RuleOutcome::Error(reason),
         };
+        let (mut values, mut margins) = (Vec::new(), Vec::new());
+        if scope.facts.is_explained() {
+            let read = self.condition.values(scope).into_iter();
+            values = read.map(|(label, value)| scope.shown(label, value)).collect();
+            margins = self.condition.margins(scope);
+        }
         RuleTrace {
             rule: self.name.clone(),
             mode: self.mode,
             condition: self.condition.source().to_owned(),
             outcome,
-            values: self.condition.values(scope).into_iter().map(|(label, value)| scope.shown(label, value)).collect(),
+            values,
+            margins,
             effect: None,
         }
     }

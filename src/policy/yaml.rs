@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
 use super::cel::Problem;
-use super::diagnostic::{Diagnostic, Severity};
+use super::diagnostic::{self, Diagnostic, Severity};
 
 /// A file of a bundle.
 #[derive(Debug)]
@@ -137,6 +137,7 @@ impl Place {
         let source_line = self.source.text.lines().nth(line.saturating_sub(1) as usize).unwrap_or("");
         Diagnostic {
             severity: Severity::Error,
+            topic: diagnostic::DOCUMENT,
             file: self.source.name.clone(),
             line,
             column,
@@ -150,11 +151,10 @@ impl Place {
 
     /// An error within the text that stands here: its characters found back in the file, whatever the quoting.
     pub(crate) fn inside(&self, text: &str, problem: Problem) -> Diagnostic {
-        let Problem { start, len, message, help } = problem;
+        let Problem { start, len, message, help, topic, severity } = problem;
         let (line, column) = self.find(text, start);
-        let mut diagnostic = self.diagnostic(line, column, len, message);
-        diagnostic.help = help;
-        diagnostic
+        let diagnostic = self.diagnostic(line, column, len, message);
+        Diagnostic { severity, topic, help, ..diagnostic }
     }
 
     /// Line and column of a character of the text. Quoting and folding change white space, quotes and escapes only,
@@ -236,9 +236,9 @@ fn syntax(source: &Arc<Source>, error: &serde_saphyr::Error) -> Diagnostic {
                 Some((text, _)) => format!("{text} is given twice").replace("duplicate mapping key: ", "the key "),
                 None => format!("this is no valid YAML: {message}"),
             };
-            Place::new(source, location).error(message)
+            Place::new(source, location).error(message).topic(diagnostic::YAML)
         }
-        None => Diagnostic::whole(&source.name, format!("this is no valid YAML: {message}")),
+        None => Diagnostic::whole(&source.name, format!("this is no valid YAML: {message}")).topic(diagnostic::YAML),
     }
 }
 

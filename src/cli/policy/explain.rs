@@ -10,7 +10,7 @@ use crate::cli::offline::Offline;
 use crate::cli::records;
 use crate::decision::{
     Candidate, ClusterFacts, Decision, Features, RuleMode, RuleOutcome, RuleTrace, Setting, TemplatePlan, WorkloadKind,
-    decide,
+    explain as explained,
 };
 use crate::model::{Class, Resources, Schema};
 use crate::policy::Inputs;
@@ -57,7 +57,7 @@ fn explain(args: &Args) -> Result<bool, String> {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut accepted = true;
     for (index, class) in classes(args)?.iter().enumerate() {
-        let decision = decide(&policy, class, &setting, args.current_template.as_deref());
+        let decision = explained(&policy, class, &setting, args.current_template.as_deref());
         let between = if index > 0 && args.format == Format::Text { "\n" } else { "" };
         let answer = match args.format {
             Format::Json => format!("{:#}\n", as_json(class, &setting, &decision)),
@@ -215,6 +215,9 @@ impl Text {
                     trace.values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
                 line(values.join(", "), out);
             }
+            for margin in &trace.margins {
+                line(margin.to_string(), out);
+            }
             if let (true, Some(effect)) = (admission, &trace.effect) {
                 line(effect.clone(), out);
             }
@@ -322,7 +325,18 @@ fn rules(traces: &[RuleTrace]) -> Vec<Value> {
             };
             let values: Vec<Value> =
                 trace.values.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+            let margins: Vec<Value> = trace
+                .margins
+                .iter()
+                .map(|one| {
+                    json!({
+                        "comparison": one.comparison, "left": one.left, "right": one.right, "holds": one.holds,
+                        "distance": one.distance(), "unit": if one.seconds { Some("s") } else { None },
+                    })
+                })
+                .collect();
             json!({
+                "margins": margins,
                 "rule": trace.rule, "mode": mode, "condition": trace.condition, "outcome": outcome, "error": error,
                 "values": values, "effect": trace.effect,
             })

@@ -75,7 +75,11 @@ pub(super) fn call(checker: &mut Checker<'_>, expr: &IdedExpr, inner: &CallExpr,
             if !(ordered(&l.ty) && ordered(&r.ty) && l.ty.comparable(&r.ty)) {
                 incomparable(checker, expr, l, r);
             }
-            (Type::Bool, plain(expr.id, name, rewritten))
+            let whole = plain(expr.id, name, rewritten);
+            if [&l.ty, &r.ty].into_iter().all(|ty| ty.is_number() || *ty == Type::Duration) {
+                checker.comparison(expr, &whole);
+            }
+            (Type::Bool, whole)
         }
         (operators::EQUALS | operators::NOT_EQUALS, [l, r]) => {
             if !l.ty.comparable(&r.ty) {
@@ -167,6 +171,7 @@ fn function(
         ("size" | "int", 1) => Type::Int,
         ("duration", 1) => {
             text(checker, args);
+            length(checker, args);
             Type::Duration
         }
         _ => {
@@ -206,13 +211,37 @@ fn text(checker: &mut Checker<'_>, args: &[Arg<'_>]) {
 fn pattern(checker: &mut Checker<'_>, args: &[Arg<'_>]) {
     let Some(arg) = args.get(1) else { return };
     match literal_text(arg.expr).map(env::precompile) {
-        Some(Ok(())) => {}
+        Some(Ok(pattern)) => checker.patterns.push(pattern),
         Some(Err(error)) => checker.problem(arg.expr, format!("this is no regular expression: {error}"), None),
         None => {
             let help = Some("write it as a literal, such as x.matches('^[a-z]+$')".to_owned());
             checker.problem(arg.expr, "the pattern of matches() must be a literal string", help);
         }
     }
+}
+
+/// A duration that stands in the file is one.
+fn length(checker: &mut Checker<'_>, args: &[Arg<'_>]) {
+    let Some(arg) = args.first() else { return };
+    if let Some(text) = literal_text(arg.expr).filter(|text| !is_duration(text)) {
+        let help = Some("write numbers with units: duration(\"1h30m\"), duration(\"90s\")".to_owned());
+        checker.problem(arg.expr, format!("{text:?} is no duration"), help);
+    }
+}
+
+fn is_duration(text: &str) -> bool {
+    let mut rest = text.strip_prefix('-').unwrap_or(text);
+    if rest.is_empty() {
+        return false;
+    }
+    while !rest.is_empty() {
+        let (number, tail) =
+            rest.split_at(rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len()));
+        let unit = ["ms", "us", "ns", "h", "m", "s"].into_iter().find(|unit| tail.starts_with(unit));
+        let (Ok(_), Some(unit)) = (number.parse::<f64>(), unit) else { return false };
+        rest = tail.get(unit.len()..).unwrap_or_default();
+    }
+    true
 }
 
 fn wrong_call(checker: &mut Checker<'_>, expr: &IdedExpr, inner: &CallExpr, count: usize) {
@@ -229,7 +258,9 @@ fn wrong_call(checker: &mut Checker<'_>, expr: &IdedExpr, inner: &CallExpr, coun
             }
             _ => "takes one argument",
         };
-        checker.problem(expr, format!("{name}() {usage}; here it has {count}"), None);
+        // A macro in a form that is none comes here with what it is called on.
+        let here = if usage.starts_with("is called on") { String::new() } else { format!("; here it has {count}") };
+        checker.problem(expr, format!("{name}() {usage}{here}"), None);
         return;
     }
     let known: Vec<String> = FUNCTIONS.iter().map(ToString::to_string).collect();

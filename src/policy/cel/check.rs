@@ -5,17 +5,20 @@
 //! concatenation become their guarded forms, and each step of a comprehension is charged to the budget.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use cel_interpreter::IdedExpr;
 use cel_interpreter::common::ast::{
     CallExpr, ComprehensionExpr, Expr, ListExpr, LiteralValue, SelectExpr, SourceInfo, operators,
 };
+use regex::Regex;
 
 use super::calls;
 use super::env;
 use super::limits;
+use super::range::Known;
 use super::types::Type;
-use crate::policy::diagnostic::nearest;
+use crate::policy::diagnostic::{NUMBER, Severity, TYPE, UNGUARDED, UNKNOWN, nearest};
 
 /// What an expression may read.
 pub(crate) trait Names {
@@ -23,6 +26,14 @@ pub(crate) trait Names {
     fn lookup(&self, path: &str) -> Option<(Type, bool)>;
     /// Names directly below a path (all roots for the empty path), for suggestions.
     fn below(&self, path: &str) -> Vec<String>;
+    /// What is known of a value before there is one: bounds of a param, the strings that a fact can be.
+    fn domain(&self, _path: &str) -> Option<Known> {
+        None
+    }
+    /// Whether a path is a number.
+    fn is_number(&self, path: &str) -> bool {
+        self.lookup(path).is_some_and(|(ty, _)| ty == Type::Double)
+    }
 }
 
 /// What is wrong at a place of an expression, in characters from its start.
@@ -32,6 +43,8 @@ pub(crate) struct Problem {
     pub(crate) len: usize,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
+    pub(crate) topic: &'static str,
+    pub(crate) severity: Severity,
 }
 
 /// A fact, param or variable that an expression reads.
@@ -39,6 +52,16 @@ pub(crate) struct Problem {
 pub(crate) struct Leaf {
     pub(crate) label: String,
     pub(crate) expr: IdedExpr,
+}
+
+/// A comparison of numbers or durations over facts, params and variables, as it is evaluated.
+#[derive(Clone, Debug)]
+pub(crate) struct Comparison {
+    /// As written.
+    pub(crate) text: String,
+    pub(crate) left: IdedExpr,
+    pub(crate) right: IdedExpr,
+    pub(crate) whole: IdedExpr,
 }
 
 /// Labels known to be present where an expression is evaluated.
@@ -53,6 +76,8 @@ pub(super) struct Checker<'a> {
     pub(super) problems: Vec<Problem>,
     pub(super) leaves: Vec<Leaf>,
     pub(super) reads: BTreeSet<String>,
+    pub(super) comparisons: Vec<Comparison>,
+    pub(super) patterns: Vec<Arc<Regex>>,
 }
 
 /// Comprehensions within comprehensions.
@@ -79,7 +104,7 @@ pub(super) fn literal_text(expr: &IdedExpr) -> Option<&str> {
 }
 
 /// An expression's path as written, such as `f.resources.cpu_request` or `class.labels.team`.
-fn label(expr: &IdedExpr) -> Option<String> {
+pub(super) fn label(expr: &IdedExpr) -> Option<String> {
     match &expr.expr {
         Expr::Ident(name) => Some(name.clone()),
         Expr::Select(SelectExpr { operand, field, test: false }) => Some(format!("{}.{field}", label(operand)?)),
@@ -119,10 +144,27 @@ fn present(condition: &IdedExpr, outcome: bool) -> Guards {
 
 impl Checker<'_> {
     pub(super) fn problem(&mut self, at: &IdedExpr, message: impl Into<String>, help: Option<String>) {
+        self.report(at, TYPE, message, help);
+    }
+
+    fn report(&mut self, at: &IdedExpr, topic: &'static str, message: impl Into<String>, help: Option<String>) {
         let (start, end) = self.extent(at);
-        let problem = Problem { start, len: end.saturating_sub(start).max(1), message: message.into(), help };
+        let len = end.saturating_sub(start).max(1);
+        let problem = Problem { start, len, message: message.into(), help, topic, severity: Severity::Error };
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
+        }
+    }
+
+    /// Notes a comparison, so that it can be shown how near it is to flipping. What a loop compares has no one value.
+    pub(super) fn comparison(&mut self, at: &IdedExpr, whole: &IdedExpr) {
+        let Expr::Call(CallExpr { args, .. }) = &whole.expr else { return };
+        if let ([left, right], true) = (args.as_slice(), self.locals.is_empty()) {
+            let (start, end) = self.extent(at);
+            let text: String = self.source.iter().skip(start).take(end.saturating_sub(start)).collect();
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let comparison = Comparison { text, left: left.clone(), right: right.clone(), whole: whole.clone() };
+            self.comparisons.push(comparison);
         }
     }
 
@@ -233,10 +275,10 @@ impl Checker<'_> {
     pub(super) fn unknown(&mut self, at: &IdedExpr, message: &str, wrong: &str, known: &[String]) {
         let help = match nearest(wrong, known.iter().map(String::as_str)) {
             Some(name) => format!("did you mean `{name}`?"),
-            None if known.is_empty() => return self.problem(at, message, None),
+            None if known.is_empty() => return self.report(at, UNKNOWN, message, None),
             None => format!("known: {}", known.join(", ")),
         };
-        self.problem(at, message, Some(help));
+        self.report(at, UNKNOWN, message, Some(help));
     }
 
     fn select(&mut self, expr: &IdedExpr, select: &SelectExpr, guards: &Guards) -> (Type, IdedExpr) {
@@ -293,7 +335,7 @@ impl Checker<'_> {
 
     fn unguarded(&mut self, at: &IdedExpr, written: &str) {
         let help = format!("guard it: has({written}) && ...");
-        self.problem(at, format!("`{written}` may be absent"), Some(help));
+        self.report(at, UNGUARDED, format!("`{written}` may be absent"), Some(help));
     }
 
     fn list(&mut self, expr: &IdedExpr, list: &ListExpr, guards: &Guards) -> (Type, IdedExpr) {
@@ -396,7 +438,7 @@ impl Checker<'_> {
             let text: String = self.source.iter().skip(start).take(end.saturating_sub(start)).collect();
             format!("write double({text})")
         };
-        self.problem(whole, "a whole number where every number is a double", Some(help));
+        self.report(whole, NUMBER, "a whole number where every number is a double", Some(help));
         Type::Double
     }
 

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock, Weak};
 
 use cel_interpreter::common::types::{
     BOOL_TYPE, CelBool, CelDouble, CelInt, CelList, CelString, DOUBLE_TYPE, INT_TYPE, LIST_TYPE, STRING_TYPE,
@@ -47,17 +47,31 @@ fn charge(steps: usize) -> Result<(), ExecutionError> {
     })
 }
 
-/// Patterns of all loaded expressions. Only literals get here, at load, so the files bound its size.
-static PATTERNS: LazyLock<RwLock<HashMap<String, Regex>>> = LazyLock::new(RwLock::default);
+/// Patterns of all expressions that are alive: each expression owns its own, what no bundle holds any more goes. So
+/// reloads do not make it grow.
+static PATTERNS: LazyLock<RwLock<HashMap<String, Weak<Regex>>>> = LazyLock::new(RwLock::default);
 
-/// Compiles a literal pattern so that evaluation finds it.
-pub(super) fn precompile(pattern: &str) -> Result<(), String> {
+/// Compiles a literal pattern so that evaluation finds it for as long as the answer is kept.
+pub(super) fn precompile(pattern: &str) -> Result<Arc<Regex>, String> {
+    let mut patterns = PATTERNS.write().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = patterns.get(pattern).and_then(Weak::upgrade) {
+        return Ok(known);
+    }
     let compiled = regex::RegexBuilder::new(pattern)
         .size_limit(1 << 20)
         .build()
         .map_err(|error| error.to_string().lines().last().unwrap_or_default().trim().to_owned())?;
-    PATTERNS.write().unwrap_or_else(PoisonError::into_inner).insert(pattern.to_owned(), compiled);
-    Ok(())
+    let compiled = Arc::new(compiled);
+    patterns.retain(|_, pattern| pattern.strong_count() > 0);
+    patterns.insert(pattern.to_owned(), Arc::downgrade(&compiled));
+    Ok(compiled)
+}
+
+/// Whether a pattern is still held by an expression.
+#[cfg(test)]
+pub(super) fn is_alive(pattern: &str) -> bool {
+    let patterns = PATTERNS.read().unwrap_or_else(PoisonError::into_inner);
+    patterns.get(pattern).is_some_and(|one| one.strong_count() > 0)
 }
 
 /// The environment that all expressions share.
@@ -211,6 +225,7 @@ fn matches<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
     let (value, pattern) = (text(&args, 0)?, text(&args, 1)?);
     charge(value.len() / 16 + 1)?;
     let patterns = PATTERNS.read().unwrap_or_else(PoisonError::into_inner);
-    let regex = patterns.get(pattern).ok_or_else(|| ExecutionError::function_error("matches", "unknown pattern"))?;
+    let regex = patterns.get(pattern).and_then(Weak::upgrade);
+    let regex = regex.ok_or_else(|| ExecutionError::function_error("matches", "unknown pattern"))?;
     Ok(CowVal::owned(CelBool::from(regex.is_match(value))))
 }

@@ -4,6 +4,7 @@ use cel_interpreter::common::ast::{EntryExpr, Expr};
 use cel_interpreter::{IdedExpr, ParseErrors};
 
 use super::check::Problem;
+use crate::policy::diagnostic::{LIMIT, SYNTAX, Severity};
 
 /// Bytes of one expression.
 pub(super) const MAX_SOURCE: usize = 2_048;
@@ -19,7 +20,8 @@ pub(super) const MAX_VALUE: usize = 4_096;
 pub(super) const MAX_ITEMS: usize = 1_024;
 
 fn problem(start: usize, len: usize, message: String, help: &str) -> Problem {
-    Problem { start, len, message, help: Some(help.to_owned()) }
+    let help = Some(help.to_owned());
+    Problem { start, len, message, help, topic: LIMIT, severity: Severity::Error }
 }
 
 /// Refuses what is too long or too deep to be parsed at all.
@@ -125,5 +127,5 @@ pub(super) fn syntax(source: &str, errors: &ParseErrors) -> Vec<Problem> {
     } else {
         format!("no CEL expression: {text}")
     };
-    vec![Problem { start, len: 1, message, help: None }]
+    vec![Problem { start, len: 1, message, help: None, topic: SYNTAX, severity: Severity::Error }]
 }

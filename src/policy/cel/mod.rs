@@ -7,6 +7,8 @@ mod calls;
 mod check;
 mod env;
 mod limits;
+mod range;
+mod reach;
 mod types;
 
 use std::collections::BTreeSet;
@@ -17,7 +19,11 @@ use cel_interpreter::context::VariableResolver;
 use cel_interpreter::parser::Parser;
 use cel_interpreter::{Context, ExecutionError, IdedExpr, Value};
 
-pub(crate) use check::{Leaf, Names, Problem};
+use crate::policy::diagnostic::Severity;
+use crate::policy::trace::Margin;
+
+pub(crate) use check::{Comparison, Leaf, Names, Problem};
+pub(crate) use range::{Known, Range};
 pub(crate) use types::Type;
 
 /// Stack for parsing and checking: the parser recurses a dozen frames a level.
@@ -34,6 +40,12 @@ pub(crate) struct Expression {
     ty: Type,
     leaves: Vec<Leaf>,
     reads: BTreeSet<String>,
+    comparisons: Vec<Comparison>,
+    /// Held, so that evaluation finds them.
+    #[expect(dead_code, reason = "holding them is their use")]
+    patterns: Vec<Arc<regex::Regex>>,
+    warnings: Vec<Problem>,
+    always: Option<(bool, Problem)>,
 }
 
 impl Expression {
@@ -59,6 +71,8 @@ impl Expression {
             problems: Vec::new(),
             leaves: Vec::new(),
             reads: BTreeSet::new(),
+            comparisons: Vec::new(),
+            patterns: Vec::new(),
         };
         let (ty, rewritten) = checker.value(&tree, &BTreeSet::new());
         if ty == Type::Int && *wanted == Type::Double {
@@ -66,11 +80,35 @@ impl Expression {
         } else if *wanted != Type::Any && !ty.comparable(wanted) {
             checker.problem(&tree, format!("{wanted} is needed here, this is {ty}"), None);
         }
-        if checker.problems.is_empty() {
-            Ok(Self { source: source.to_owned(), tree: rewritten, ty, leaves: checker.leaves, reads: checker.reads })
-        } else {
-            Err(checker.problems)
+        if !checker.problems.is_empty() {
+            return Err(checker.problems);
         }
+        let reach::Findings { problems, always } = reach::findings(&checker, &tree, ty == Type::Bool);
+        if problems.iter().any(|one| one.severity == Severity::Error) {
+            return Err(problems);
+        }
+        let check::Checker { leaves, reads, comparisons, patterns, .. } = checker;
+        Ok(Self {
+            source: source.to_owned(),
+            tree: rewritten,
+            ty,
+            leaves,
+            reads,
+            comparisons,
+            patterns,
+            warnings: problems,
+            always,
+        })
+    }
+
+    /// What its author should look at.
+    pub(crate) fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// The one outcome that a condition can have, whatever the facts, and why.
+    pub(crate) fn always(&self) -> Option<&(bool, Problem)> {
+        self.always.as_ref()
     }
 
     /// The expression as written.
@@ -137,16 +175,39 @@ impl Expression {
     }
 
     fn with<T>(&self, scope: &dyn VariableResolver, take: impl Fn(Value) -> Option<T>) -> Result<T, ExecutionError> {
-        let env = env::shared().ok_or_else(|| ExecutionError::function_error("CEL", "its library does not load"))?;
-        stacker::maybe_grow(EVALUATE_RED_ZONE, EVALUATE_STACK, || {
-            env::start_budget();
-            let mut context = Context::with_env(Arc::clone(env));
-            context.set_variable_resolver(scope);
-            // Not `resolve_val`: it is inlined here, and without optimisation takes 30 KiB of stack a level.
-            let value = Value::resolve(&self.tree, &context)?;
-            take(value).ok_or_else(|| ExecutionError::function_error("result", "it has an unexpected type"))
-        })
+        let value = evaluate(&self.tree, scope)?;
+        take(value).ok_or_else(|| ExecutionError::function_error("result", "it has an unexpected type"))
     }
+
+    /// The comparisons of numbers and durations whose two sides have values here, and how they come out.
+    pub(crate) fn margins(&self, scope: &dyn VariableResolver) -> Vec<Margin> {
+        self.comparisons.iter().filter_map(|one| margin(one, scope)).collect()
+    }
+}
+
+/// Evaluates a checked tree, under the budget of one evaluation.
+fn evaluate(tree: &IdedExpr, scope: &dyn VariableResolver) -> Result<Value, ExecutionError> {
+    let env = env::shared().ok_or_else(|| ExecutionError::function_error("CEL", "its library does not load"))?;
+    stacker::maybe_grow(EVALUATE_RED_ZONE, EVALUATE_STACK, || {
+        env::start_budget();
+        let mut context = Context::with_env(Arc::clone(env));
+        context.set_variable_resolver(scope);
+        // Not `resolve_val`: it is inlined here, and without optimisation takes 30 KiB of stack a level.
+        Value::resolve(tree, &context)
+    })
+}
+
+fn margin(one: &Comparison, scope: &dyn VariableResolver) -> Option<Margin> {
+    let size = |tree: &IdedExpr| match evaluate(tree, scope).ok()? {
+        Value::Float(number) => Some((number, false)),
+        #[expect(clippy::cast_precision_loss, reason = "sizes of lists and strings are small")]
+        Value::Int(number) => Some((number as f64, false)),
+        Value::Duration(duration) => Some((duration.as_seconds_f64(), true)),
+        _ => None,
+    };
+    let ((left, seconds), (right, _)) = (size(&one.left)?, size(&one.right)?);
+    let Value::Bool(holds) = evaluate(&one.whole, scope).ok()? else { return None };
+    Some(Margin { comparison: one.text.clone(), left, right, seconds, holds })
 }
 
 fn name_of(expr: &IdedExpr) -> &str {
