@@ -91,15 +91,7 @@ pub async fn run_with(
     tasks.spawn(discover(client.clone(), Arc::clone(&judgement), relook, shutdown.clone()));
     tasks.spawn(heartbeat(client.clone(), readiness.clone(), shutdown.clone()));
 
-    let context = Arc::new(Context {
-        caches,
-        applier: Applier::new(client.clone()),
-        recorder: Recorder::new(client.clone(), instance(&config)),
-        judgement: Arc::clone(&judgement),
-        render: RenderSettings { odgm_image: config.odgm_image.clone() },
-        births: Births::default(),
-        memory: Memory::default(),
-    });
+    let context = Arc::new(context(&config, &client, caches, Arc::clone(&judgement)));
     let options = Options { concurrency: config.concurrency };
     let relooks = stream::unfold(relooks, |mut relooks| async { relooks.recv().await.map(|item| (item, relooks)) });
     let mut control = tokio::spawn(controller::run(context, watches, relooks, options, shutdown.clone()));
@@ -126,6 +118,18 @@ pub async fn run_with(
     }
     tasks.shutdown().await;
     result
+}
+
+fn context(config: &Config, client: &Client, caches: Caches, judgement: Arc<Judgement>) -> Context {
+    Context {
+        caches,
+        applier: Applier::new(client.clone()),
+        recorder: Recorder::new(client.clone(), instance(config)),
+        judgement,
+        render: RenderSettings { odgm_image: config.odgm_image.clone() },
+        births: Births::default(),
+        memory: Memory::default(),
+    }
 }
 
 /// Name of this instance in Events: its pod, else a fixed name.
