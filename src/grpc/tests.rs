@@ -230,7 +230,7 @@ fn a_record_in_the_short_form_reads_as_one_function() {
 }
 
 #[test]
-fn a_record_that_lost_a_field_of_ours_does_not_say_the_same_any_more() {
+fn a_record_that_was_edited_does_not_say_the_same_any_more() {
     let function = wire::FunctionDeploymentSpec {
         function_key: "f".to_owned(),
         image: "img".to_owned(),
@@ -244,7 +244,8 @@ fn a_record_that_lost_a_field_of_ours_does_not_say_the_same_any_more() {
     let mut live = wanted.clone();
     assert!(identity::says_the_same(&live, &wanted).unwrap());
     live.spec.functions[0].port = Some(1);
-    assert!(identity::says_the_same(&live, &wanted).unwrap());
+    assert!(!identity::says_the_same(&live, &wanted).unwrap());
+    live.spec.functions[0].port = None;
     live.spec.functions[0].image = Some("other".to_owned());
     assert!(!identity::says_the_same(&live, &wanted).unwrap());
 }
