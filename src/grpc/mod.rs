@@ -75,13 +75,14 @@ pub fn services<S: RecordStore, J: Judge>(
         .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
         .build_v1()?;
     let routes = Routes::new(deployment)
-        .add_service(HealthServiceServer::new(health.clone()))
-        .add_service(HealthServer::new(health))
-        .add_service(CrmInfoServiceServer::new(health::CrmInfo))
+        .add_service(HealthServiceServer::new(health.clone()).max_decoding_message_size(options.max_request))
+        .add_service(HealthServer::new(health).max_decoding_message_size(options.max_request))
+        .add_service(CrmInfoServiceServer::new(health::CrmInfo).max_decoding_message_size(options.max_request))
         .add_service(reflection)
         .into_axum_router()
         .route_service(&format!("/{SERVICE_ALIAS}/{{*method}}"), alias);
     Ok(routes
+        .layer(axum::middleware::from_fn_with_state(options.max_request, call::too_large))
         .layer(axum::middleware::from_fn_with_state(options.default_deadline, call::bound))
         .layer(axum::middleware::from_fn(call::correlate)))
 }
