@@ -9,6 +9,7 @@ mod identity;
 mod locks;
 mod pause;
 pub mod pb;
+mod prepare;
 mod present;
 mod service;
 mod status;
