@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::adopt::adopted;
 use super::{ClusterError, FieldCause, MANAGER_GRPC, within};
-use crate::api::{ANNOTATION_DEPLOYMENT_ID, DeploymentRecord};
-use crate::grpc::{RecordStore, StoreError};
+use crate::api::DeploymentRecord;
+use crate::grpc::{RecordStore, StoreError, left_to_people};
 use crate::model::FieldError;
 
 /// Bound of one request; a call's own deadline, where it is shorter, ends the request too.
@@ -54,11 +54,12 @@ impl KubeRecords {
             .map_err(|error| self.classify(error))
     }
 
-    /// Takes over the spec of a record that people applied, so that what its unit does not say goes.
-    async fn adopt(&self, existing: &DeploymentRecord) -> Result<(), StoreError> {
+    /// Takes over what others own of a record's spec, so that what its unit does not say goes. Whether there was any.
+    async fn adopt(&self, existing: &DeploymentRecord, wanted: &DeploymentRecord) -> Result<bool, StoreError> {
         let entries = existing.metadata.managed_fields.as_deref().unwrap_or_default();
-        let Some(managed_fields) = adopted(entries, MANAGER_GRPC, &DeploymentRecord::api_version(&())) else {
-            return Ok(());
+        let left = left_to_people(&wanted.spec);
+        let Some(managed_fields) = adopted(entries, MANAGER_GRPC, &DeploymentRecord::api_version(&()), &left) else {
+            return Ok(false);
         };
         let name = existing.metadata.name.as_deref().unwrap_or_default();
         let version = existing.metadata.resource_version.as_deref().unwrap_or_default();
@@ -70,7 +71,7 @@ impl KubeRecords {
         let params = PatchParams { field_manager: Some(MANAGER_GRPC.to_owned()), ..PatchParams::default() };
         within(REQUEST, self.records.patch(name, &params, &Patch::Merge(&body)))
             .await
-            .map(drop)
+            .map(|_| true)
             .map_err(|error| self.classify(error))
     }
 
@@ -127,12 +128,11 @@ impl RecordStore for KubeRecords {
         existing: &DeploymentRecord,
         record: &DeploymentRecord,
     ) -> Result<DeploymentRecord, StoreError> {
-        let by_people =
-            existing.metadata.annotations.as_ref().is_none_or(|all| !all.contains_key(ANNOTATION_DEPLOYMENT_ID));
-        if by_people {
-            self.adopt(existing).await?;
-        }
-        self.apply(record, existing.metadata.uid.as_deref(), true).await
+        self.adopt(existing, record).await?;
+        let uid = existing.metadata.uid.as_deref();
+        let applied = self.apply(record, uid, true).await?;
+        // Where the managed fields had been wiped, the API server gives the fields an owner only with the first apply.
+        if self.adopt(&applied, record).await? { self.apply(record, uid, true).await } else { Ok(applied) }
     }
 
     async fn delete(&self, name: &str, uid: &str) -> Result<(), StoreError> {

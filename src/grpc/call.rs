@@ -14,12 +14,13 @@ use tokio::time::Instant;
 use tonic::Status;
 use tracing::Instrument as _;
 
-use super::status::internal;
+use super::status::{self, internal};
 
 /// Header that carries the correlation id, both ways.
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const OUT_OF_RANGE: &[u8] = b"11";
 /// Longest correlation id that is taken over.
 const MAX_CORRELATION_ID: usize = 1_024;
 
@@ -92,6 +93,24 @@ pub(super) async fn bound(State(default): State<Duration>, mut request: Request,
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => deadline_exceeded(limit).into_http(),
+    }
+}
+
+/// Middleware: a message above the limit is the caller's to mend; `OUT_OF_RANGE`, as the decoder has it, is no code of
+/// this contract, and nothing else here answers with it in the headers.
+pub(super) async fn too_large(State(limit): State<usize>, request: Request, next: Next) -> Response {
+    let is_deploy = request.uri().path().ends_with("/Deploy");
+    let response = next.run(request).await;
+    let refused = response.headers().get(GRPC_STATUS).map(HeaderValue::as_bytes) == Some(OUT_OF_RANGE);
+    if !refused {
+        return response;
+    }
+    let message = format!("the message is larger than {limit} bytes, the limit; send less");
+    let advice = "; mount large data as files instead of writing it into config";
+    if is_deploy {
+        status::invalid_field("deployment_unit", &format!("{message}{advice}")).into_http()
+    } else {
+        Status::invalid_argument(message).into_http()
     }
 }
 

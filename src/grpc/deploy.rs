@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use tonic::Status;
 
-use crate::api::{ANNOTATION_APPLIED_HASH, ANNOTATION_CORRELATION_ID, DeploymentRecord};
+use crate::api::DeploymentRecord;
 use crate::decision::Decision;
-use crate::model::{self, FieldError};
+use crate::model::FieldError;
 
-use super::identity::{applied_hash, record_id, says_the_same};
+use super::identity::{record_id, says_the_same};
 use super::locks::Locks;
 use super::pause::Pause;
 use super::pb::deployment::DeploymentUnit;
+use super::prepare::prepare;
 use super::store::{Judge, RecordStore, StoreError};
-use super::{fields, status, wire};
+use super::{fields, status};
 
 /// When to ask again while the old record of an id is on its way out.
 const DELETION_RETRY: Duration = Duration::from_secs(2);
@@ -134,16 +135,4 @@ impl From<Status> for Attempt {
     fn from(status: Status) -> Self {
         Self::Failed(status)
     }
-}
-
-/// The record that a unit asks for, complete and valid.
-fn prepare(unit: &DeploymentUnit, correlation_id: &str) -> Result<DeploymentRecord, Status> {
-    let mut record = wire::record(unit).map_err(|invalid| status::invalid(&invalid.0))?;
-    // Before anything is asked of the cluster: a bad unit is a bad unit, whatever state the API server is in.
-    model::parse(&record).map_err(|invalid| status::invalid(&fields::to_wire(&invalid.0, unit)))?;
-    let hash = applied_hash(&record).map_err(|error| status::internal(&error.to_string()))?;
-    let annotations = record.metadata.annotations.get_or_insert_default();
-    annotations.insert(ANNOTATION_APPLIED_HASH.to_owned(), hash);
-    annotations.insert(ANNOTATION_CORRELATION_ID.to_owned(), correlation_id.to_owned());
-    Ok(record)
 }

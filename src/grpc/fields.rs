@@ -13,7 +13,11 @@ pub(super) fn to_wire(faults: &[FieldError], unit: &DeploymentUnit) -> Vec<Field
             let field = path(&fault.field, unit);
             let named = fault.field.starts_with("spec.").then(|| fault.message.replace(&fault.field, &field));
             let message = named.unwrap_or_else(|| fault.message.clone());
-            FieldError { field, message: message.replace("spec.functions", &format!("{UNIT}.functions")) }
+            let others = ["functions", "odgm_config"];
+            let message = others
+                .iter()
+                .fold(message, |message, other| message.replace(&format!("spec.{other}"), &format!("{UNIT}.{other}")));
+            FieldError { field, message }
         })
         .collect()
 }
@@ -85,11 +89,11 @@ mod tests {
     fn a_message_that_repeats_the_path_speaks_of_the_wire_too() {
         let fault = FieldError {
             field: "spec.odgm_config.node_id".to_owned(),
-            message: "spec.odgm_config.node_id in body should be less; see spec.functions[1]".to_owned(),
+            message: "spec.odgm_config.node_id in body should be less; see spec.functions[1], spec.odgm_config.log"
+                .to_owned(),
         };
         let wire = to_wire(&[fault], &DeploymentUnit::default());
-        let message =
-            "deployment_unit.odgm_config.odgm_node_id in body should be less; see deployment_unit.functions[1]";
+        let message = "deployment_unit.odgm_config.odgm_node_id in body should be less; see deployment_unit.functions[1], deployment_unit.odgm_config.log";
         assert_eq!(wire.first().map(|fault| fault.message.as_str()), Some(message));
     }
 

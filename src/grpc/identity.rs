@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::api::{ANNOTATION_APPLIED_HASH, ANNOTATION_DEPLOYMENT_ID, DeploymentRecord};
+use crate::api::{ANNOTATION_APPLIED_HASH, ANNOTATION_DEPLOYMENT_ID, DeploymentRecord, DeploymentRecordSpec};
 use crate::model::FieldError;
 
 /// Longest deployment id, bytes.
@@ -42,59 +41,90 @@ pub(super) fn applied_hash(record: &DeploymentRecord) -> Result<String, serde_js
     Ok(hex)
 }
 
-/// Whether the live record was last applied from the same unit and still says all of it. Fields that others added
-/// are theirs; a field of ours that someone changed or removed is not contained any more.
+/// Fields of `spec` that people may set beside the unit: those that a Package Manager of an older release cannot state,
+/// where this unit does not state them either. Everything else under `spec` is the unit's.
+pub(crate) fn left_to_people(wanted: &DeploymentRecordSpec) -> Vec<&'static str> {
+    let unstated = [("addons", wanted.addons.is_empty()), ("nfr", wanted.nfr.is_none())];
+    unstated.into_iter().filter_map(|(field, unstated)| unstated.then_some(field)).collect()
+}
+
+/// Whether the live record was last applied from the same unit and still says what it says: all of it and, apart from
+/// what is left to people, nothing else.
 pub(super) fn says_the_same(live: &DeploymentRecord, wanted: &DeploymentRecord) -> Result<bool, serde_json::Error> {
     let hash = annotation(wanted, ANNOTATION_APPLIED_HASH);
     if hash.is_none() || annotation(live, ANNOTATION_APPLIED_HASH) != hash || record_id(live) != record_id(wanted) {
         return Ok(false);
     }
-    Ok(contains(&serde_json::to_value(&live.spec)?, &serde_json::to_value(&wanted.spec)?))
+    let said = |spec: &DeploymentRecordSpec| {
+        let mut spec = spec.clone();
+        // Entries of a list-map are told apart by their key; where they stand means nothing.
+        spec.functions.sort_by(|left, right| left.function_key.cmp(&right.function_key));
+        serde_json::to_value(spec).map(|mut spec| {
+            if let Some(fields) = spec.as_object_mut() {
+                fields.retain(|field, _| !left_to_people(&wanted.spec).contains(&field.as_str()));
+            }
+            spec
+        })
+    };
+    Ok(said(&live.spec)? == said(&wanted.spec)?)
 }
-
-fn contains(live: &Value, wanted: &Value) -> bool {
-    match (live, wanted) {
-        (Value::Object(live), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, wanted)| live.get(key).is_some_and(|live| contains(live, wanted)))
-        }
-        (Value::Array(live), Value::Array(wanted)) if wanted.iter().any(|item| item.get(LIST_KEY).is_some()) => wanted
-            .iter()
-            .all(|wanted| live.iter().any(|live| live.get(LIST_KEY) == wanted.get(LIST_KEY) && contains(live, wanted))),
-        _ => live == wanted,
-    }
-}
-
-/// Key of the one list-map in a record's spec.
-const LIST_KEY: &str = "function_key";
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    fn record(spec: Value) -> DeploymentRecord {
+        let mut record = DeploymentRecord::new("a", serde_json::from_value(spec).unwrap());
+        record.metadata.annotations = Some([(ANNOTATION_APPLIED_HASH.to_owned(), "hash".to_owned())].into());
+        record
+    }
 
     #[test]
-    fn what_others_added_is_no_difference_and_what_they_changed_is() {
-        let wanted = json!({"functions": [{"function_key": "a", "image": "x"}], "addons": ["odgm"]});
-        for same in [
-            json!({"functions": [{"function_key": "b"}, {"function_key": "a", "image": "x", "port": 1}], "addons": ["odgm"], "more": 1}),
-            wanted.clone(),
-        ] {
-            assert!(contains(&same, &wanted), "{same}");
-        }
+    fn what_others_added_or_changed_is_a_difference_and_the_order_of_functions_is_none() {
+        let functions = json!([{"function_key": "a", "image": "x"}, {"function_key": "b", "image": "y"}]);
+        let wanted = record(json!({"functions": functions, "target_env": "prod"}));
+        let same = |spec: Value| says_the_same(&record(spec), &wanted).unwrap();
+        let turned = json!([{"function_key": "b", "image": "y"}, {"function_key": "a", "image": "x"}]);
+        assert!(same(json!({"functions": functions, "target_env": "prod"})));
+        assert!(same(json!({"functions": turned, "target_env": "prod"})));
         for other in [
-            json!({"functions": [{"function_key": "a", "image": "y"}], "addons": ["odgm"]}),
-            json!({"functions": [{"function_key": "a", "image": "x"}], "addons": ["odgm", "b"]}),
-            json!({"functions": [], "addons": ["odgm"]}),
-            json!({"addons": ["odgm"]}),
+            json!({"functions": functions}),
+            json!({"functions": functions, "target_env": "hacked"}),
+            json!({"functions": functions, "target_env": "prod", "selected_template": "dev"}),
+            json!({"functions": functions, "target_env": "prod", "odgm_config": {}}),
+            json!({"functions": [{"function_key": "a", "image": "x"}], "target_env": "prod"}),
+            json!({"target_env": "prod", "functions": [
+                {"function_key": "a", "image": "x", "port": 1}, {"function_key": "b", "image": "y"},
+            ]}),
+            json!({"target_env": "prod", "functions": [
+                {"function_key": "a", "image": "x"}, {"function_key": "b", "image": "y"}, {"function_key": "c", "image": "z"},
+            ]}),
         ] {
-            assert!(!contains(&other, &wanted), "{other}");
+            assert!(!same(other.clone()), "{other}");
+        }
+    }
+
+    #[test]
+    fn enforcement_and_addons_are_left_to_people_where_the_unit_does_not_state_them() {
+        let functions = json!([{"function_key": "a", "image": "x"}]);
+        let enforce = json!({"enforcement": {"mode": "enforce"}});
+        let by_people = record(json!({"functions": functions, "addons": ["odgm"], "nfr": enforce}));
+        for (said, same) in [
+            (json!({"functions": functions}), true),
+            (json!({"functions": functions, "addons": ["odgm"]}), true),
+            (json!({"functions": functions, "nfr": enforce}), true),
+            (json!({"functions": functions, "addons": ["other"]}), false),
+            (json!({"functions": functions, "nfr": {"enforcement": {"mode": "off"}}}), false),
+        ] {
+            assert_eq!(says_the_same(&by_people, &record(said.clone())).unwrap(), same, "{said}");
         }
     }
 
     #[test]
     fn a_record_that_people_applied_has_its_name_as_id() {
-        assert_eq!(record_id(&DeploymentRecord::new("mine", crate::api::DeploymentRecordSpec::default())), "mine");
+        assert_eq!(record_id(&DeploymentRecord::new("mine", DeploymentRecordSpec::default())), "mine");
     }
 
     #[test]

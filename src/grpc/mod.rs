@@ -9,6 +9,7 @@ mod identity;
 mod locks;
 mod pause;
 pub mod pb;
+mod prepare;
 mod present;
 mod service;
 mod status;
@@ -23,6 +24,7 @@ use tonic::service::Routes;
 use tower::ServiceExt as _;
 
 pub use call::CORRELATION_ID;
+pub(crate) use identity::left_to_people;
 pub use store::{Judge, RecordStore, StoreError};
 
 use crate::server::Readiness;
@@ -74,13 +76,14 @@ pub fn services<S: RecordStore, J: Judge>(
         .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
         .build_v1()?;
     let routes = Routes::new(deployment)
-        .add_service(HealthServiceServer::new(health.clone()))
-        .add_service(HealthServer::new(health))
-        .add_service(CrmInfoServiceServer::new(health::CrmInfo))
+        .add_service(HealthServiceServer::new(health.clone()).max_decoding_message_size(options.max_request))
+        .add_service(HealthServer::new(health).max_decoding_message_size(options.max_request))
+        .add_service(CrmInfoServiceServer::new(health::CrmInfo).max_decoding_message_size(options.max_request))
         .add_service(reflection)
         .into_axum_router()
         .route_service(&format!("/{SERVICE_ALIAS}/{{*method}}"), alias);
     Ok(routes
+        .layer(axum::middleware::from_fn_with_state(options.max_request, call::too_large))
         .layer(axum::middleware::from_fn_with_state(options.default_deadline, call::bound))
         .layer(axum::middleware::from_fn(call::correlate)))
 }

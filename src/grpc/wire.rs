@@ -8,7 +8,7 @@ use crate::api::{
     InvocationRoutes, LABEL_DEPLOYMENT_ID, Nfr, NfrRequirements, OdgmConfig, OdgmNodeIds, ResourceRequirements,
     ShardAssignment,
 };
-use crate::model::{FieldError, InvalidRecord, names};
+use crate::model::{FieldError, names};
 
 use super::identity::check_id;
 use super::pb::{deployment as wire, oaas::common};
@@ -16,11 +16,15 @@ use super::pb::{deployment as wire, oaas::common};
 /// The root of every field path.
 pub(super) const UNIT: &str = "deployment_unit";
 
-/// Turns a unit into the record that it asks for; what needs the whole record to judge is judged later.
-pub(super) fn record(unit: &wire::DeploymentUnit) -> Result<DeploymentRecord, InvalidRecord> {
+/// Turns a unit into the record that it asks for, with the faults that only the wire shows; what cannot be read is left
+/// out of the record, so that the rest can be judged all the same.
+pub(super) fn record(unit: &wire::DeploymentUnit) -> (DeploymentRecord, Vec<FieldError>) {
     let mut faults = Faults::default();
     if let Err(fault) = check_id(&unit.id, &format!("{UNIT}.id")) {
         faults.0.push(fault);
+    }
+    if unit.functions.is_empty() {
+        faults.add(format!("{UNIT}.functions"), "at least one function is needed");
     }
     let mut annotations = BTreeMap::from([(ANNOTATION_DEPLOYMENT_ID.to_owned(), unit.id.clone())]);
     if let Some(created_at) = unit.created_at.as_ref().and_then(|at| timestamp(at, &mut faults)) {
@@ -42,7 +46,7 @@ pub(super) fn record(unit: &wire::DeploymentUnit) -> Result<DeploymentRecord, In
     let mut record = DeploymentRecord::new(&names::record_name(&unit.id), spec);
     record.metadata.labels = Some(BTreeMap::from([(LABEL_DEPLOYMENT_ID.to_owned(), names::label_value(&unit.id))]));
     record.metadata.annotations = Some(annotations);
-    if faults.0.is_empty() { Ok(record) } else { Err(InvalidRecord(faults.0)) }
+    (record, faults.0)
 }
 
 #[derive(Default)]
@@ -57,6 +61,12 @@ impl Faults {
     fn fits(&mut self, number: u64, field: &str) {
         if i64::try_from(number).is_err() {
             self.add(field, format!("{number} is too large; at most {}", i64::MAX));
+        }
+    }
+
+    fn all_fit(&mut self, numbers: &[u64], field: &str) {
+        for (index, number) in numbers.iter().enumerate() {
+            self.fits(*number, &format!("{field}[{index}]"));
         }
     }
 }
@@ -172,7 +182,7 @@ fn odgm(config: &wire::OdgmConfig, faults: &mut Faults) -> OdgmConfig {
         faults.fits(id, &format!("{at}.odgm_node_id"));
     }
     for (env, node) in &config.env_node_ids {
-        node.ids.iter().for_each(|id| faults.fits(*id, &format!("{at}.env_node_ids[{env:?}].ids")));
+        faults.all_fit(&node.ids, &format!("{at}.env_node_ids[{env:?}].ids"));
     }
     OdgmConfig {
         collections: config.collections.clone(),
@@ -204,9 +214,7 @@ fn odgm(config: &wire::OdgmConfig, faults: &mut Faults) -> OdgmConfig {
 
 fn invocations(wanted: &wire::InvocationRoutes, at: &str, faults: &mut Faults) -> InvocationRoutes {
     let mut route = |name: &str, route: &wire::FunctionRoute| {
-        for node in &route.active_group {
-            faults.fits(*node, &format!("{at}.fn_routes[{name:?}].active_group"));
-        }
+        faults.all_fit(&route.active_group, &format!("{at}.fn_routes[{name:?}].active_group"));
         FunctionRoute {
             url: route.url.clone(),
             stateless: route.stateless,
@@ -223,9 +231,12 @@ fn invocations(wanted: &wire::InvocationRoutes, at: &str, faults: &mut Faults) -
 
 fn assignments(wanted: &wire::CollectionShardAssignments, at: &str, faults: &mut Faults) -> CollectionShardAssignments {
     let mut one = |(index, wanted): (usize, &wire::ShardAssignmentSpec)| {
-        for number in wanted.primary.iter().chain(&wanted.replica).chain(&wanted.shard_ids) {
-            faults.fits(*number, &format!("{at}.assignments[{index}]"));
+        let at = format!("{at}.assignments[{index}]");
+        if let Some(primary) = wanted.primary {
+            faults.fits(primary, &format!("{at}.primary"));
         }
+        faults.all_fit(&wanted.replica, &format!("{at}.replica"));
+        faults.all_fit(&wanted.shard_ids, &format!("{at}.shard_ids"));
         ShardAssignment {
             primary: wanted.primary,
             replica: wanted.replica.clone(),

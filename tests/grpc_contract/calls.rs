@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use oprc_crm::api::ANNOTATION_CORRELATION_ID;
 use oprc_crm::grpc::pb::deployment::GetDeploymentStatusRequest;
+use oprc_crm::grpc::pb::oaas::health::health_service_client::HealthServiceClient;
 use oprc_crm::grpc::pb::oaas::health::{CrmClusterRequest, HealthCheckRequest};
 use oprc_crm::grpc::{Options, StoreError};
 use tonic::Code;
@@ -11,6 +12,7 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_types::StatusExt as _;
 
 use crate::harness::{ALIAS, CANONICAL, Server, deploy, unit};
 
@@ -100,8 +102,18 @@ async fn a_message_above_the_limit_is_refused_and_the_connection_goes_on() {
     let mut client = server.client().await;
     let mut large = unit("a");
     large.functions[0].config.insert("A".to_owned(), "x".repeat(128 << 10));
-    let code = client.deploy(deploy(large)).await.unwrap_err().code();
-    assert_eq!(code, Code::OutOfRange);
+    let status = client.deploy(deploy(large)).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("65536 bytes"), "{}", status.message());
+    let field = &status.get_details_bad_request().unwrap().field_violations[0].field;
+    assert_eq!(field, "deployment_unit");
+    let large = "x".repeat(128 << 10);
+    let status = client.get_deployment_status(get(&large)).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("65536 bytes"), "{}", status.message());
+    let mut health = HealthServiceClient::new(server.channel().await);
+    let status = health.check(HealthCheckRequest { service: large }).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{}", status.message());
     client.deploy(deploy(unit("a"))).await.unwrap();
 }
 

@@ -7,8 +7,8 @@ use futures::future::join_all;
 use oprc_crm::api::{ANNOTATION_DEPLOYMENT_ID, DeploymentRecord, DeploymentRecordSpec};
 use oprc_crm::grpc::StoreError;
 use oprc_crm::grpc::pb::deployment::{
-    DeleteDeploymentRequest, DeployRequest, DeployResponse, GetDeploymentRecordRequest, GetDeploymentStatusRequest,
-    ListDeploymentRecordsRequest, OdgmConfig,
+    DeleteDeploymentRequest, DeployRequest, DeployResponse, Enforcement, GetDeploymentRecordRequest,
+    GetDeploymentStatusRequest, ListDeploymentRecordsRequest, OdgmConfig,
 };
 use oprc_crm::grpc::pb::oaas::common::{ProvisionConfig, StatusCode, Timestamp};
 use oprc_crm::model::{FieldError, names::record_name};
@@ -155,6 +155,9 @@ async fn invalid_fields_are_named_as_the_caller_sent_them_and_nothing_is_written
     bad.functions[0].provision_config = Some(ProvisionConfig { port: Some(70_000), ..ProvisionConfig::default() });
     bad.functions[0].config.insert("BIG".to_owned(), "x".repeat(1 << 20));
     bad.odgm_config = Some(OdgmConfig { partition_count: Some(0), ..OdgmConfig::default() });
+    bad.enforcement = Some(Enforcement { mode: "maybe".to_owned(), dimensions: Vec::new() });
+    bad.addons = vec!["cache".to_owned()];
+    bad.package_name = "x".repeat(4096);
     let status = client.deploy(deploy(bad)).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     let fields: Vec<_> =
@@ -164,6 +167,9 @@ async fn invalid_fields_are_named_as_the_caller_sent_them_and_nothing_is_written
         "deployment_unit.functions[0].provision_config.port",
         "deployment_unit.functions[0].config[\"BIG\"]",
         "deployment_unit.odgm_config.partition_count",
+        "deployment_unit.enforcement.mode",
+        "deployment_unit.addons[0]",
+        "deployment_unit.package_name",
     ] {
         assert!(fields.iter().any(|named| named == field), "{field} in {fields:?}");
         assert!(status.message().contains(field), "{field} in {}", status.message());
@@ -178,6 +184,7 @@ async fn invalid_fields_are_named_as_the_caller_sent_them_and_nothing_is_written
         let status = client.deploy(request).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
         assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, field);
+        assert!(!status.message().contains("spec."), "{}", status.message());
     }
     assert_eq!(client.get_deployment_status(get("")).await.unwrap_err().code(), Code::InvalidArgument);
     assert!(server.store.is_empty());

@@ -278,9 +278,9 @@ async fn a_record_that_people_applied_is_read_changed_and_deleted_by_its_name() 
     assert_eq!(done(&client, unit("mine", NEWER)).await, "updated");
     running(&client, "mine").await;
     let spec = record(&ns, "mine").await.spec;
-    assert!(spec.function.is_none() && spec.addons.is_empty() && spec.nfr.is_none(), "the unit says all: {spec:?}");
+    assert!(spec.function.is_none(), "the unit says all that it can: {spec:?}");
+    assert!(spec.addons == ["odgm"] && spec.nfr.is_some(), "what this unit does not state is left to people: {spec:?}");
     assert_eq!(image(&ns, "mine").await, NEWER);
-    assert_eq!(ns.objects().await, ["Deployment/mine", "Service/mine-svc"]);
     assert_eq!(done(&client, unit("mine", NEWER)).await, "unchanged");
     client.delete_deployment(delete("mine")).await.unwrap();
     ns.nothing_left("mine").await;
@@ -288,7 +288,7 @@ async fn a_record_that_people_applied_is_read_changed_and_deleted_by_its_name() 
 }
 
 #[tokio::test]
-async fn what_people_add_to_a_deployed_record_stays_and_what_they_change_of_it_is_set_again() {
+async fn enforcement_that_people_ask_for_stays_until_the_unit_states_it_and_other_edits_go() {
     let (crm, ns) = start("grpc-edited").await;
     let client = canonical(&crm).await;
     done(&client, unit("edited", IMAGE)).await;
@@ -311,6 +311,49 @@ async fn what_people_add_to_a_deployed_record_stays_and_what_they_change_of_it_i
     said.enforcement = Some(oprc_crm::grpc::pb::deployment::Enforcement { mode: "off".to_owned(), dimensions: vec![] });
     assert_eq!(done(&client, said).await, "updated");
     assert_eq!(mode(&record(&ns, "edited").await), Some(json!("off")), "the unit says it now");
+    crm.stop().await;
+}
+
+#[tokio::test]
+async fn what_people_edit_in_a_deployed_record_is_put_back_by_the_next_deploy_of_any_unit() {
+    let (crm, ns) = start("grpc-hacked").await;
+    let client = canonical(&crm).await;
+    let ours = |image| DeploymentUnit { target_env: "prod".to_owned(), ..unit("edit1", image) };
+    done(&client, ours(IMAGE)).await;
+    let clean = record(&ns, "edit1").await.spec;
+    let hack = json!({"spec": {
+        "selected_template": "dev", "target_env": "hacked", "odgm_config": {"collections": ["c"]},
+        "nfr_requirements": {"max_latency_ms": 1},
+        "functions": [{"function_key": "f", "image": IMAGE, "port": 1}, {"function_key": "theirs", "image": IMAGE}],
+    }});
+    edit(&ns, "edit1", hack.clone()).await;
+    assert_ne!(record(&ns, "edit1").await.spec, clean);
+    assert_eq!(done(&client, ours(IMAGE)).await, "updated", "the same unit");
+    assert_eq!(record(&ns, "edit1").await.spec, clean);
+
+    edit(&ns, "edit1", hack.clone()).await;
+    assert_eq!(done(&client, ours(NEWER)).await, "updated", "a changed unit");
+    let mut newer = clean.clone();
+    newer.functions[0].image = Some(NEWER.to_owned());
+    assert_eq!(record(&ns, "edit1").await.spec, newer);
+
+    // Nobody is known to own anything: what the unit does not say goes all the same.
+    edit(&ns, "edit1", hack).await;
+    edit(&ns, "edit1", json!({"metadata": {"managedFields": [{}]}})).await;
+    assert_eq!(done(&client, ours(NEWER)).await, "updated", "an edit without owners");
+    assert_eq!(record(&ns, "edit1").await.spec, newer);
+
+    // A field of the unit that people removed comes back.
+    edit(&ns, "edit1", json!({"spec": {"target_env": null}})).await;
+    assert_eq!(done(&client, ours(NEWER)).await, "updated", "an edit that removes");
+    assert_eq!(record(&ns, "edit1").await.spec, newer);
+
+    running(&client, "edit1").await;
+    crate::idle::settled(&crm).await;
+    let (writes, version) = (crm.writes(), record(&ns, "edit1").await.metadata.resource_version);
+    assert_eq!(done(&client, ours(NEWER)).await, "unchanged");
+    crate::idle::settled(&crm).await;
+    assert_eq!((crm.writes(), record(&ns, "edit1").await.metadata.resource_version), (writes, version));
     crm.stop().await;
 }
 
