@@ -12,7 +12,7 @@ use super::form::{self, Form};
 use super::kinds::{AdmissionPolicy, TemplatePolicy};
 use super::params::{self, ParamForm};
 use super::suite::Suite;
-use super::yaml::{self, Node, Source, Text};
+use super::yaml::{self, Node, Source, Text, Value};
 use super::{Inputs, Policy};
 
 /// Template that a class gets where none is enabled.
@@ -31,6 +31,8 @@ pub struct Bundle {
 pub(crate) struct BundleForm {
     extends: bool,
     params: Vec<ParamForm>,
+    /// Values of params that the bundle beneath declares, by their names alone.
+    values: Vec<(Text, Node)>,
     overrides: Vec<Override>,
 }
 
@@ -46,6 +48,7 @@ pub(crate) struct SharedParam {
 /// What Bundle documents give to every document.
 pub(crate) struct Shared<'a> {
     pub(crate) params: &'a [SharedParam],
+    values: &'a [(Text, Node)],
     overrides: &'a [Override],
 }
 
@@ -58,7 +61,9 @@ impl<'a> Shared<'a> {
 
     /// The override of a shared param.
     pub(crate) fn override_of_shared(&self, param: &SharedParam) -> Option<&'a Node> {
-        self.override_of(&param.bundle, &param.form.name.text)
+        let name = &param.form.name.text;
+        let value = self.values.iter().find(|(stated, _)| stated.text == *name).map(|(_, node)| node);
+        value.or_else(|| self.override_of(&param.bundle, name))
     }
 }
 
@@ -75,8 +80,9 @@ impl BundleForm {
                 true
             }
         };
-        let (overrides, declared): (Vec<_>, Vec<_>) =
+        let (overrides, own): (Vec<_>, Vec<_>) =
             form.entries("params", sink).iter().cloned().partition(|(name, _)| name.text.contains('/'));
+        let (values, declared): (Vec<_>, Vec<_>) = own.into_iter().partition(|(_, node)| extends && is_value(node));
         let params = params::read(&declared, form.entries("profiles", sink), &document::profiles(), sink);
         let overrides = overrides
             .into_iter()
@@ -85,8 +91,13 @@ impl BundleForm {
                 (name, entries)
             })
             .collect();
-        Some(Self { extends, params, overrides })
+        Some(Self { extends, params, values, overrides })
     }
+}
+
+/// Whether a param's node is a value in place of its default; a declaration is a map.
+fn is_value(node: &Node) -> bool {
+    matches!(node.value, Value::Bool(_) | Value::Number(_) | Value::Text(_))
 }
 
 /// A file of a bundle: its name relative to the directory, and its text.
@@ -112,6 +123,7 @@ impl Bundle {
         complete(&documents, &mut sink);
         let revision = revision(&documents);
         let mut bundle = Self { documents, revision, warnings: Vec::new() };
+        bundle.warn_of_lost(&mut sink);
         if sink.has_errors() {
             // What can be read is checked all the same: one run tells everything.
             if let Err(Diagnostics(found)) = bundle.compile(&Inputs::default()) {
@@ -138,7 +150,9 @@ impl Bundle {
         let params = self.shared_params();
         let overrides: Vec<_> = self.forms().flat_map(|(_, form)| form.overrides.iter().cloned()).collect();
         self.check_overrides(&overrides, &mut sink);
-        let shared = Shared { params: &params, overrides: &overrides };
+        let values: Vec<_> = self.forms().flat_map(|(_, form)| form.values.iter().cloned()).collect();
+        check_values(&values, &overrides, &params, &mut sink);
+        let shared = Shared { params: &params, values: &values, overrides: &overrides };
         let (mut admissions, mut templates) = (Vec::new(), Vec::new());
         for document in &self.documents {
             let name = &document.name.text;
@@ -180,6 +194,17 @@ impl Bundle {
         forms.into_iter()
     }
 
+    /// Warns of what is lost where an overlay declares a shipped param again.
+    fn warn_of_lost(&self, sink: &mut Sink) {
+        let (above, beneath): (Vec<_>, Vec<_>) = self.forms().map(|(_, form)| form).partition(|form| form.extends);
+        for own in above.iter().flat_map(|form| &form.params) {
+            let mut shipped = beneath.iter().flat_map(|form| &form.params);
+            if let Some(shipped) = shipped.find(|shipped| shipped.name.text == own.name.text) {
+                own.warn_of_lost(shipped, sink);
+            }
+        }
+    }
+
     /// Params that every document sees; what an overlay declares hides the shipped one of the same name.
     fn shared_params(&self) -> Vec<SharedParam> {
         let mut params: Vec<SharedParam> = Vec::new();
@@ -210,6 +235,19 @@ impl Bundle {
                 params::unknown(name, &names, sink);
             }
         }
+    }
+}
+
+/// Checks the names of an overlay's values; whether they are right for their params is seen where those are resolved.
+fn check_values(values: &[(Text, Node)], overrides: &[Override], params: &[SharedParam], sink: &mut Sink) {
+    let declared: Vec<String> = params.iter().map(|param| param.form.name.text.clone()).collect();
+    for (name, _) in values {
+        let Some(param) = params.iter().find(|param| param.form.name.text == name.text) else {
+            params::unknown(name, &declared, sink);
+            continue;
+        };
+        let of_bundle = overrides.iter().filter(|(target, _)| target.text == param.bundle);
+        document::twice(name, of_bundle.flat_map(|(_, stated)| stated.iter().map(|(name, _)| name)), "param", sink);
     }
 }
 

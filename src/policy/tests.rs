@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Bundle, Diagnostics, File, Inputs, Policy, builtin};
+use super::{Bundle, Diagnostic, Diagnostics, File, Inputs, Policy, builtin};
 
 fn file(name: &str, text: &str) -> File {
     File { name: name.to_owned(), text: text.to_owned() }
@@ -200,6 +200,46 @@ fn an_overlay_replaces_shipped_documents_and_changes_bounds() {
     let edge = policy.templates().iter().find(|template| template.name() == "edge").unwrap();
     assert!(edge.unit().params().any(|(name, value, from)| name == "rps" && value == "400" && from == "bundle.yaml"));
     assert_ne!(bundle.revision(), Bundle::builtin().unwrap().revision());
+}
+
+/// `max_replicas` as a document sees it, and the warnings, of an overlay with these params.
+fn max_replicas(params: &str, limit: Option<&str>) -> Result<(String, Vec<Diagnostic>), Diagnostics> {
+    let text = document("Bundle", "mine", &format!("extends: builtin\nparams: {params}"));
+    let environment = limit.map(|limit| ("OPRC_CRM_LIMITS_MAX_REPLICAS".to_owned(), limit.to_owned()));
+    let inputs = Inputs { profile: "dev".to_owned(), environment: environment.into_iter().collect() };
+    let bundle = Bundle::read(&[file("bundle.yaml", &text)], &builtin::files())?;
+    let (policy, warnings) = bundle.compile(&inputs)?;
+    let scale = policy.admissions().iter().find(|one| one.unit().name() == "Admission/scale").unwrap();
+    let shown = scale.unit().params().find(|(name, ..)| *name == "max_replicas").unwrap();
+    Ok((format!("{} {}", shown.1, shown.2), warnings))
+}
+
+#[test]
+fn an_overlays_bare_value_keeps_bounds_and_environment_of_the_shipped_param() {
+    let value = |params: &str, limit: Option<&str>| max_replicas(params, limit).map(|(value, _)| value);
+    let refused = |params: &str| value(params, None).unwrap_err().to_string();
+    assert_eq!(value("{max_replicas: 40}", None), Ok("40 bundle.yaml".to_owned()));
+    assert_eq!(value("{max_replicas: 40}", Some("5")), Ok("5 OPRC_CRM_LIMITS_MAX_REPLICAS".to_owned()));
+    assert_eq!(value("{Bundle/shipped: {max_replicas: 40}}", None), Ok("40 bundle.yaml".to_owned()));
+    assert!(refused("{max_replicas: 4000}").contains("`max_replicas`: 4000 is above its max 1000"));
+    assert!(refused("{max_replicas: forty}").contains("`max_replicas` is a number such as 300"));
+    assert!(refused("{max_replica: 40}").contains("did you mean `max_replicas`?"));
+    let twice = refused("{max_replicas: 40, Bundle/shipped: {max_replicas: 50}}");
+    assert!(twice.contains("param `max_replicas` is given twice"), "{twice}");
+}
+
+#[test]
+fn a_param_declared_anew_tells_what_it_loses() {
+    let lost = |params: &str| {
+        let (_, warnings) = max_replicas(params, None).unwrap();
+        warnings.iter().map(ToString::to_string).filter(|one| one.contains("declared anew")).collect::<String>()
+    };
+    let bare = lost("{max_replicas: {type: number, default: 40, max: 1000}}");
+    let expected = "`max_replicas` is declared anew and loses its environment variable \
+                    OPRC_CRM_LIMITS_MAX_REPLICAS, its min 1\n";
+    assert!(bare.contains(expected) && bare.contains("write `max_replicas: 40`"), "{bare}");
+    let whole = "{max_replicas: {type: number, default: 40, min: 1, max: 90, env: OPRC_CRM_LIMITS_MAX_REPLICAS}}";
+    assert_eq!(lost(whole), "");
 }
 
 #[test]
