@@ -50,6 +50,44 @@ fn test_ends_with_the_counts_alone_on_a_line() {
 }
 
 #[test]
+fn test_drops_the_shipped_suites_of_what_an_overlay_changes_and_no_others() {
+    let tested = |params: &str, documents: &str| {
+        let overlay = OVERLAY.replace("builtin}", &format!("builtin, params: {params}}}"));
+        let dir = directory(&[("bundle.yaml", &overlay), ("own.yaml", documents)]);
+        run(&["test", dir.path().to_str().unwrap()])
+    };
+    let (code, out, errors) = tested("{Template/edge: {rps: 500}}", "");
+    assert_eq!(code, 0, "{out}{errors}");
+    assert!(out.contains("ok    images: ") && !out.contains("  templates: "), "{out}");
+    let dropped = "the shipped tests `templates` of Template drop out: this bundle overrides `rps` of Template/edge";
+    assert!(errors.contains(dropped), "{errors}");
+    assert_eq!(errors.matches("drop out").count(), 1, "{errors}");
+
+    for params in ["{max_replicas: 40}", "{Bundle/shipped: {max_replicas: 40}}"] {
+        let (code, out, errors) = tested(params, "");
+        assert_eq!(code, 0, "{out}{errors}");
+        assert!(out.contains("ok    templates: ") && !out.contains("  scale: "), "{out}");
+        assert!(errors.contains("changes the param `max_replicas`, which Admission/scale reads"), "{errors}");
+        assert_eq!(errors.matches("drop out").count(), 1, "{errors}");
+    }
+
+    let own = "apiVersion: policy.oaas.io/v1alpha1\nkind: Template\nmetadata: {name: mine}\nspec: {workload: {kind: \
+               Deployment, replicas: 1.0}}\n";
+    let (_, _, errors) = tested("{}", own);
+    assert!(errors.contains("`templates` of Template drop out: this bundle has its own Template/mine"), "{errors}");
+}
+
+#[test]
+fn a_bundle_without_a_test_fails_its_tests() {
+    let template = "apiVersion: policy.oaas.io/v1alpha1\nkind: Template\nmetadata: {name: dev}\nspec: {workload: {kind: \
+                    Deployment, replicas: 1.0}}\n";
+    let dir = directory(&[("dev.yaml", template)]);
+    let (code, out, errors) = run(&["test", dir.path().to_str().unwrap()]);
+    assert_eq!((code, out.as_str()), (1, "0 passed, 0 failed\n"));
+    assert!(errors.contains("nothing was tested: the bundle has no test"), "{errors}");
+}
+
+#[test]
 fn explain_answers_in_text_and_json() {
     let record = "apiVersion: oaas.io/v1alpha1\nkind: DeploymentRecord\nmetadata: {name: hello}\nspec:\n  function: \
                   {image: nginx}\n  nfr_requirements: {min_throughput_rps: 400}\n";

@@ -133,7 +133,12 @@ fn test(args: &BundleArgs) -> ExitCode {
     if let Some(exit) = unreadable(dir) {
         return exit;
     }
-    let reports = match read(dir).and_then(|bundle| run_tests(&bundle)) {
+    let tested = read(dir).and_then(|bundle| {
+        // Tests that drop out are missed nowhere but here.
+        bundle.warnings().iter().for_each(|warning| eprintln!("{warning}\n"));
+        run_tests(&bundle)
+    });
+    let reports = match tested {
         Ok(reports) => reports,
         Err(diagnostics) => {
             eprintln!("{diagnostics}\n");
@@ -145,8 +150,11 @@ fn test(args: &BundleArgs) -> ExitCode {
     for report in &reports {
         show(report);
     }
+    if reports.is_empty() {
+        eprintln!("nothing was tested: the bundle has no test; write a document of kind Test for what it decides");
+    }
     line(&format!("{} passed, {failed} failed", reports.len() - failed));
-    if failed > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS }
+    if failed > 0 || reports.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS }
 }
 
 fn show(report: &CaseReport) {

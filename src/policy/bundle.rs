@@ -10,6 +10,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, Sink};
 use super::document::{self, Body, Document};
 use super::form::{self, Form};
 use super::kinds::{AdmissionPolicy, TemplatePolicy};
+use super::overlay;
 use super::params::{self, ParamForm};
 use super::suite::Suite;
 use super::yaml::{self, Node, Source, Text, Value};
@@ -30,10 +31,10 @@ pub struct Bundle {
 #[derive(Debug, Default)]
 pub(crate) struct BundleForm {
     extends: bool,
-    params: Vec<ParamForm>,
+    pub(super) params: Vec<ParamForm>,
     /// Values of params that the bundle beneath declares, by their names alone.
-    values: Vec<(Text, Node)>,
-    overrides: Vec<Override>,
+    pub(super) values: Vec<(Text, Node)>,
+    pub(super) overrides: Vec<Override>,
 }
 
 /// Values of a document's params in place of their own, by `Kind/name`.
@@ -116,7 +117,7 @@ impl Bundle {
         let mut documents = documents(files, &mut sink);
         let extends = documents.iter().any(|one| matches!(&one.body, Body::Bundle(form) if form.extends));
         if extends {
-            let shipped = documents_beneath(builtin, &documents, &mut sink);
+            let shipped = overlay::documents_beneath(builtin, &documents, &mut sink);
             documents.extend(shipped);
         }
         documents.sort_by(|left, right| (left.kind, &left.name.text).cmp(&(right.kind, &right.name.text)));
@@ -168,6 +169,11 @@ impl Bundle {
         }
         let warnings = sink.finish()?;
         Ok((Policy { revision: self.revision.clone(), admissions, templates }, warnings))
+    }
+
+    /// What its author should look at, as far as it shows without compiling.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
     }
 
     /// The suites of tests, in the order of their names.
@@ -252,7 +258,7 @@ fn check_values(values: &[(Text, Node)], overrides: &[Override], params: &[Share
 }
 
 /// Reads all files, every fault reported.
-fn documents(files: &[File], sink: &mut Sink) -> Vec<Document> {
+pub(super) fn documents(files: &[File], sink: &mut Sink) -> Vec<Document> {
     let mut documents: Vec<Document> = Vec::new();
     let mut files: Vec<&File> = files.iter().collect();
     files.sort_by(|left, right| left.name.cmp(&right.name));
@@ -275,41 +281,6 @@ fn documents(files: &[File], sink: &mut Sink) -> Vec<Document> {
         }
     }
     documents
-}
-
-/// The shipped documents that an overlay leaves in place. Shipped tests of what it replaces drop out, with a warning.
-fn documents_beneath(builtin: &[File], above: &[Document], sink: &mut Sink) -> Vec<Document> {
-    let replaced: Vec<String> = above.iter().map(|one| format!("{}/{}", one.kind, one.name.text)).collect();
-    let changes_templates = replaced.iter().any(|name| name.starts_with("Template/"));
-    let overridden = above.iter().any(|one| matches!(&one.body, Body::Bundle(form) if !form.overrides.is_empty()));
-    let mut shipped = documents(builtin, sink);
-    if let (Some(own), Some(theirs)) =
-        (above.iter().find(|one| one.kind == "Bundle"), shipped.iter().find(|one| one.kind == "Bundle"))
-        && own.name.text == theirs.name.text
-    {
-        let message = format!("{:?} is the name of the shipped bundle", own.name.text);
-        sink.push(own.name.at.error(message).help("give the bundle that extends it a name of its own"));
-    }
-    shipped.retain(|one| {
-        if one.kind == "Bundle" {
-            return true;
-        }
-        if replaced.contains(&format!("{}/{}", one.kind, one.name.text)) {
-            return false;
-        }
-        let Body::Test(suite) = &one.body else { return true };
-        let target = suite.target();
-        let drops = replaced.contains(&target.text) || (target.text == "Template" && changes_templates) || overridden;
-        if drops {
-            let message =
-                format!("the shipped tests `{}` drop out: this bundle changes {}", one.name.text, target.text);
-            let mut warning = Diagnostic::whole(one.name.at.file(), message).warning();
-            warning.help = Some("write tests of your own for what you changed".to_owned());
-            sink.push(warning);
-        }
-        !drops
-    });
-    shipped
 }
 
 /// What any bundle must have.

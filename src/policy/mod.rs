@@ -13,6 +13,7 @@ mod document;
 mod facts;
 mod form;
 mod kinds;
+mod overlay;
 mod params;
 mod source;
 mod suite;
