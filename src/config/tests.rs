@@ -146,6 +146,14 @@ fn an_empty_variable_is_not_set() {
 }
 
 #[test]
+fn a_commit_that_is_none_is_refused() {
+    let commit = |text: &str| config(&[("OPRC_CRM_POLICY_COMMIT", text)]).policy_commit;
+    assert_eq!(commit("9f2c1d7be004"), Some("9f2c1d7be004".to_owned()));
+    let error = wrong(&[("OPRC_CRM_POLICY_COMMIT", "a commit\nand more")]).to_string();
+    assert!(error.contains("write a commit or tag such as"), "{error}");
+}
+
+#[test]
 fn a_step_above_the_range_is_refused_whichever_of_the_two_was_given() {
     assert_eq!(wrong(&[("OPRC_CRM_PROM_RANGE", "10s")]).0.first().unwrap().name, "OPRC_CRM_PROM_STEP");
     assert_eq!(wrong(&[("OPRC_CRM_PROM_STEP", "1h")]).0.len(), 1);

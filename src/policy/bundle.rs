@@ -1,7 +1,6 @@
 //! Bundles: documents from files, put together, checked and compiled.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -12,6 +11,7 @@ use super::form::{self, Form};
 use super::kinds::{AdmissionPolicy, TemplatePolicy};
 use super::overlay;
 use super::params::{self, ParamForm};
+use super::revision::{self, Revision, check_commit, short};
 use super::suite::Suite;
 use super::yaml::{self, Node, Source, Text, Value};
 use super::{Inputs, Policy};
@@ -31,6 +31,8 @@ pub struct Bundle {
 #[derive(Debug, Default)]
 pub(crate) struct BundleForm {
     extends: bool,
+    /// Where the bundle comes from, as its `metadata.commit` says.
+    commit: Option<String>,
     pub(super) params: Vec<ParamForm>,
     /// Values of params that the bundle beneath declares, by their names alone.
     pub(super) values: Vec<(Text, Node)>,
@@ -92,7 +94,20 @@ impl BundleForm {
                 (name, entries)
             })
             .collect();
-        Some(Self { extends, params, values, overrides })
+        Some(Self { extends, commit: commit(&form, sink), params, values, overrides })
+    }
+}
+
+/// The `commit` among the free metadata of a bundle.
+fn commit(form: &Form<'_>, sink: &mut Sink) -> Option<String> {
+    let (_, node) = form.entries("metadata", sink).iter().find(|(name, _)| name.text == "commit")?;
+    let commit = form::text(node, "commit", sink)?;
+    match check_commit(&commit.text) {
+        Ok(()) => Some(commit.text),
+        Err(help) => {
+            sink.push(commit.at.error(format!("{:?} is no commit", commit.text)).help(help));
+            None
+        }
     }
 }
 
@@ -168,7 +183,13 @@ impl Bundle {
             }
         }
         let warnings = sink.finish()?;
-        Ok((Policy { revision: self.revision.clone(), admissions, templates }, warnings))
+        let units = admissions.iter().map(AdmissionPolicy::unit).chain(templates.iter().map(TemplatePolicy::unit));
+        let params = revision::params(&inputs.profile, &units.collect::<Vec<_>>());
+        let mut revision = Revision::new(&self.revision, params.as_deref());
+        if let Some(commit) = self.forms().find_map(|(_, form)| form.commit.as_ref()) {
+            revision = revision.with_commit(commit);
+        }
+        Ok((Policy { revision, admissions, templates }, warnings))
     }
 
     /// What its author should look at, as far as it shows without compiling.
@@ -313,8 +334,5 @@ fn revision(documents: &[Document]) -> String {
         hash.update(text.as_bytes());
         hash.update([0]);
     }
-    hash.finalize().iter().take(6).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    short(hash, 6)
 }

@@ -196,7 +196,7 @@ fn an_overlay_replaces_shipped_documents_and_changes_bounds() {
     let bundle = Bundle::read(&[overlay, own], &builtin::files()).unwrap();
     let (policy, warnings) = bundle.compile(&Inputs::default()).unwrap();
     assert_eq!(policy.templates().len(), 4);
-    assert!(warnings.iter().any(|one| one.message.contains("`templates` drop out")), "{warnings:?}");
+    assert!(warnings.iter().any(|one| one.message.contains("`templates` of Template drop out")), "{warnings:?}");
     let edge = policy.templates().iter().find(|template| template.name() == "edge").unwrap();
     assert!(edge.unit().params().any(|(name, value, from)| name == "rps" && value == "400" && from == "bundle.yaml"));
     assert_ne!(bundle.revision(), Bundle::builtin().unwrap().revision());
@@ -261,6 +261,36 @@ fn the_revision_ignores_order_comments_white_space_and_tests_only() {
     let changed: Vec<File> =
         shipped.iter().map(|one| File { text: one.text.replace("add: 1000", "add: 1001"), ..one.clone() }).collect();
     assert_ne!(revision(&changed), original);
+}
+
+#[test]
+fn the_revision_tells_of_params_that_the_environment_sets_and_of_the_commit() {
+    let compiled = |metadata: &str, limit: Option<&str>, profile: &str| {
+        let text = document("Bundle", "mine", &format!("extends: builtin\n{metadata}"));
+        let environment = limit.map(|limit| ("OPRC_CRM_LIMITS_MAX_REPLICAS".to_owned(), limit.to_owned()));
+        let inputs = Inputs { profile: profile.to_owned(), environment: environment.into_iter().collect() };
+        compile(&[file("bundle.yaml", &text)], &inputs).unwrap()
+    };
+    let revision = |metadata: &str, limit, profile: &str| compiled(metadata, limit, profile).revision().to_owned();
+    let plain = revision("", None, "dev");
+    assert!(plain.len() == 12 && plain.bytes().all(|b| b.is_ascii_hexdigit()), "{plain}");
+    assert_eq!(revision("", None, "edge"), plain);
+
+    let (five, six) = (revision("", Some("5"), "dev"), revision("", Some("6"), "dev"));
+    assert!(five.starts_with(&format!("{plain}+")) && five.len() == 21, "{five}");
+    assert_ne!(five, six);
+    assert_eq!(five, revision("", Some("5"), "dev"));
+    assert_ne!(five, revision("", Some("5"), "edge"));
+
+    let stamped = "metadata: {commit: 9f2c1d7be0048888, by: me}";
+    assert_eq!(revision(stamped, None, "dev"), format!("{plain}@9f2c1d7be004"));
+    assert_eq!(revision(stamped, Some("5"), "dev"), format!("{five}@9f2c1d7be004"));
+    let told = compiled(stamped, None, "dev").with_commit(Some("v1.4"));
+    assert_eq!(told.revision(), format!("{plain}@v1.4"));
+    assert_eq!(told.with_commit(None).revision(), format!("{plain}@v1.4"));
+
+    let found = faults(&document("Bundle", "b", "metadata: {commit: 'a b'}"));
+    assert!(found.iter().any(|one| one.contains("a.yaml:6:22: \"a b\" is no commit")), "{found:?}");
 }
 
 proptest! {
