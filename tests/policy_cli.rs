@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn run(args: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } =
@@ -85,6 +85,24 @@ fn a_bundle_without_a_test_fails_its_tests() {
     let (code, out, errors) = run(&["test", dir.path().to_str().unwrap()]);
     assert_eq!((code, out.as_str()), (1, "0 passed, 0 failed\n"));
     assert!(errors.contains("nothing was tested: the bundle has no test"), "{errors}");
+}
+
+#[test]
+fn a_reader_of_the_errors_that_went_away_changes_no_exit_code() {
+    let broken = directory(&[("a.yaml", "kind: Admision\n")]);
+    let broken = broken.path().to_str().unwrap();
+    for (args, expected) in [
+        (vec!["check", broken], 1),
+        (vec!["test", broken], 1),
+        (vec!["check", "/nonexistent"], 2),
+        (vec!["explain", "--record", "/nonexistent"], 2),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oprc-crm"));
+        let status = command.arg("policy").args(&args).stderr(writer).stdout(Stdio::null()).status().unwrap();
+        assert_eq!(status.code(), Some(expected), "{args:?}");
+    }
 }
 
 #[test]

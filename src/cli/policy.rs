@@ -68,7 +68,10 @@ fn unreadable(dir: Option<&Path>) -> Option<ExitCode> {
     match std::fs::read_dir(dir) {
         Ok(_) => None,
         Err(error) => {
-            eprintln!("oprc-crm policy: {}: {error}; name the directory that holds the bundle", dir.display());
+            crate::cli::complain(format_args!(
+                "oprc-crm policy: {}: {error}; name the directory that holds the bundle",
+                dir.display()
+            ));
             Some(ExitCode::from(2))
         }
     }
@@ -83,7 +86,7 @@ fn check(args: &CheckArgs) -> ExitCode {
     let errors = found.iter().filter(|one| one.severity == Severity::Error).count();
     let warnings = found.len() - errors;
     for one in &found {
-        eprintln!("{one}\n");
+        crate::cli::complain(format_args!("{one}\n"));
     }
     let refused = errors > 0 || (args.deny_warnings && warnings > 0);
     if let (false, Ok(bundle)) = (errors > 0, read(dir)) {
@@ -135,13 +138,13 @@ fn test(args: &BundleArgs) -> ExitCode {
     }
     let tested = read(dir).and_then(|bundle| {
         // Tests that drop out are missed nowhere but here.
-        bundle.warnings().iter().for_each(|warning| eprintln!("{warning}\n"));
+        bundle.warnings().iter().for_each(|warning| crate::cli::complain(format_args!("{warning}\n")));
         run_tests(&bundle)
     });
     let reports = match tested {
         Ok(reports) => reports,
         Err(diagnostics) => {
-            eprintln!("{diagnostics}\n");
+            crate::cli::complain(format_args!("{diagnostics}\n"));
             line("the bundle does not load, so no test ran");
             return ExitCode::from(1);
         }
@@ -151,7 +154,9 @@ fn test(args: &BundleArgs) -> ExitCode {
         show(report);
     }
     if reports.is_empty() {
-        eprintln!("nothing was tested: the bundle has no test; write a document of kind Test for what it decides");
+        crate::cli::complain(
+            "nothing was tested: the bundle has no test; write a document of kind Test for what it decides",
+        );
     }
     line(&format!("{} passed, {failed} failed", reports.len() - failed));
     if failed > 0 || reports.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS }
