@@ -141,6 +141,20 @@ fn the_table_has_every_variable_and_no_password() {
 }
 
 #[test]
+fn only_what_has_no_reader_yet_is_said_to_come_later() {
+    let table = render(&config(&[]));
+    let later = |name: &str| {
+        let line = table.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap();
+        line.contains("later release")
+    };
+    assert!(later("OPRC_CRM_ANALYZER_INTERVAL_SECS"), "{table}");
+    for read in ["OPRC_CRM_LIMITS_MAX_REPLICAS", "OPRC_CRM_POLICY_COMMIT", "OPRC_CRM_POLICY_DIR", "OPRC_CRM_ODGM_IMAGE"]
+    {
+        assert!(!later(read), "{read} in\n{table}");
+    }
+}
+
+#[test]
 fn an_empty_variable_is_not_set() {
     assert_eq!(config(&[("HTTP_PORT", " "), ("OPRC_CRM_POLICY_DIR", "")]).http_port, 8088);
 }
