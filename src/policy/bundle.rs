@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::diagnostic::{Diagnostic, Diagnostics, Sink};
+use super::diagnostic::{self, Diagnostic, Diagnostics, Sink};
 use super::document::{self, Body, Document};
 use super::form::{self, Form};
 use super::kinds::{AdmissionPolicy, TemplatePolicy};
@@ -25,6 +25,8 @@ pub struct Bundle {
     documents: Vec<Document>,
     revision: String,
     warnings: Vec<Diagnostic>,
+    /// Some document could not be read: what is missing may stand in it.
+    incomplete: bool,
 }
 
 /// `bundle.yaml`.
@@ -136,9 +138,10 @@ impl Bundle {
             documents.extend(shipped);
         }
         documents.sort_by(|left, right| (left.kind, &left.name.text).cmp(&(right.kind, &right.name.text)));
+        let incomplete = sink.has_errors();
         complete(&documents, &mut sink);
         let revision = revision(&documents);
-        let mut bundle = Self { documents, revision, warnings: Vec::new() };
+        let mut bundle = Self { documents, revision, warnings: Vec::new(), incomplete };
         bundle.warn_of_lost(&mut sink);
         if sink.has_errors() {
             // What can be read is checked all the same: one run tells everything.
@@ -182,6 +185,7 @@ impl Bundle {
                 Body::Bundle(_) | Body::Test(_) => {}
             }
         }
+        self.check_declared(&mut sink);
         let warnings = sink.finish()?;
         let units = admissions.iter().map(AdmissionPolicy::unit).chain(templates.iter().map(TemplatePolicy::unit));
         let params = revision::params(&inputs.profile, &units.collect::<Vec<_>>());
@@ -243,6 +247,16 @@ impl Bundle {
             }
         }
         params
+    }
+
+    /// Where params are missing for want of a Bundle document, that is what to say first.
+    fn check_declared(&self, sink: &mut Sink) {
+        if !self.incomplete && self.forms().next().is_none() && sink.has("`params` has no `") {
+            let message = "there is no bundle.yaml, so the params that documents share are declared nowhere";
+            let help = "add a document of kind Bundle that declares them under `params`, or that takes over what is \
+                        shipped: `extends: builtin`";
+            sink.push(Diagnostic::whole(diagnostic::BUNDLE, message).help(help));
+        }
     }
 
     fn check_overrides(&self, overrides: &[Override], sink: &mut Sink) {
@@ -321,7 +335,7 @@ fn complete(documents: &[Document], sink: &mut Sink) {
     if !fallback && !sink.has_errors() {
         let message = format!("the bundle has no Template `{FALLBACK_TEMPLATE}`, which is used where none is enabled");
         let help = "add one, or start from the shipped bundle: a document of kind Bundle with `extends: builtin`";
-        sink.push(Diagnostic::whole("the bundle", message).help(help));
+        sink.push(Diagnostic::whole(diagnostic::BUNDLE, message).help(help));
     }
 }
 

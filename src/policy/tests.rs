@@ -126,6 +126,24 @@ fn one_run_reports_every_fault() {
 }
 
 #[test]
+fn a_bundle_without_its_bundle_document_is_told_that_first() {
+    let shipped = builtin::files();
+    let without: Vec<File> = shipped.iter().filter(|one| !one.name.ends_with("bundle.yaml")).cloned().collect();
+    let Diagnostics(found) = compile(&without, &Inputs::default()).unwrap_err();
+    let first = found.first().unwrap().to_string();
+    assert!(first.starts_with("error: there is no bundle.yaml") && first.contains("extends: builtin"), "{first}");
+    assert!(found.iter().any(|one| one.message == "`params` has no `max_replicas`"), "{found:?}");
+    let misspelt = faults(&admission("rules:\n- {id: x, deny: 'params.x > 1.0', message: \"'m'\"}"));
+    assert!(misspelt.iter().any(|one| one.contains("there is no bundle.yaml")), "{misspelt:?}");
+    for spec in ["params: {}", "parms: {}", "extends: bultin", "x"] {
+        let rule = admission("rules:\n- {id: x, deny: 'params.x > 1.0', message: \"'m'\"}");
+        let own = faults(&[&document("Bundle", "b", spec), "---\n", &rule].concat());
+        assert!(own.iter().any(|one| one.contains("`params` has no `x`")), "{own:?}");
+        assert!(!own.iter().any(|one| one.contains("there is no bundle.yaml")), "{own:?}");
+    }
+}
+
+#[test]
 fn a_diagnostic_shows_line_caret_and_fix() {
     let text = admission("rules:\n- id: x\n  deny: 'nfr.max_latenzy_ms > 3.0'\n  message: \"'m'\"");
     let inputs = Inputs::default();
