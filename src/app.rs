@@ -43,14 +43,15 @@ pub enum AppError {
 /// Warnings are logged.
 pub fn load_policy(config: &Config) -> Result<Policy, Diagnostics> {
     let inputs = Inputs { profile: config.profile.name().to_owned(), environment: config.environment.clone() };
+    let commit = config.policy_commit.as_deref();
     let Some(directory) = &config.policy_dir else {
-        return Policy::builtin(&inputs);
+        return Policy::builtin(&inputs).map(|policy| policy.with_commit(commit));
     };
     let (policy, warnings) = Policy::load(directory, &inputs)?;
     for warning in warnings {
         tracing::warn!("policy: {warning}");
     }
-    Ok(policy)
+    Ok(policy.with_commit(commit))
 }
 
 /// Runs the controller and its server on `listener` until `shutdown`, then drains.
@@ -157,5 +158,25 @@ async fn discover(client: Client, judgement: Arc<Judgement>, relook: mpsc::Sende
             // A full channel means that a look is due anyway.
             let _ = relook.try_send(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::{Config, load_policy};
+
+    #[test]
+    fn the_policy_tells_the_commit_and_the_environment_that_the_configuration_names() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let revision = |environment: &[(String, String)]| {
+            let config = Config::from_environment(&environment.iter().cloned().collect()).unwrap();
+            load_policy(&config).unwrap().revision().to_owned()
+        };
+        let plain = revision(&[]);
+        let commit = pair("OPRC_CRM_POLICY_COMMIT", "9f2c1d7be0048888");
+        assert_eq!(revision(&[commit.clone()]), format!("{plain}@9f2c1d7be004"));
+        let both = revision(&[commit, pair("OPRC_CRM_LIMITS_MAX_REPLICAS", "5")]);
+        assert!(both.starts_with(&format!("{plain}+")) && both.ends_with("@9f2c1d7be004"), "{both}");
     }
 }

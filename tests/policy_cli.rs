@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn run(args: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } =
@@ -102,6 +102,62 @@ fn test_reports_for_machines_and_gates_on_coverage() {
     let (code, out, _) = run(&["test", dir, "--format", "junit"]);
     assert_eq!(code, 0);
     assert!(out.starts_with("<?xml") && out.contains("<testsuite name=\"templates\""), "{out}");
+}
+
+#[test]
+fn test_drops_the_shipped_suites_of_what_an_overlay_changes_and_no_others() {
+    let tested = |params: &str, documents: &str| {
+        let overlay = OVERLAY.replace("builtin}", &format!("builtin, params: {params}}}"));
+        let dir = directory(&[("bundle.yaml", &overlay), ("own.yaml", documents)]);
+        run(&["test", dir.path().to_str().unwrap()])
+    };
+    let (code, out, errors) = tested("{Template/edge: {rps: 500}}", "");
+    assert_eq!(code, 0, "{out}{errors}");
+    assert!(out.contains("ok    images: ") && !out.contains("  templates: "), "{out}");
+    let dropped = "the shipped tests `templates` of Template drop out: this bundle overrides `rps` of Template/edge";
+    assert!(errors.contains(dropped), "{errors}");
+    assert_eq!(errors.matches("drop out").count(), 1, "{errors}");
+
+    for params in ["{max_replicas: 40}", "{Bundle/shipped: {max_replicas: 40}}"] {
+        let (code, out, errors) = tested(params, "");
+        assert_eq!(code, 0, "{out}{errors}");
+        assert!(out.contains("ok    templates: ") && !out.contains("  scale: "), "{out}");
+        assert!(errors.contains("changes the param `max_replicas`, which Admission/scale reads"), "{errors}");
+        assert_eq!(errors.matches("drop out").count(), 1, "{errors}");
+    }
+
+    let own = "apiVersion: policy.oaas.io/v1alpha1\nkind: Template\nmetadata: {name: mine}\nspec: {workload: {kind: \
+               Deployment, replicas: 1.0}}\n";
+    let (_, _, errors) = tested("{}", own);
+    assert!(errors.contains("`templates` of Template drop out: this bundle has its own Template/mine"), "{errors}");
+}
+
+#[test]
+fn a_bundle_without_a_test_fails_its_tests() {
+    let template = "apiVersion: policy.oaas.io/v1alpha1\nkind: Template\nmetadata: {name: dev}\nspec: {workload: {kind: \
+                    Deployment, replicas: 1.0}}\n";
+    let dir = directory(&[("dev.yaml", template)]);
+    let (code, out, errors) = run(&["test", dir.path().to_str().unwrap()]);
+    assert_eq!((code, out.as_str()), (1, "0 passed, 0 failed\n"));
+    assert!(errors.contains("nothing was tested: the bundle has no test"), "{errors}");
+}
+
+#[test]
+fn a_reader_of_the_errors_that_went_away_changes_no_exit_code() {
+    let broken = directory(&[("a.yaml", "kind: Admision\n")]);
+    let broken = broken.path().to_str().unwrap();
+    for (args, expected) in [
+        (vec!["check", broken], 1),
+        (vec!["test", broken], 1),
+        (vec!["check", "/nonexistent"], 2),
+        (vec!["explain", "--record", "/nonexistent"], 2),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oprc-crm"));
+        let status = command.arg("policy").args(&args).stderr(writer).stdout(Stdio::null()).status().unwrap();
+        assert_eq!(status.code(), Some(expected), "{args:?}");
+    }
 }
 
 #[test]

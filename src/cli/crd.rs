@@ -13,7 +13,7 @@ pub(super) fn run(_: &Args) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("oprc-crm crd: {error}");
+            crate::cli::complain(format_args!("oprc-crm crd: {error}"));
             ExitCode::from(2)
         }
     }

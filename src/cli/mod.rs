@@ -4,6 +4,7 @@
 
 #[cfg(feature = "sandbox")]
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +48,11 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+}
+
+/// Writes a line to standard error; a reader that went away (`2>&1 | head`) is no failure, and no reason to panic.
+fn complain(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// Parses the command line and runs the command.

@@ -60,7 +60,10 @@ fn unreadable(dir: Option<&Path>) -> Option<ExitCode> {
     match std::fs::read_dir(dir) {
         Ok(_) => None,
         Err(error) => {
-            eprintln!("oprc-crm policy: {}: {error}; name the directory that holds the bundle", dir.display());
+            crate::cli::complain(format_args!(
+                "oprc-crm policy: {}: {error}; name the directory that holds the bundle",
+                dir.display()
+            ));
             Some(ExitCode::from(2))
         }
     }

@@ -72,6 +72,6 @@ fn on_signal(shutdown: CancellationToken) -> Result<(), String> {
 }
 
 fn fail(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("oprc-crm run: {error}");
+    crate::cli::complain(format_args!("oprc-crm run: {error}"));
     ExitCode::from(2)
 }

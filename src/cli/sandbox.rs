@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("oprc-crm sandbox: cannot start: {error}");
+            crate::cli::complain(format_args!("oprc-crm sandbox: cannot start: {error}"));
             return ExitCode::from(2);
         }
     };
@@ -82,14 +82,14 @@ pub(super) fn run(args: &Args) -> ExitCode {
         let outcome = serve(args).await;
         // Whatever was dropped on the way here is ending now.
         if !guard::all_gone().await {
-            eprintln!("oprc-crm sandbox: some of its processes are still ending");
+            crate::cli::complain("oprc-crm sandbox: some of its processes are still ending");
         }
         outcome
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("oprc-crm sandbox: {failure}");
+            crate::cli::complain(format_args!("oprc-crm sandbox: {failure}"));
             ExitCode::from(if matches!(failure, Failure::NotAvailable(_)) { 1 } else { 2 })
         }
     }

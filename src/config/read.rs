@@ -13,6 +13,7 @@ use super::{
     PrometheusConfig, ScrapeKind, Setting, TlsFiles, WrongVariable, vars,
 };
 use crate::decision::Features;
+use crate::policy::check_commit;
 
 pub(super) fn config(environment: &Environment) -> Result<Config, ConfigError> {
     let mut from = Reader { environment, wrong: Vec::new(), settings: Vec::new() };
@@ -31,7 +32,7 @@ pub(super) fn config(environment: &Environment) -> Result<Config, ConfigError> {
     let cpu_per_pod_milli = from.number(vars::CPU_PER_POD, 500_u32, 1..=1_000_000, "thousandths of a core");
     let prometheus = prometheus(&mut from);
     let policy_dir = from.optional(vars::POLICY_DIR, path);
-    let policy_commit = from.optional(vars::POLICY_COMMIT, text);
+    let policy_commit = from.optional(vars::POLICY_COMMIT, commit);
     let decision_log = from.or(vars::DECISION_LOG, DecisionLog::Off, "off", decision_log);
     let tls = TlsFiles {
         cert: from.optional(vars::TLS_CERT, path),
@@ -287,8 +288,8 @@ fn image(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "parsers of one shape")]
-fn text(text: &str) -> Result<String, String> {
+fn commit(text: &str) -> Result<String, String> {
+    check_commit(text).map_err(str::to_owned)?;
     Ok(text.to_owned())
 }
 

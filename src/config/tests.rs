@@ -141,8 +141,30 @@ fn the_table_has_every_variable_and_no_password() {
 }
 
 #[test]
+fn only_what_has_no_reader_yet_is_said_to_come_later() {
+    let table = render(&config(&[]));
+    let later = |name: &str| {
+        let line = table.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap();
+        line.contains("later release")
+    };
+    assert!(later("OPRC_CRM_ANALYZER_INTERVAL_SECS"), "{table}");
+    for read in ["OPRC_CRM_LIMITS_MAX_REPLICAS", "OPRC_CRM_POLICY_COMMIT", "OPRC_CRM_POLICY_DIR", "OPRC_CRM_ODGM_IMAGE"]
+    {
+        assert!(!later(read), "{read} in\n{table}");
+    }
+}
+
+#[test]
 fn an_empty_variable_is_not_set() {
     assert_eq!(config(&[("HTTP_PORT", " "), ("OPRC_CRM_POLICY_DIR", "")]).http_port, 8088);
+}
+
+#[test]
+fn a_commit_that_is_none_is_refused() {
+    let commit = |text: &str| config(&[("OPRC_CRM_POLICY_COMMIT", text)]).policy_commit;
+    assert_eq!(commit("9f2c1d7be004"), Some("9f2c1d7be004".to_owned()));
+    let error = wrong(&[("OPRC_CRM_POLICY_COMMIT", "a commit\nand more")]).to_string();
+    assert!(error.contains("write a commit or tag such as"), "{error}");
 }
 
 #[test]

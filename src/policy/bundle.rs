@@ -1,19 +1,20 @@
 //! Bundles: documents from files, put together, checked and compiled.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::diagnostic::{DUPLICATE, Diagnostic, Diagnostics, Sink, UNUSED};
+use super::diagnostic::{self, DUPLICATE, Diagnostic, Diagnostics, Sink, UNUSED};
 use super::document::{self, Body, Document};
 use super::form::{self, Form};
 use super::kinds::{AdmissionPolicy, TemplatePolicy};
+use super::overlay;
 use super::params::{self, ParamForm};
+use super::revision::{self, Revision, check_commit, short};
 use super::suite::Suite;
 use super::unit::Unit;
-use super::yaml::{self, Node, Source, Text};
+use super::yaml::{self, Node, Source, Text, Value};
 use super::{Inputs, Policy};
 
 /// Template that a class gets where none is enabled.
@@ -25,14 +26,20 @@ pub struct Bundle {
     documents: Vec<Document>,
     revision: String,
     warnings: Vec<Diagnostic>,
+    /// Some document could not be read: what is missing may stand in it.
+    incomplete: bool,
 }
 
 /// `bundle.yaml`.
 #[derive(Debug, Default)]
 pub(crate) struct BundleForm {
     extends: bool,
-    params: Vec<ParamForm>,
-    overrides: Vec<Override>,
+    /// Where the bundle comes from, as its `metadata.commit` says.
+    commit: Option<String>,
+    pub(super) params: Vec<ParamForm>,
+    /// Values of params that the bundle beneath declares, by their names alone.
+    pub(super) values: Vec<(Text, Node)>,
+    pub(super) overrides: Vec<Override>,
 }
 
 /// Values of a document's params in place of their own, by `Kind/name`.
@@ -47,6 +54,7 @@ pub(crate) struct SharedParam {
 /// What Bundle documents give to every document.
 pub(crate) struct Shared<'a> {
     pub(crate) params: &'a [SharedParam],
+    values: &'a [(Text, Node)],
     overrides: &'a [Override],
 }
 
@@ -59,7 +67,9 @@ impl<'a> Shared<'a> {
 
     /// The override of a shared param.
     pub(crate) fn override_of_shared(&self, param: &SharedParam) -> Option<&'a Node> {
-        self.override_of(&param.bundle, &param.form.name.text)
+        let name = &param.form.name.text;
+        let value = self.values.iter().find(|(stated, _)| stated.text == *name).map(|(_, node)| node);
+        value.or_else(|| self.override_of(&param.bundle, name))
     }
 }
 
@@ -76,8 +86,9 @@ impl BundleForm {
                 true
             }
         };
-        let (overrides, declared): (Vec<_>, Vec<_>) =
+        let (overrides, own): (Vec<_>, Vec<_>) =
             form.entries("params", sink).iter().cloned().partition(|(name, _)| name.text.contains('/'));
+        let (values, declared): (Vec<_>, Vec<_>) = own.into_iter().partition(|(_, node)| extends && is_value(node));
         let params = params::read(&declared, form.entries("profiles", sink), &document::profiles(), sink);
         let overrides = overrides
             .into_iter()
@@ -86,8 +97,26 @@ impl BundleForm {
                 (name, entries)
             })
             .collect();
-        Some(Self { extends, params, overrides })
+        Some(Self { extends, commit: commit(&form, sink), params, values, overrides })
     }
+}
+
+/// The `commit` among the free metadata of a bundle.
+fn commit(form: &Form<'_>, sink: &mut Sink) -> Option<String> {
+    let (_, node) = form.entries("metadata", sink).iter().find(|(name, _)| name.text == "commit")?;
+    let commit = form::text(node, "commit", sink)?;
+    match check_commit(&commit.text) {
+        Ok(()) => Some(commit.text),
+        Err(help) => {
+            sink.push(commit.at.error(format!("{:?} is no commit", commit.text)).help(help));
+            None
+        }
+    }
+}
+
+/// Whether a param's node is a value in place of its default; a declaration is a map.
+fn is_value(node: &Node) -> bool {
+    matches!(node.value, Value::Bool(_) | Value::Number(_) | Value::Text(_))
 }
 
 /// A file of a bundle: its name relative to the directory, and its text.
@@ -106,13 +135,15 @@ impl Bundle {
         let mut documents = documents(files, &mut sink);
         let extends = documents.iter().any(|one| matches!(&one.body, Body::Bundle(form) if form.extends));
         if extends {
-            let shipped = documents_beneath(builtin, &documents, &mut sink);
+            let shipped = overlay::documents_beneath(builtin, &documents, &mut sink);
             documents.extend(shipped);
         }
         documents.sort_by(|left, right| (left.kind, &left.name.text).cmp(&(right.kind, &right.name.text)));
+        let incomplete = sink.has_errors();
         complete(&documents, &mut sink);
         let revision = revision(&documents);
-        let mut bundle = Self { documents, revision, warnings: Vec::new() };
+        let mut bundle = Self { documents, revision, warnings: Vec::new(), incomplete };
+        bundle.warn_of_lost(&mut sink);
         if sink.has_errors() {
             // What can be read is checked all the same: one run tells everything.
             if let Err(Diagnostics(found)) = bundle.compile(&Inputs::default()) {
@@ -139,7 +170,9 @@ impl Bundle {
         let params = self.shared_params();
         let overrides: Vec<_> = self.forms().flat_map(|(_, form)| form.overrides.iter().cloned()).collect();
         self.check_overrides(&overrides, &mut sink);
-        let shared = Shared { params: &params, overrides: &overrides };
+        let values: Vec<_> = self.forms().flat_map(|(_, form)| form.values.iter().cloned()).collect();
+        check_values(&values, &overrides, &params, &mut sink);
+        let shared = Shared { params: &params, values: &values, overrides: &overrides };
         let (mut admissions, mut templates) = (Vec::new(), Vec::new());
         for document in &self.documents {
             let name = &document.name.text;
@@ -153,10 +186,22 @@ impl Bundle {
                 Body::Bundle(_) | Body::Test(_) => {}
             }
         }
-        let units = admissions.iter().map(AdmissionPolicy::unit).chain(templates.iter().map(TemplatePolicy::unit));
-        unused(&params, &units.collect::<Vec<_>>(), &mut sink);
+        let units: Vec<&Unit> =
+            admissions.iter().map(AdmissionPolicy::unit).chain(templates.iter().map(TemplatePolicy::unit)).collect();
+        unused(&params, &units, &mut sink);
+        self.check_declared(&mut sink);
         let warnings = sink.finish()?;
-        Ok((Policy { revision: self.revision.clone(), admissions, templates }, warnings))
+        let params = revision::params(&inputs.profile, &units);
+        let mut revision = Revision::new(&self.revision, params.as_deref());
+        if let Some(commit) = self.forms().find_map(|(_, form)| form.commit.as_ref()) {
+            revision = revision.with_commit(commit);
+        }
+        Ok((Policy { revision, admissions, templates }, warnings))
+    }
+
+    /// What its author should look at, as far as it shows without compiling.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
     }
 
     /// The suites of tests, in the order of their names.
@@ -183,6 +228,17 @@ impl Bundle {
         forms.into_iter()
     }
 
+    /// Warns of what is lost where an overlay declares a shipped param again.
+    fn warn_of_lost(&self, sink: &mut Sink) {
+        let (above, beneath): (Vec<_>, Vec<_>) = self.forms().map(|(_, form)| form).partition(|form| form.extends);
+        for own in above.iter().flat_map(|form| &form.params) {
+            let mut shipped = beneath.iter().flat_map(|form| &form.params);
+            if let Some(shipped) = shipped.find(|shipped| shipped.name.text == own.name.text) {
+                own.warn_of_lost(shipped, sink);
+            }
+        }
+    }
+
     /// Params that every document sees; what an overlay declares hides the shipped one of the same name.
     fn shared_params(&self) -> Vec<SharedParam> {
         let mut params: Vec<SharedParam> = Vec::new();
@@ -194,6 +250,16 @@ impl Bundle {
             }
         }
         params
+    }
+
+    /// Where params are missing for want of a Bundle document, that is what to say first.
+    fn check_declared(&self, sink: &mut Sink) {
+        if !self.incomplete && self.forms().next().is_none() && sink.has("`params` has no `") {
+            let message = "there is no bundle.yaml, so the params that documents share are declared nowhere";
+            let help = "add a document of kind Bundle that declares them under `params`, or that takes over what is \
+                        shipped: `extends: builtin`";
+            sink.push(Diagnostic::whole(diagnostic::BUNDLE, message).help(help));
+        }
     }
 
     fn check_overrides(&self, overrides: &[Override], sink: &mut Sink) {
@@ -231,8 +297,21 @@ fn unused(params: &[SharedParam], units: &[&Unit], sink: &mut Sink) {
     }
 }
 
+/// Checks the names of an overlay's values; whether they are right for their params is seen where those are resolved.
+fn check_values(values: &[(Text, Node)], overrides: &[Override], params: &[SharedParam], sink: &mut Sink) {
+    let declared: Vec<String> = params.iter().map(|param| param.form.name.text.clone()).collect();
+    for (name, _) in values {
+        let Some(param) = params.iter().find(|param| param.form.name.text == name.text) else {
+            params::unknown(name, &declared, sink);
+            continue;
+        };
+        let of_bundle = overrides.iter().filter(|(target, _)| target.text == param.bundle);
+        document::twice(name, of_bundle.flat_map(|(_, stated)| stated.iter().map(|(name, _)| name)), "param", sink);
+    }
+}
+
 /// Reads all files, every fault reported.
-fn documents(files: &[File], sink: &mut Sink) -> Vec<Document> {
+pub(super) fn documents(files: &[File], sink: &mut Sink) -> Vec<Document> {
     let mut documents: Vec<Document> = Vec::new();
     let mut files: Vec<&File> = files.iter().collect();
     files.sort_by(|left, right| left.name.cmp(&right.name));
@@ -257,41 +336,6 @@ fn documents(files: &[File], sink: &mut Sink) -> Vec<Document> {
     documents
 }
 
-/// The shipped documents that an overlay leaves in place. Shipped tests of what it replaces drop out, with a warning.
-fn documents_beneath(builtin: &[File], above: &[Document], sink: &mut Sink) -> Vec<Document> {
-    let replaced: Vec<String> = above.iter().map(|one| format!("{}/{}", one.kind, one.name.text)).collect();
-    let changes_templates = replaced.iter().any(|name| name.starts_with("Template/"));
-    let overridden = above.iter().any(|one| matches!(&one.body, Body::Bundle(form) if !form.overrides.is_empty()));
-    let mut shipped = documents(builtin, sink);
-    if let (Some(own), Some(theirs)) =
-        (above.iter().find(|one| one.kind == "Bundle"), shipped.iter().find(|one| one.kind == "Bundle"))
-        && own.name.text == theirs.name.text
-    {
-        let message = format!("{:?} is the name of the shipped bundle", own.name.text);
-        sink.push(own.name.at.error(message).help("give the bundle that extends it a name of its own"));
-    }
-    shipped.retain(|one| {
-        if one.kind == "Bundle" {
-            return true;
-        }
-        if replaced.contains(&format!("{}/{}", one.kind, one.name.text)) {
-            return false;
-        }
-        let Body::Test(suite) = &one.body else { return true };
-        let target = suite.target();
-        let drops = replaced.contains(&target.text) || (target.text == "Template" && changes_templates) || overridden;
-        if drops {
-            let message =
-                format!("the shipped tests `{}` drop out: this bundle changes {}", one.name.text, target.text);
-            let mut warning = Diagnostic::whole(one.name.at.file(), message).warning();
-            warning.help = Some("write tests of your own for what you changed".to_owned());
-            sink.push(warning);
-        }
-        !drops
-    });
-    shipped
-}
-
 /// What any bundle must have.
 fn complete(documents: &[Document], sink: &mut Sink) {
     let mut answers: BTreeMap<String, &Text> = BTreeMap::new();
@@ -309,7 +353,7 @@ fn complete(documents: &[Document], sink: &mut Sink) {
     if !fallback && !sink.has_errors() {
         let message = format!("the bundle has no Template `{FALLBACK_TEMPLATE}`, which is used where none is enabled");
         let help = "add one, or start from the shipped bundle: a document of kind Bundle with `extends: builtin`";
-        sink.push(Diagnostic::whole("the bundle", message).help(help));
+        sink.push(Diagnostic::whole(diagnostic::BUNDLE, message).help(help));
     }
 }
 
@@ -322,8 +366,5 @@ fn revision(documents: &[Document]) -> String {
         hash.update(text.as_bytes());
         hash.update([0]);
     }
-    hash.finalize().iter().take(6).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    short(hash, 6)
 }

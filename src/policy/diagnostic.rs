@@ -167,6 +167,9 @@ impl fmt::Display for Diagnostics {
     }
 }
 
+/// Place of findings about a bundle as a whole; they come first, since others follow from them.
+pub(crate) const BUNDLE: &str = "the bundle";
+
 /// Collects findings while a bundle is read, so that one run reports them all.
 #[derive(Debug, Default)]
 pub(crate) struct Sink(Vec<Diagnostic>);
@@ -182,11 +185,22 @@ impl Sink {
         self.0.iter().any(|one| one.severity == Severity::Error)
     }
 
+    /// Whether one of the messages begins like this.
+    pub(crate) fn has(&self, start: &str) -> bool {
+        self.0.iter().any(|one| one.message.starts_with(start))
+    }
+
     /// Splits into warnings, or everything where there is an error.
     pub(crate) fn finish(mut self) -> Result<Vec<Diagnostic>, Diagnostics> {
         self.0.sort_by(|a, b| {
-            (a.severity, &a.file, a.line, a.column, &a.message)
-                .cmp(&(b.severity, &b.file, b.line, b.column, &b.message))
+            (a.severity, a.file != BUNDLE, &a.file, a.line, a.column, &a.message).cmp(&(
+                b.severity,
+                b.file != BUNDLE,
+                &b.file,
+                b.line,
+                b.column,
+                &b.message,
+            ))
         });
         if self.has_errors() { Err(Diagnostics(self.0)) } else { Ok(self.0) }
     }

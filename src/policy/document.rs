@@ -6,7 +6,7 @@ use super::form::{self, Form};
 use super::params::{self, ParamForm};
 use super::suite::Suite;
 use super::trace::RuleMode;
-use super::yaml::{Node, Place, Text};
+use super::yaml::{Node, Place, Text, Value};
 
 /// API version of all documents.
 pub(crate) const API_VERSION: &str = "policy.oaas.io/v1alpha1";
@@ -156,8 +156,22 @@ pub(crate) fn read(node: &Node, sink: &mut Sink) -> Option<Document> {
         _ => Body::Test(Suite::read(spec, sink)?),
     };
     let mut canonical = String::new();
-    node.value.canonical(&mut canonical);
+    deciding(&node.value).canonical(&mut canonical);
     Some(Document { kind, name, canonical, body })
+}
+
+/// What of a document decides. The free metadata of a bundle, such as the commit it comes from, does not.
+fn deciding(document: &Value) -> Value {
+    let mut document = document.clone();
+    if let Value::Map(fields) = &mut document
+        && fields
+            .iter()
+            .any(|(key, node)| key.text == "kind" && matches!(&node.value, Value::Text(kind) if kind == "Bundle"))
+        && let Some((_, Node { value: Value::Map(spec), .. })) = fields.iter_mut().find(|(key, _)| key.text == "spec")
+    {
+        spec.retain(|(key, _)| key.text != "metadata");
+    }
+    document
 }
 
 fn kind(form: &Form<'_>, sink: &mut Sink) -> Option<&'static str> {
@@ -235,7 +249,7 @@ fn admission(spec: &Node, sink: &mut Sink) -> Option<AdmissionForm> {
     let definitions = definitions(&form, sink);
     let mut rules: Vec<AdmissionRuleForm> = Vec::new();
     let nodes = form.need("rules", sink)?;
-    if let super::yaml::Value::List(items) = &nodes.value
+    if let Value::List(items) = &nodes.value
         && items.is_empty()
     {
         sink.push(nodes.at.error("an Admission needs at least one rule"));
@@ -295,7 +309,7 @@ fn template(spec: &Node, sink: &mut Sink) -> Option<TemplateForm> {
 /// `enabled` is one condition, or a list of rules that must all hold.
 fn enabled(form: &Form<'_>, sink: &mut Sink) -> Vec<RuleForm> {
     let Some(node) = form.get("enabled") else { return Vec::new() };
-    let super::yaml::Value::List(items) = &node.value else {
+    let Value::List(items) = &node.value else {
         let id = Text { text: "enabled".to_owned(), at: node.at.clone() };
         let condition = form::expression(node, "enabled", sink);
         return condition.map(|condition| RuleForm { id, mode: RuleMode::Enforce, condition }).into_iter().collect();
@@ -372,8 +386,8 @@ fn resources(node: Option<&Node>, sink: &mut Sink) -> ResourceTexts {
     let mut read = |name: &str| {
         let node = form.get(name)?;
         let text = match &node.value {
-            super::yaml::Value::Text(text) => text.clone(),
-            super::yaml::Value::Number(number) => number.to_string(),
+            Value::Text(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
             other => other.describe(),
         };
         if super::units::quantity(&text).is_some() {

@@ -13,8 +13,10 @@ mod document;
 mod facts;
 mod form;
 mod kinds;
+mod overlay;
 mod params;
 pub mod report;
+mod revision;
 mod source;
 mod suite;
 mod trace;
@@ -22,11 +24,14 @@ mod unit;
 mod units;
 mod yaml;
 
+use revision::Revision;
+
 pub use bundle::{Bundle, FALLBACK_TEMPLATE, File};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{ResourceTexts, Security};
 pub use facts::{FACTS, Fact, FactKind, FactValue, Facts};
 pub use kinds::{AdmissionPolicy, Effect, OdgmShape, Shape, Standing, TemplatePolicy, Verdict};
+pub use revision::check_commit;
 pub use suite::{Case, Expect, Suite, TemplateExpect};
 pub use trace::{Margin, RuleMode, RuleOutcome, RuleTrace};
 pub use unit::{Rule, Scope, Unit};
@@ -43,7 +48,7 @@ pub struct Inputs {
 /// A compiled bundle with its params resolved for one profile and environment. Immutable.
 #[derive(Debug)]
 pub struct Policy {
-    revision: String,
+    revision: Revision,
     admissions: Vec<AdmissionPolicy>,
     templates: Vec<TemplatePolicy>,
 }
@@ -59,9 +64,19 @@ impl Policy {
         Bundle::load(dir)?.compile(inputs)
     }
 
-    /// Short hash of the canonical bundle: the same whatever the order of files, comments and white space.
+    /// The same policy, of a bundle that came from this commit; it is shown in the revision.
+    #[must_use]
+    pub fn with_commit(mut self, commit: Option<&str>) -> Self {
+        if let Some(commit) = commit {
+            self.revision = self.revision.with_commit(commit);
+        }
+        self
+    }
+
+    /// What decides, as decisions show it: `BUNDLE`, `BUNDLE+PARAMS` where the environment sets params,
+    /// `BUNDLE@COMMIT` where the commit is known. `BUNDLE` is [`Bundle::revision`].
     pub fn revision(&self) -> &str {
-        &self.revision
+        self.revision.shown()
     }
 
     /// The Admission documents, by name.

@@ -308,6 +308,33 @@ impl ParamForm {
         Some(value)
     }
 
+    /// Warns of what a param loses that hides a shipped one: it declares less, and nobody would see it.
+    pub(crate) fn warn_of_lost(&self, shipped: &Self, sink: &mut Sink) {
+        if self.broken || shipped.broken {
+            return;
+        }
+        let mut lost = Vec::new();
+        if let Some(env) = &shipped.env
+            && self.env.as_ref().is_none_or(|own| own.text != env.text)
+        {
+            lost.push(format!("its environment variable {}", env.text));
+        }
+        for (name, theirs, own) in [("min", &shipped.min, &self.min), ("max", &shipped.max, &self.max)] {
+            if let (Some(theirs), None) = (theirs, own) {
+                lost.push(format!("its {name} {theirs}"));
+            }
+        }
+        let profiles = shipped.profiles.keys().filter(|name| !self.profiles.contains_key(*name));
+        lost.extend(profiles.map(|name| format!("its value for profile {name}")));
+        if let (false, Some(default)) = (lost.is_empty(), &self.default) {
+            let name = &self.name.text;
+            let message = format!("`{name}` is declared anew and loses {}", lost.join(", "));
+            let help = format!("write `{name}: {default}` to change its value alone, or state these too");
+            let warning = self.name.at.error(message).warning();
+            sink.push(warning.related(shipped.name.at.text(), "the shipped param").help(help));
+        }
+    }
+
     fn outside(&self, value: &ParamValue) -> Option<String> {
         let size = value.size()?;
         let fault = |word: &str, bound: &ParamValue| Some(format!("`{}`: {value} is {word} {bound}", self.name.text));

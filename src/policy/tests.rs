@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Bundle, Diagnostics, File, Inputs, Policy, builtin};
+use super::{Bundle, Diagnostic, Diagnostics, File, Inputs, Policy, builtin};
 
 mod cases;
 
@@ -128,6 +128,24 @@ fn one_run_reports_every_fault() {
 }
 
 #[test]
+fn a_bundle_without_its_bundle_document_is_told_that_first() {
+    let shipped = builtin::files();
+    let without: Vec<File> = shipped.iter().filter(|one| !one.name.ends_with("bundle.yaml")).cloned().collect();
+    let Diagnostics(found) = compile(&without, &Inputs::default()).unwrap_err();
+    let first = found.first().unwrap().to_string();
+    assert!(first.starts_with("error: there is no bundle.yaml") && first.contains("extends: builtin"), "{first}");
+    assert!(found.iter().any(|one| one.message == "`params` has no `max_replicas`"), "{found:?}");
+    let misspelt = faults(&admission("rules:\n- {id: x, deny: 'params.x > 1.0', message: \"'m'\"}"));
+    assert!(misspelt.iter().any(|one| one.contains("there is no bundle.yaml")), "{misspelt:?}");
+    for spec in ["params: {}", "parms: {}", "extends: bultin", "x"] {
+        let rule = admission("rules:\n- {id: x, deny: 'params.x > 1.0', message: \"'m'\"}");
+        let own = faults(&[&document("Bundle", "b", spec), "---\n", &rule].concat());
+        assert!(own.iter().any(|one| one.contains("`params` has no `x`")), "{own:?}");
+        assert!(!own.iter().any(|one| one.contains("there is no bundle.yaml")), "{own:?}");
+    }
+}
+
+#[test]
 fn a_diagnostic_shows_line_caret_and_fix() {
     let text = admission("rules:\n- id: x\n  deny: 'nfr.max_latenzy_ms > 3.0'\n  message: \"'m'\"");
     let inputs = Inputs::default();
@@ -198,10 +216,50 @@ fn an_overlay_replaces_shipped_documents_and_changes_bounds() {
     let bundle = Bundle::read(&[overlay, own], &builtin::files()).unwrap();
     let (policy, warnings) = bundle.compile(&Inputs::default()).unwrap();
     assert_eq!(policy.templates().len(), 4);
-    assert!(warnings.iter().any(|one| one.message.contains("`templates` drop out")), "{warnings:?}");
+    assert!(warnings.iter().any(|one| one.message.contains("`templates` of Template drop out")), "{warnings:?}");
     let edge = policy.templates().iter().find(|template| template.name() == "edge").unwrap();
     assert!(edge.unit().params().any(|(name, value, from)| name == "rps" && value == "400" && from == "bundle.yaml"));
     assert_ne!(bundle.revision(), Bundle::builtin().unwrap().revision());
+}
+
+/// `max_replicas` as a document sees it, and the warnings, of an overlay with these params.
+fn max_replicas(params: &str, limit: Option<&str>) -> Result<(String, Vec<Diagnostic>), Diagnostics> {
+    let text = document("Bundle", "mine", &format!("extends: builtin\nparams: {params}"));
+    let environment = limit.map(|limit| ("OPRC_CRM_LIMITS_MAX_REPLICAS".to_owned(), limit.to_owned()));
+    let inputs = Inputs { profile: "dev".to_owned(), environment: environment.into_iter().collect() };
+    let bundle = Bundle::read(&[file("bundle.yaml", &text)], &builtin::files())?;
+    let (policy, warnings) = bundle.compile(&inputs)?;
+    let scale = policy.admissions().iter().find(|one| one.unit().name() == "Admission/scale").unwrap();
+    let shown = scale.unit().params().find(|(name, ..)| *name == "max_replicas").unwrap();
+    Ok((format!("{} {}", shown.1, shown.2), warnings))
+}
+
+#[test]
+fn an_overlays_bare_value_keeps_bounds_and_environment_of_the_shipped_param() {
+    let value = |params: &str, limit: Option<&str>| max_replicas(params, limit).map(|(value, _)| value);
+    let refused = |params: &str| value(params, None).unwrap_err().to_string();
+    assert_eq!(value("{max_replicas: 40}", None), Ok("40 bundle.yaml".to_owned()));
+    assert_eq!(value("{max_replicas: 40}", Some("5")), Ok("5 OPRC_CRM_LIMITS_MAX_REPLICAS".to_owned()));
+    assert_eq!(value("{Bundle/shipped: {max_replicas: 40}}", None), Ok("40 bundle.yaml".to_owned()));
+    assert!(refused("{max_replicas: 4000}").contains("`max_replicas`: 4000 is above its max 1000"));
+    assert!(refused("{max_replicas: forty}").contains("`max_replicas` is a number such as 300"));
+    assert!(refused("{max_replica: 40}").contains("did you mean `max_replicas`?"));
+    let twice = refused("{max_replicas: 40, Bundle/shipped: {max_replicas: 50}}");
+    assert!(twice.contains("param `max_replicas` is given twice"), "{twice}");
+}
+
+#[test]
+fn a_param_declared_anew_tells_what_it_loses() {
+    let lost = |params: &str| {
+        let (_, warnings) = max_replicas(params, None).unwrap();
+        warnings.iter().map(ToString::to_string).filter(|one| one.contains("declared anew")).collect::<String>()
+    };
+    let bare = lost("{max_replicas: {type: number, default: 40, max: 1000}}");
+    let expected = "`max_replicas` is declared anew and loses its environment variable \
+                    OPRC_CRM_LIMITS_MAX_REPLICAS, its min 1\n";
+    assert!(bare.contains(expected) && bare.contains("write `max_replicas: 40`"), "{bare}");
+    let whole = "{max_replicas: {type: number, default: 40, min: 1, max: 90, env: OPRC_CRM_LIMITS_MAX_REPLICAS}}";
+    assert_eq!(lost(whole), "");
 }
 
 #[test]
@@ -223,6 +281,36 @@ fn the_revision_ignores_order_comments_white_space_and_tests_only() {
     let changed: Vec<File> =
         shipped.iter().map(|one| File { text: one.text.replace("add: 1000", "add: 1001"), ..one.clone() }).collect();
     assert_ne!(revision(&changed), original);
+}
+
+#[test]
+fn the_revision_tells_of_params_that_the_environment_sets_and_of_the_commit() {
+    let compiled = |metadata: &str, limit: Option<&str>, profile: &str| {
+        let text = document("Bundle", "mine", &format!("extends: builtin\n{metadata}"));
+        let environment = limit.map(|limit| ("OPRC_CRM_LIMITS_MAX_REPLICAS".to_owned(), limit.to_owned()));
+        let inputs = Inputs { profile: profile.to_owned(), environment: environment.into_iter().collect() };
+        compile(&[file("bundle.yaml", &text)], &inputs).unwrap()
+    };
+    let revision = |metadata: &str, limit, profile: &str| compiled(metadata, limit, profile).revision().to_owned();
+    let plain = revision("", None, "dev");
+    assert!(plain.len() == 12 && plain.bytes().all(|b| b.is_ascii_hexdigit()), "{plain}");
+    assert_eq!(revision("", None, "edge"), plain);
+
+    let (five, six) = (revision("", Some("5"), "dev"), revision("", Some("6"), "dev"));
+    assert!(five.starts_with(&format!("{plain}+")) && five.len() == 21, "{five}");
+    assert_ne!(five, six);
+    assert_eq!(five, revision("", Some("5"), "dev"));
+    assert_ne!(five, revision("", Some("5"), "edge"));
+
+    let stamped = "metadata: {commit: 9f2c1d7be0048888, by: me}";
+    assert_eq!(revision(stamped, None, "dev"), format!("{plain}@9f2c1d7be004"));
+    assert_eq!(revision(stamped, Some("5"), "dev"), format!("{five}@9f2c1d7be004"));
+    let told = compiled(stamped, None, "dev").with_commit(Some("v1.4"));
+    assert_eq!(told.revision(), format!("{plain}@v1.4"));
+    assert_eq!(told.with_commit(None).revision(), format!("{plain}@v1.4"));
+
+    let found = faults(&document("Bundle", "b", "metadata: {commit: 'a b'}"));
+    assert!(found.iter().any(|one| one.contains("a.yaml:6:22: \"a b\" is no commit")), "{found:?}");
 }
 
 proptest! {

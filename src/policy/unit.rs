@@ -213,6 +213,11 @@ impl Unit {
         scope
     }
 
+    /// Whether the environment sets one of its params.
+    pub(super) fn follows_environment(&self) -> bool {
+        self.params.values().any(|param| matches!(param.origin, Origin::Environment(_)))
+    }
+
     /// Params with their values and where those come from, for people.
     pub fn params(&self) -> impl Iterator<Item = (&str, String, String)> {
         self.params.iter().map(|(path, param)| {

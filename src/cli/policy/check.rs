@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
 
 fn text(found: &[Diagnostic], bundle: Option<(usize, &str)>) {
     for one in found {
-        eprintln!("{one}\n");
+        crate::cli::complain(format_args!("{one}\n"));
     }
     if let Some((documents, revision)) = bundle {
         super::line(&format!("{documents} documents, revision {revision}"));

@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("{error}");
+            crate::cli::complain(error);
             ExitCode::from(2)
         }
     }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use crate::cli::complain;
 use crate::decision::{CaseReport, Coverage, TestRun, run_tests};
 
 /// Arguments of `policy test`.
@@ -39,15 +40,20 @@ pub(super) fn run(args: &Args) -> ExitCode {
     if let Some(exit) = super::unreadable(dir) {
         return exit;
     }
-    let run = match super::read(dir).and_then(|bundle| run_tests(&bundle)) {
+    let tested = super::read(dir).and_then(|bundle| {
+        // Tests that drop out are missed nowhere but here.
+        bundle.warnings().iter().for_each(|warning| complain(format_args!("{warning}\n")));
+        run_tests(&bundle)
+    });
+    let run = match tested {
         Ok(run) => run,
         Err(diagnostics) => {
-            eprintln!("{diagnostics}\n");
+            complain(format_args!("{diagnostics}\n"));
             let message = "the bundle does not load, so no test ran";
             if args.format == Format::Text {
                 super::line(message);
             } else {
-                eprintln!("{message}");
+                complain(message);
             }
             return ExitCode::from(1);
         }
@@ -60,9 +66,13 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Format::Junit => super::print(&junit(&run)),
     }
     if let Some(wanted) = low {
-        eprintln!("the tests cover {} % of rules and outcomes, {wanted} % are asked for", run.coverage.percent());
+        let percent = run.coverage.percent();
+        complain(format_args!("the tests cover {percent} % of rules and outcomes, {wanted} % are asked for"));
     }
-    if failed(&run.cases) > 0 || low.is_some() { ExitCode::from(1) } else { ExitCode::SUCCESS }
+    if run.cases.is_empty() {
+        complain("nothing was tested: the bundle has no test; write a document of kind Test for what it decides");
+    }
+    if failed(&run.cases) > 0 || run.cases.is_empty() || low.is_some() { ExitCode::from(1) } else { ExitCode::SUCCESS }
 }
 
 fn failed(cases: &[CaseReport]) -> usize {

@@ -127,5 +127,28 @@ pub(super) fn syntax(source: &str, errors: &ParseErrors) -> Vec<Problem> {
     } else {
         format!("no CEL expression: {text}")
     };
-    vec![Problem { start, len: 1, message, help: None, topic: SYNTAX, severity: Severity::Error }]
+    let help = assigns(source).then(|| "write == to compare".to_owned());
+    vec![Problem { start, len: 1, message, help, topic: SYNTAX, severity: Severity::Error }]
+}
+
+/// Whether a single `=` stands outside of strings: CEL has none, and who writes one means to compare.
+fn assigns(source: &str) -> bool {
+    let (mut quote, mut before) = (None, ' ');
+    let mut rest = source.chars().peekable();
+    while let Some(sign) = rest.next() {
+        match quote {
+            Some(_) if sign == '\\' => drop(rest.next()),
+            Some(open) if sign == open => quote = None,
+            Some(_) => {}
+            None if sign == '"' || sign == '\'' => quote = Some(sign),
+            None if sign == '=' => {
+                if !"=!<>".contains(before) && rest.peek() != Some(&'=') {
+                    return true;
+                }
+            }
+            None => {}
+        }
+        before = sign;
+    }
+    false
 }

@@ -149,6 +149,20 @@ fn expressions_have_these_values() {
 }
 
 #[test]
+fn a_single_equals_sign_is_answered_with_the_double_one() {
+    let help = |source: &str| {
+        let problems = Expression::compile(source, &Type::Bool, &Table).unwrap_err();
+        problems.into_iter().find_map(|problem| problem.help)
+    };
+    for source in ["profile = 'full'", "profile='full'", "profile != 'a' && profile = \"it's\""] {
+        assert_eq!(help(source).as_deref(), Some("write == to compare"), "{source}");
+    }
+    for source in ["profile == 'a = b' 1.0", "params.rps <= 1.0 1.0", "'\\' = ' +"] {
+        assert_eq!(help(source), None, "{source}");
+    }
+}
+
+#[test]
 fn wrong_expressions_are_refused_at_load_with_the_fix() {
     for (source, message) in [
         ("nfr.max_latency_ms > 1.0", "`nfr.max_latency_ms` may be absent"),
