@@ -43,7 +43,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("policy", &[]),
     ("decision", &["api", "model", "policy"]),
     ("render", &["api", "decision", "model"]),
-    ("config", &["decision"]),
+    ("config", &["decision", "policy"]),
     // What the services need of the cluster are traits of their own; `cluster` implements them.
     ("grpc", &["api", "decision", "model", "policy", "render", "server"]),
     ("server", &[]),
