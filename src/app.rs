@@ -175,7 +175,7 @@ mod tests {
         };
         let plain = revision(&[]);
         let commit = pair("OPRC_CRM_POLICY_COMMIT", "9f2c1d7be0048888");
-        assert_eq!(revision(&[commit.clone()]), format!("{plain}@9f2c1d7be004"));
+        assert_eq!(revision(std::slice::from_ref(&commit)), format!("{plain}@9f2c1d7be004"));
         let both = revision(&[commit, pair("OPRC_CRM_LIMITS_MAX_REPLICAS", "5")]);
         assert!(both.starts_with(&format!("{plain}+")) && both.ends_with("@9f2c1d7be004"), "{both}");
     }

@@ -139,14 +139,9 @@ fn assigns(source: &str) -> bool {
         match quote {
             Some(_) if sign == '\\' => drop(rest.next()),
             Some(open) if sign == open => quote = None,
-            Some(_) => {}
             None if sign == '"' || sign == '\'' => quote = Some(sign),
-            None if sign == '=' => {
-                if !"=!<>".contains(before) && rest.peek() != Some(&'=') {
-                    return true;
-                }
-            }
-            None => {}
+            None if sign == '=' && !"=!<>".contains(before) && rest.peek() != Some(&'=') => return true,
+            Some(_) | None => {}
         }
         before = sign;
     }
