@@ -75,7 +75,8 @@ fn list_key(items: &[Value]) -> Option<&'static str> {
     ["name", "uid", "containerPort", "port"].into_iter().find(|key| {
         // A key that two items share tells neither from the other (one port, two protocols).
         let known = |(index, item): (usize, &Value)| {
-            item.get(key).is_some_and(|id| items.iter().take(index).all(|other| other.get(key) != Some(id)))
+            let id = item.get(key).filter(|id| id.is_string() || id.is_number());
+            id.is_some_and(|id| items.iter().take(index).all(|other| other.get(key) != Some(id)))
         };
         !items.is_empty() && items.iter().enumerate().all(known)
     })
