@@ -34,8 +34,6 @@ pub const ANNOTATION_CREATED_AT: &str = "oaas.io/created-at";
 pub const ANNOTATION_APPLIED_HASH: &str = "oaas.io/applied-hash";
 /// Annotation on every child: the name of its record, verbatim.
 pub const ANNOTATION_RECORD: &str = "oaas.io/record";
-/// Annotation beside a scale field: when, to what and by which rule and revision it was set.
-pub const ANNOTATION_ENFORCED: &str = "oaas.io/enforced";
 /// Finalizer that lets the controller report a deletion before the record goes.
 pub const FINALIZER: &str = "oaas.io/finalizer";
 /// Label on every child: the name of the record (label-safe).

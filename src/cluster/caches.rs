@@ -91,9 +91,12 @@ impl Caches {
         }
     }
 
-    /// A cached Deployment with its status.
-    pub fn deployment(&self, namespace: &str, name: &str) -> Option<std::sync::Arc<Deployment>> {
-        self.deployments.get(&ObjectRef::new(name).within(namespace))
+    /// Whether [`Caches::get`] would find one.
+    pub fn contains(&self, kind: ObjectKind, namespace: &str, name: &str) -> bool {
+        match kind {
+            ObjectKind::Deployment => self.deployments.get(&ObjectRef::new(name).within(namespace)).is_some(),
+            ObjectKind::Service => self.services.get(&ObjectRef::new(name).within(namespace)).is_some(),
+        }
     }
 
     /// Everything in a namespace that belongs to a record: controlled by its UID or, with no controller at all, ours

@@ -106,7 +106,7 @@ impl Recorder {
             },
             action: Some("Reconcile".to_owned()),
             reason: Some(reason.name().to_owned()),
-            note: Some(clip(note)),
+            note: Some(clipped(note, MAX_NOTE)),
             type_: Some(if reason.is_warning() { "Warning" } else { "Normal" }.to_owned()),
             event_time: Some(MicroTime(now)),
             regarding: Some(regarding),
@@ -117,10 +117,11 @@ impl Recorder {
     }
 }
 
-fn clip(note: &str) -> String {
-    if note.len() <= MAX_NOTE {
-        return note.to_owned();
+/// A text of at most `max` bytes: what is longer is cut at a character and says so.
+pub fn clipped(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
     }
-    let end = (0..=MAX_NOTE - 3).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0);
-    format!("{}...", note.get(..end).unwrap_or_default())
+    let end = (0..=max.saturating_sub(3)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}...", text.get(..end).unwrap_or_default())
 }

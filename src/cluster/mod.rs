@@ -22,7 +22,5 @@ pub const MANAGER: &str = "oprc-crm";
 pub const MANAGER_SCALE: &str = "oprc-crm-scale";
 /// Field manager of the controller's part of a record's status.
 pub const MANAGER_STATUS: &str = "oprc-crm-status";
-/// Field manager of the analyzer's part of a record's status.
-pub const MANAGER_ANALYZER: &str = "oprc-crm-analyzer";
 /// Field manager of records that arrive by gRPC.
 pub const MANAGER_GRPC: &str = "oprc-crm-grpc";

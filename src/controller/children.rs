@@ -47,21 +47,21 @@ pub struct Outcome {
 /// is pruned then: what is to replace it may not be there yet.
 pub async fn converge(ctx: &Context, class: &Class, rendered: &Rendered, memory: &mut RecordMemory) -> Outcome {
     let mut outcome = Outcome::default();
-    let missing = |object: &&RenderedObject| ctx.caches.get(object.kind, &class.namespace, &object.name).is_none();
+    let missing = |object: &&RenderedObject| !ctx.caches.contains(object.kind, &class.namespace, &object.name);
     let births = ctx.births.begin(&class.namespace, rendered.objects.iter().filter(missing).map(key)).await;
     let mut step = Step { ctx, class, memory, outcome: &mut outcome };
     let mut found = Vec::with_capacity(rendered.objects.len());
     for object in &rendered.objects {
         match step.survey(object).await {
-            Ok(live) => found.push((object, live)),
+            Ok(surveyed) => found.push((object, surveyed)),
             Err(error) => step.failed(object, error),
         }
     }
     if step.outcome.problem.is_some() {
         return outcome;
     }
-    for (object, live) in found {
-        if let Err(error) = step.object(object, live).await {
+    for (object, surveyed) in found {
+        if let Err(error) = step.object(object, surveyed).await {
             step.failed(object, error);
         }
     }
@@ -98,23 +98,28 @@ struct Step<'a> {
     outcome: &'a mut Outcome,
 }
 
+/// An object as it is to be and as it is, and what that asks for.
+struct Surveyed {
+    manifest: Value,
+    live: Option<LiveObject>,
+    change: Change,
+}
+
 impl Step<'_> {
     /// What is there now under the object's name; that it belongs to somebody else is noted as a problem.
-    async fn survey(&mut self, object: &RenderedObject) -> Result<Option<LiveObject>, ClusterError> {
+    async fn survey(&mut self, object: &RenderedObject) -> Result<Surveyed, ClusterError> {
         let live = self.live(object).await?;
-        if let Change::NameConflict { owner } = self.change(&stamped(object, &self.class.name), live.as_ref()) {
-            self.conflict(object, &owner);
-        }
-        Ok(live)
-    }
-
-    fn change(&self, manifest: &Value, live: Option<&LiveObject>) -> Change {
-        change(manifest, live, &self.class.uid, self.class.names.class())
-    }
-
-    async fn object(&mut self, object: &RenderedObject, live: Option<LiveObject>) -> Result<(), ClusterError> {
         let manifest = stamped(object, &self.class.name);
-        match self.change(&manifest, live.as_ref()) {
+        let change = change(&manifest, live.as_ref(), &self.class.uid, self.class.names.class());
+        if let Change::NameConflict { owner } = &change {
+            self.conflict(object, owner);
+        }
+        Ok(Surveyed { manifest, live, change })
+    }
+
+    async fn object(&mut self, object: &RenderedObject, surveyed: Surveyed) -> Result<(), ClusterError> {
+        let Surveyed { manifest, live, change } = surveyed;
+        match change {
             Change::None => self.calm(object),
             Change::Create => return self.create(object, &manifest).await,
             Change::Update => {
@@ -127,10 +132,8 @@ impl Step<'_> {
                 self.again(LOOK_AGAIN);
                 return Ok(());
             }
-            Change::NameConflict { owner } => {
-                self.conflict(object, &owner);
-                return Ok(());
-            }
+            // Noted by the survey, which ends there.
+            Change::NameConflict { .. } => return Ok(()),
         }
         // The newest that is known: an apply of just now may have made it newer than the cache.
         let live = self.outcome.fresh.get(&key(object)).cloned().or(live);

@@ -29,11 +29,6 @@ impl Judgement {
         Ok((class, decision))
     }
 
-    /// Revision of the active policy.
-    pub fn revision(&self) -> String {
-        self.policy.load().revision().to_owned()
-    }
-
     /// Takes over what was found out of the cluster; whether that is news.
     pub fn learn(&self, cluster: ClusterFacts) -> bool {
         let before = self.setting.load_full();

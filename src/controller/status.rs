@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::api::{
     DecisionSummary, DeploymentRecordStatus, EnforcementMode, FunctionStatus, OdgmStatus, Phase, ResourceRef,
 };
+use crate::cluster::events::clipped;
 
 /// Longest message of a condition or status; an error text of the API server may be of any length.
 const MAX_MESSAGE: usize = 4_096;
@@ -211,11 +212,7 @@ pub fn rule_reason(rule: &str) -> String {
 }
 
 fn clip(text: &str) -> String {
-    if text.len() <= MAX_MESSAGE {
-        return text.to_owned();
-    }
-    let end = (0..=MAX_MESSAGE).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    format!("{}...", text.get(..end).unwrap_or_default())
+    clipped(text, MAX_MESSAGE)
 }
 
 #[cfg(test)]
@@ -274,6 +271,12 @@ mod tests {
         let condition = status.conditions.iter().find(|c| c.type_ == "PolicyViolation").unwrap();
         assert_eq!((condition.status.as_str(), condition.reason.as_str()), ("True", "Admission:image:not_empty"));
         assert_eq!(status.message.as_deref(), Some("image is empty"));
+    }
+
+    #[test]
+    fn a_message_that_was_cut_is_not_cut_again() {
+        let once = Problem::new("X", "é".repeat(10_000)).message;
+        assert_eq!(Problem::new("X", once.clone()).message, once);
     }
 
     #[test]
