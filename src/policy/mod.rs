@@ -34,7 +34,7 @@ pub use facts::{FACTS, Fact, FactKind, FactValue, Facts};
 pub use kinds::{AdmissionPolicy, Effect, OdgmShape, Shape, Standing, TemplatePolicy, Verdict};
 pub use revision::check_commit;
 pub use series::{Series, SeriesError, Window};
-pub use suite::{Case, Expect, Suite, TemplateExpect};
+pub use suite::{Case, Change, Expect, Given, RecommendationExpect, Step, Suite, TemplateExpect, Timeline};
 pub use trace::{Margin, RuleMode, RuleOutcome, RuleTrace};
 pub use unit::{Rule, Scope, Unit};
 
