@@ -4,15 +4,18 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 mod builtin;
 mod bundle;
 mod cel;
+mod compiler;
 mod diagnostic;
 mod document;
 mod facts;
 mod form;
 mod kinds;
+mod nfr;
 mod overlay;
 mod params;
 pub mod report;
@@ -30,8 +33,12 @@ use revision::Revision;
 pub use bundle::{Bundle, FALLBACK_TEMPLATE, File};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{ResourceTexts, Security};
-pub use facts::{FACTS, Fact, FactKind, FactValue, Facts};
+pub use facts::{FACTS, Fact, FactKind, FactValue, Facts, Reader, readers};
 pub use kinds::{AdmissionPolicy, Effect, OdgmShape, Shape, Standing, TemplatePolicy, Verdict};
+pub use nfr::{
+    Combine, ComponentKind, Dimension, Guard, Guarded, Join, Proposal, RecommendationPolicy, Recommended,
+    SafeguardPolicy, SignalPolicy, Stabilize,
+};
 pub use revision::check_commit;
 pub use series::{Series, SeriesError, Window};
 pub use suite::{Case, Change, Expect, Given, RecommendationExpect, Step, Suite, TemplateExpect, Timeline};
@@ -53,6 +60,9 @@ pub struct Policy {
     revision: Revision,
     admissions: Vec<AdmissionPolicy>,
     templates: Vec<TemplatePolicy>,
+    signals: Arc<[SignalPolicy]>,
+    recommendations: Vec<RecommendationPolicy>,
+    safeguards: Vec<SafeguardPolicy>,
 }
 
 impl Policy {
@@ -89,6 +99,22 @@ impl Policy {
     /// The templates, by name.
     pub fn templates(&self) -> &[TemplatePolicy] {
         &self.templates
+    }
+
+    /// The signals, by name.
+    pub fn signals(&self) -> &[SignalPolicy] {
+        &self.signals
+    }
+
+    /// The Recommendation documents, by name. Where several answer for one component and dimension, the highest
+    /// proposal wins: asking for too little breaks promises, asking for too much is seen in the bill.
+    pub fn recommendations(&self) -> &[RecommendationPolicy] {
+        &self.recommendations
+    }
+
+    /// The Safeguard documents, by name; at most one a dimension.
+    pub fn safeguards(&self) -> &[SafeguardPolicy] {
+        &self.safeguards
     }
 }
 

@@ -81,6 +81,8 @@ pub(crate) struct ParamForm {
 pub(crate) struct Param {
     pub(crate) value: Box<dyn Val>,
     pub(crate) origin: Origin,
+    /// Of a duration, the longest that it can be set to: its `max`, else its value.
+    pub(crate) longest: Option<CelDuration>,
 }
 
 impl ParamType {
@@ -360,7 +362,13 @@ impl ParamForm {
         } else {
             (self.default.clone()?, Origin::Default)
         };
-        Some(Param { value: value.into_val(), origin })
+        let longest = match (&value, &self.max) {
+            (ParamValue::Duration(_), Some(ParamValue::Duration(longest))) | (ParamValue::Duration(longest), None) => {
+                Some(CelDuration::from(*longest))
+            }
+            _ => None,
+        };
+        Some(Param { value: value.into_val(), origin, longest })
     }
 
     fn environment(&self, inputs: &Inputs, sink: &mut Sink) -> Option<(ParamValue, String)> {

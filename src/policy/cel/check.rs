@@ -17,6 +17,7 @@ use super::calls;
 use super::env;
 use super::limits;
 use super::range::Known;
+use super::signal::Look;
 use super::types::Type;
 use crate::policy::diagnostic::{NUMBER, Severity, TYPE, UNGUARDED, UNKNOWN, nearest};
 
@@ -28,6 +29,10 @@ pub(crate) trait Names {
     fn below(&self, path: &str) -> Vec<String>;
     /// What is known of a value before there is one: bounds of a param, the strings that a fact can be.
     fn domain(&self, _path: &str) -> Option<Known> {
+        None
+    }
+    /// Why a name that exists is not known here, and what to do.
+    fn elsewhere(&self, _name: &str) -> Option<(String, String)> {
         None
     }
     /// Whether a path is a number.
@@ -77,6 +82,7 @@ pub(super) struct Checker<'a> {
     pub(super) leaves: Vec<Leaf>,
     pub(super) reads: BTreeSet<String>,
     pub(super) comparisons: Vec<Comparison>,
+    pub(super) looks: Vec<Look>,
     pub(super) patterns: Vec<Arc<Regex>>,
 }
 
@@ -117,7 +123,7 @@ pub(super) fn label(expr: &IdedExpr) -> Option<String> {
 }
 
 /// What is known to be present where a condition came out as `outcome`.
-fn present(condition: &IdedExpr, outcome: bool) -> Guards {
+pub(super) fn present(condition: &IdedExpr, outcome: bool) -> Guards {
     match &condition.expr {
         Expr::Select(SelectExpr { operand, field, test: true }) if outcome => {
             label(operand).map(|of| format!("{of}.{field}")).into_iter().collect()
@@ -160,11 +166,24 @@ impl Checker<'_> {
     pub(super) fn comparison(&mut self, at: &IdedExpr, whole: &IdedExpr) {
         let Expr::Call(CallExpr { args, .. }) = &whole.expr else { return };
         if let ([left, right], true) = (args.as_slice(), self.locals.is_empty()) {
-            let (start, end) = self.extent(at);
-            let text: String = self.source.iter().skip(start).take(end.saturating_sub(start)).collect();
-            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let text = self.written(at);
             let comparison = Comparison { text, left: left.clone(), right: right.clone(), whole: whole.clone() };
             self.comparisons.push(comparison);
+        }
+    }
+
+    /// The text of an expression, on one line.
+    fn written(&self, expr: &IdedExpr) -> String {
+        let (start, end) = self.extent(expr);
+        let text: String = self.source.iter().skip(start).take(end.saturating_sub(start)).collect();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Notes a figure of a signal, so that traces show it. What a loop computes has no one value.
+    pub(super) fn computed(&mut self, at: &IdedExpr, rewritten: &IdedExpr) {
+        let label = self.written(at);
+        if self.locals.is_empty() && !self.leaves.iter().any(|leaf| leaf.label == label) {
+            self.leaves.push(Leaf { label, expr: rewritten.clone() });
         }
     }
 
@@ -224,6 +243,12 @@ impl Checker<'_> {
             );
             return (Type::Any, rewritten);
         }
+        if ty == Type::Signal {
+            let written = self.written(expr);
+            let help = format!("ask for a figure: {written}.last(), {written}.max_over(duration(\"5m\"))");
+            self.problem(expr, "a signal is no value by itself", Some(help));
+            return (Type::Any, rewritten);
+        }
         (ty, rewritten)
     }
 
@@ -254,6 +279,10 @@ impl Checker<'_> {
             return (ty.clone(), expr.clone());
         }
         let Some((ty, _)) = self.names.lookup(name) else {
+            if let Some((message, help)) = self.names.elsewhere(name) {
+                self.report(expr, UNKNOWN, message, Some(help));
+                return (Type::Any, expr.clone());
+            }
             let mut known = self.names.below("");
             known.extend(self.locals.iter().map(|(local, _)| local.clone()));
             self.unknown(expr, &format!("there is no `{name}` here"), name, &known);
@@ -299,7 +328,15 @@ impl Checker<'_> {
                 // A root fact becomes one name; what hangs on a comprehension's variable stays a selection.
                 let root = matches!(&operand.expr, Expr::Ident(name) if *name == prefix);
                 let name = |name: String| ided(expr.id, Expr::Ident(name));
+                if ty == Type::Signal {
+                    self.reads.insert(path.clone());
+                }
                 if select.test {
+                    if ty == Type::Signal {
+                        let help = format!("write has_data({path}, duration(\"2m\"))");
+                        self.problem(expr, format!("`{path}` is always there, its data may not be"), Some(help));
+                        return (Type::Bool, expr.clone());
+                    }
                     if !optional {
                         self.problem(expr, format!("`{path}` is always there"), Some("leave has() out".to_owned()));
                     }
@@ -313,7 +350,7 @@ impl Checker<'_> {
                     self.unguarded(expr, written.as_deref().unwrap_or(&path));
                 }
                 let rewritten = if root { name(path.clone()) } else { keep(operand) };
-                if root && !matches!(ty, Type::Object(_)) {
+                if root && !matches!(ty, Type::Object(_) | Type::Signal) {
                     self.leaf(&path, rewritten.clone());
                 }
                 (ty, rewritten)

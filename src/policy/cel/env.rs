@@ -14,6 +14,8 @@ use cel_interpreter::common::value::CowVal;
 use cel_interpreter::{DeclarationError, Env, ExecutionError};
 use regex::Regex;
 
+use super::signal;
+
 /// Division that refuses zero and what is not finite.
 pub(super) const DIVIDE: &str = "@divide";
 /// Remainder that refuses zero.
@@ -39,7 +41,7 @@ pub(super) fn start_budget() {
     LEFT.with(|left| left.set(BUDGET));
 }
 
-fn charge(steps: usize) -> Result<(), ExecutionError> {
+pub(super) fn charge(steps: usize) -> Result<(), ExecutionError> {
     LEFT.with(|left| {
         let rest = u32::try_from(steps).ok().and_then(|steps| left.get().checked_sub(steps));
         left.set(rest.unwrap_or(0));
@@ -80,8 +82,8 @@ pub(super) fn shared() -> Option<&'static Arc<Env>> {
     ENV.as_ref()
 }
 
-type Values<'b, 'v> = Vec<CowVal<'b, 'v>>;
-type Outcome<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
+pub(super) type Values<'b, 'v> = Vec<CowVal<'b, 'v>>;
+pub(super) type Outcome<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
 
 fn build() -> Result<Env, DeclarationError> {
     let mut env = Env::stdlib();
@@ -102,10 +104,11 @@ fn build() -> Result<Env, DeclarationError> {
     env.add_overload(CONCAT, "concat_list", vec![LIST_TYPE, LIST_TYPE], concat_list)?;
     env.add_overload(TICK, "tick_bool", vec![BOOL_TYPE, INT_TYPE], tick)?;
     env.add_overload(MATCHES, "matches_literal", vec![STRING_TYPE, STRING_TYPE], matches)?;
+    signal::register(&mut env)?;
     Ok(env)
 }
 
-type Overload = for<'b, 'v> fn(Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError>;
+pub(super) type Overload = for<'b, 'v> fn(Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError>;
 
 const UNARY: &[(&str, Overload)] = &[
     ("ceil", |args| unary(&args, f64::ceil)),
@@ -116,7 +119,7 @@ const UNARY: &[(&str, Overload)] = &[
     ("exp", |args| unary(&args, f64::exp)),
 ];
 
-fn number(args: &Values<'_, '_>, index: usize) -> Result<f64, ExecutionError> {
+pub(super) fn number(args: &Values<'_, '_>, index: usize) -> Result<f64, ExecutionError> {
     args.get(index)
         .and_then(|value| value.downcast_ref::<CelDouble>())
         .map(|double| *double.inner())

@@ -24,10 +24,10 @@ pub(super) struct Findings {
     pub(super) always: Option<(bool, Problem)>,
 }
 
-/// Walks an expression that is right otherwise.
-pub(super) fn findings(checker: &Checker<'_>, tree: &IdedExpr, condition: bool) -> Findings {
+/// Walks an expression that is right otherwise; `holds` is a condition that came out true before.
+pub(super) fn findings(checker: &Checker<'_>, holds: Option<&IdedExpr>, tree: &IdedExpr, condition: bool) -> Findings {
     let mut walk = Walk { checker, problems: Vec::new() };
-    let env = Env::new();
+    let env = holds.and_then(|holds| walk.assume(&Env::new(), holds, true)).unwrap_or_default();
     let always = condition.then(|| walk.constant(tree, &env)).flatten();
     let always = always.map(|outcome| {
         let (place, env) = walk.culprit(tree, &env, !outcome);
@@ -262,7 +262,7 @@ impl Walk<'_> {
             ("floor", [one]) => Some(range(one)?.map(f64::floor)),
             ("round", [one]) => Some(range(one)?.map(f64::round)),
             ("double", [one]) => Some(range(one).unwrap_or(Range::ALL)),
-            ("size", [_]) => Some(Range::above(0.0, false)),
+            ("size" | "count", [_]) | ("stddev_over" | "mean_step_over", [_, _]) => Some(Range::above(0.0, false)),
             ("exp", [_]) => Some(Range::above(0.0, true)),
             (operators::DIVIDE | operators::MODULO | "log" | "int", _) => Some(Range::ALL),
             _ => None,
