@@ -3,7 +3,9 @@
 mod admission;
 mod coverage;
 mod facts;
+pub mod nfr;
 mod outcome;
+mod play;
 mod template;
 mod testing;
 
