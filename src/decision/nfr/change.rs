@@ -158,8 +158,8 @@ fn proposed(
     if direction == Direction::Up && change.wanted <= field.current
         || direction == Direction::Down && change.wanted >= field.current
     {
-        let text = |size| size_text(question.dimension, Quantum::of(question.dimension).value(size));
-        let (bound, asks) = (text(change.wanted), text(change.asked));
+        let bound = Quantum::of(question.dimension).value(change.wanted);
+        let (asks, bound) = (size_text(question.dimension, proposal.target), size_text(question.dimension, bound));
         return Err(held(Invariant::Range, format!("{asks} is asked for, {bound} is the bound")));
     }
     Ok(change)
