@@ -5,18 +5,31 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::policy::{ComponentKind, Dimension, Facts, Given, Policy, Timeline};
+use crate::model::Class;
+use crate::policy::{ComponentKind, Dimension, FactValue, Facts, Given, Policy, Timeline};
 
+use super::Setting;
+use super::facts;
 use super::nfr::{self, Grid, NfrDecision, Question, Range, Samples, State};
 
 /// Replicas that no component passes, where the test states none.
 const MAX_REPLICAS: f64 = 20.0;
+
+/// What the record of a component's class says, over what is given.
+#[derive(Clone, Copy)]
+pub struct Of<'a> {
+    /// The class.
+    pub class: &'a Class,
+    /// The setting of the controller.
+    pub setting: &'a Setting,
+}
 
 /// A component, played from the start.
 pub struct Play<'a> {
     policy: &'a Policy,
     timeline: &'a Timeline,
     profile: String,
+    class: Option<Of<'a>>,
     dimension: Dimension,
     component: ComponentKind,
     given: Given,
@@ -89,6 +102,7 @@ impl<'a> Play<'a> {
         timeline: &'a Timeline,
         dimension: Dimension,
         (profile, given): (&str, &Given),
+        class: Option<Of<'a>>,
     ) -> Result<Self, String> {
         let samples = samples(policy, timeline)?;
         let grid = Grid::new(timeline.step(), Duration::ZERO).ok_or("the step is too short")?;
@@ -106,12 +120,42 @@ impl<'a> Play<'a> {
             revision_since: since(given.policy_age()),
             recommended: None,
         };
-        let component = component(given);
-        let (profile, given) = (profile.to_owned(), given.clone());
-        let facts = given.facts(&profile);
-        Ok(Self {
-            policy, timeline, profile, dimension, component, given, facts, samples, grid, state, changed: 0,
-        })
+        let mut play = Self {
+            policy,
+            timeline,
+            profile: profile.to_owned(),
+            class,
+            dimension,
+            component: component(given),
+            given: given.clone(),
+            facts: Facts::default(),
+            samples,
+            grid,
+            state,
+            changed: 0,
+        };
+        play.bind();
+        Ok(play)
+    }
+
+    /// Binds what is given, and what the record says over it.
+    fn bind(&mut self) {
+        let explained = self.facts.is_explained();
+        self.facts = self.given.facts(&self.profile);
+        if let Some(Of { class, setting }) = self.class {
+            facts::bind_over(class, setting, &mut self.facts);
+        }
+        self.follow();
+        if explained {
+            self.explain();
+        }
+    }
+
+    /// Pods that are asked for are there, unless it is said otherwise.
+    fn follow(&mut self) {
+        if self.dimension == Dimension::Replicas && self.given.number("current.ready_replicas").is_none() {
+            self.facts.set("current.ready_replicas", FactValue::Number(self.state.current));
+        }
     }
 
     /// The field as it is.
@@ -138,12 +182,10 @@ impl<'a> Play<'a> {
     /// Does what was decided.
     pub fn apply(&mut self, decision: &NfrDecision, elapsed: Duration) {
         self.state = self.state.after(decision, true, after(self.timeline.start(), elapsed));
-        if self.dimension == Dimension::Replicas && self.given.number("current.ready_replicas").is_none() {
-            self.facts.set("current.ready_replicas", crate::policy::FactValue::Number(self.state.current));
-        }
+        self.follow();
     }
 
-    /// Decides at every moment before one and does it; the moments, newest last.
+    /// Decides at every moment before one, and does it.
     pub fn until(&mut self, end: Duration) {
         let mut elapsed = Duration::ZERO;
         while elapsed < end {
@@ -181,12 +223,7 @@ impl<'a> Play<'a> {
                 }
             }
             self.given = std::mem::take(&mut self.given).with(change.given);
-            let explained = self.facts.is_explained();
-            self.facts = self.given.facts(&self.profile);
-            self.facts.set("current.ready_replicas", crate::policy::FactValue::Number(self.state.current));
-            if explained {
-                self.explain();
-            }
+            self.bind();
         }
     }
 }

@@ -156,7 +156,7 @@ fn details(chosen: &Chosen, expect: &TemplateExpect, faults: &mut Vec<String>) {
 
 fn compare(what: &str, wanted: Option<f64>, got: Option<f64>, faults: &mut Vec<String>) {
     let Some(wanted) = wanted else { return };
-    let same = got.is_some_and(|got| (got - wanted).abs() < 1e-9);
+    let same = got.is_some_and(|got| (got - wanted).abs() <= 1e-9 * wanted.abs().max(1.0));
     if !same {
         let got = got.map_or_else(|| "none".to_owned(), |got| got.to_string());
         faults.push(format!("expected {what} {wanted}, got {got}"));

@@ -12,11 +12,17 @@ macro_rules! files {
 files![
     "admission.yaml",
     "bundle.yaml",
+    "recommendations.yaml",
+    "safeguards.yaml",
+    "signals.yaml",
     "templates/dev.yaml",
     "templates/edge.yaml",
     "templates/full.yaml",
     "templates/knative.yaml",
     "tests/admission.yaml",
+    "tests/recommendations.yaml",
+    "tests/safeguards.yaml",
+    "tests/signals.yaml",
     "tests/templates.yaml",
 ];
 

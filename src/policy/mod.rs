@@ -41,7 +41,7 @@ pub use nfr::{
 };
 pub use revision::check_commit;
 pub use series::{Series, SeriesError, Window};
-pub use suite::{Case, Change, Expect, Given, RecommendationExpect, Step, Suite, TemplateExpect, Timeline};
+pub use suite::{Case, Change, Expect, Given, RecommendationExpect, Scene, Step, Suite, TemplateExpect, Timeline};
 pub use trace::{Margin, RuleMode, RuleOutcome, RuleTrace};
 pub use unit::{Rule, Scope, Unit};
 

@@ -1,10 +1,12 @@
 //! Test documents: cases of given facts and what is expected of them. They never see the environment.
 
-use super::diagnostic::Sink;
+use std::sync::Arc;
+
+use super::diagnostic::{Diagnostic, Diagnostics, Sink};
 use super::document;
 use super::facts::{FactValue, Facts};
 use super::form::Form;
-use super::yaml::{Node, Text};
+use super::yaml::{self, Node, Source, Text};
 
 mod given;
 mod notation;
@@ -85,6 +87,40 @@ pub struct RecommendationExpect {
     pub basis: Option<String>,
     /// A rule that can't be evaluated.
     pub failed: Option<String>,
+}
+
+/// What a file gives to explain a decision with: the `given`, `now`, `step`, `series` and `changes` of a Test.
+#[derive(Debug)]
+pub struct Scene {
+    /// What is given.
+    pub given: Given,
+    /// The time in which it plays.
+    pub timeline: Timeline,
+}
+
+impl Scene {
+    /// Reads a scene from the text of a file; every fault with its place.
+    pub fn read(name: &str, text: &str) -> Result<Self, Diagnostics> {
+        let mut sink = Sink::default();
+        let source = Arc::new(Source { name: name.to_owned(), text: text.to_owned() });
+        let nodes = yaml::parse(&source).map_err(|fault| Diagnostics(vec![*fault]))?;
+        let [node] = nodes.as_slice() else {
+            let message = format!("a scene is one YAML document, here are {}", nodes.len());
+            return Err(Diagnostics(vec![Diagnostic::whole(name, message)]));
+        };
+        let known = [&["given"], timeline::FIELDS].concat();
+        let scene = Form::open(node, "a scene", &known, &mut sink).map(|form| Self {
+            given: form.get("given").map(|node| given::read(node, true, &mut sink)).unwrap_or_default(),
+            timeline: timeline::read(&form, &form, &mut sink),
+        });
+        sink.finish()?;
+        scene.ok_or_else(|| Diagnostics(vec![Diagnostic::whole(name, "this is no scene")]))
+    }
+
+    /// Profile that is given.
+    pub fn profile(&self) -> &str {
+        self.given.profile().unwrap_or("dev")
+    }
 }
 
 /// What a suite tests.
@@ -210,7 +246,7 @@ impl Reader<'_> {
             (kind, _) => expect(node, kind == Kind::Admission, sink)?,
         };
         let given = self.common.clone().with(own);
-        let profile = given.profile.clone().unwrap_or_else(|| "dev".to_owned());
+        let profile = given.profile().unwrap_or("dev").to_owned();
         Some(Case { name, profile, given, timeline, expect })
     }
 }
@@ -248,7 +284,7 @@ impl Case {
 
     /// Template that the class has.
     pub fn current_template(&self) -> Option<&str> {
-        self.given.current_template.as_deref()
+        self.given.current_template()
     }
 
     /// Template that the record names.
@@ -318,7 +354,7 @@ fn recommendation(node: &Node, timeline: &Timeline, sink: &mut Sink) -> Option<R
         sink.push(node.at.error(format!("this is after the last sample, at {end}")).help("make a series longer"));
     }
     let stated = form.need("target", sink)?;
-    let none = matches!(&stated.value, super::yaml::Value::Text(text) if text == "none");
+    let none = matches!(&stated.value, yaml::Value::Text(text) if text == "none");
     let target = if none { None } else { Some(number("target", sink)?) };
     let expect = RecommendationExpect {
         at,

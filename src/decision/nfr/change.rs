@@ -1,6 +1,6 @@
 //! Whether a change is made, and how far it goes.
 
-use crate::policy::{Dimension, Guard, Policy, Proposal, RuleMode, RuleOutcome, SafeguardPolicy, Stabilize};
+use crate::policy::{ComponentKind, Dimension, Guard, Policy, Proposal, RuleMode, RuleOutcome, SafeguardPolicy, Stabilize};
 
 use super::bind::bind_proposal;
 use super::clamp::{Bounds, Quantum, down, one_step, up};
@@ -63,8 +63,6 @@ impl Field {
 /// A change as it is proposed; sizes in units.
 struct Change {
     direction: Direction,
-    /// What is asked for, and what of it the range allows.
-    asked: f64,
     wanted: f64,
     /// Whether its window lets it happen.
     confirmed: Result<(), Held>,
@@ -85,8 +83,11 @@ pub(super) fn change(
     newest: &Asked,
     trace: &mut NfrTrace,
 ) -> (f64, Result<Applied, Held>) {
+    if question.component == ComponentKind::Odgm || question.dimension == Dimension::Partitions {
+        return (0.0, Err(held(Invariant::Advice, "a data grid is not resized by the controller: this is advice")));
+    }
     let Some(safeguard) = policy.safeguards().iter().find(|one| one.dimension() == question.dimension) else {
-        return (0.0, Err(held(Invariant::NoSafeguard, "the policy has no Safeguard for it: what is said is advice")));
+        return (0.0, Err(held(Invariant::NoSafeguard, "the policy has no Safeguard for this, so nothing is applied")));
     };
     let Some((proposal, raw)) = &newest.proposal else {
         return (0.0, Err(unanswered(timeline, newest)));
@@ -106,9 +107,9 @@ pub(super) fn change(
     let field = Field { current, bounds: question.range.counted(quantum), band };
     let outcome = proposed(&field, &stabilize, question, (newest, proposal, *raw), (timeline, trace)).and_then(|change| {
         guard(safeguard, timeline, question, &change, (proposal, trace)).and_then(|limits| {
-            let Change { direction, asked, wanted, confirmed } = change;
+            let Change { direction, wanted, confirmed } = change;
             confirmed?;
-            settle(&field, question, (direction, asked, wanted), &limits, (proposal, trace))
+            settle(&field, question, (direction, wanted), &limits, (proposal, trace))
         })
     });
     (band, outcome)
@@ -155,13 +156,6 @@ fn proposed(
     });
     let change = weighed(field, direction, (raw, rules_ask, by_range.is_some()), window.as_ref(), question);
     trace.window = window.map(|window| window.trace);
-    if direction == Direction::Up && change.wanted <= field.current
-        || direction == Direction::Down && change.wanted >= field.current
-    {
-        let bound = Quantum::of(question.dimension).value(change.wanted);
-        let (asks, bound) = (size_text(question.dimension, proposal.target), size_text(question.dimension, bound));
-        return Err(held(Invariant::Range, format!("{asks} is asked for, {bound} is the bound")));
-    }
     Ok(change)
 }
 
@@ -186,13 +180,13 @@ fn weighed(
         }
         _ => Ok(()),
     };
-    let asked = match bound {
+    let wanted = match bound {
         Some(bound) => up(bound),
         // Not agreed upon, so it is not made; rules that hold it are told all the same.
         None if rules_ask && !by_range => up(raw),
-        None => field.current,
+        None => field.bounds.clamp(field.current),
     };
-    Change { direction, asked, wanted: field.bounds.clamp(asked), confirmed }
+    Change { direction, wanted, confirmed }
 }
 
 /// Asks the Safeguard's rules about a change: the first that holds it, or where they let it end.
@@ -216,7 +210,7 @@ fn guard(
             (_, Some(Guard::Hold { message })) => Some(Held { by: By::Rule(rule.clone()), reason: message }),
             (_, Some(Guard::Bound { at_most, at_least })) => {
                 let counted = (at_most.map(|most| down(quantum.count(most))), at_least.map(|least| up(quantum.count(least))));
-                let binds = change.is_braked(counted);
+                let binds = change.is_bound_by(counted);
                 trace.bounds.push(BoundTrace { rule: rule.clone(), at_most, at_least, binds });
                 limits.narrow(counted, rule);
                 None
@@ -230,11 +224,11 @@ fn guard(
 }
 
 impl Change {
-    /// Whether a bound, at most and at least, keeps it from where it would go.
-    fn is_braked(&self, (most, least): (Option<f64>, Option<f64>)) -> bool {
+    /// Whether a bound, at most and at least, is where it ends at the furthest.
+    fn is_bound_by(&self, (most, least): (Option<f64>, Option<f64>)) -> bool {
         match self.direction {
-            Direction::Up => most.is_some_and(|most| most < self.wanted),
-            Direction::Down => least.is_some_and(|least| least > self.wanted),
+            Direction::Up => most.is_some_and(|most| most <= self.wanted),
+            Direction::Down => least.is_some_and(|least| least >= self.wanted),
         }
     }
 }
@@ -251,58 +245,88 @@ impl Limits {
     }
 }
 
-/// Holds a confirmed change to the policy's limits and to one step.
+/// Holds a confirmed change to the policy's limits, to the range and to one step.
 ///
 /// A limit is a brake: a rise ends at what is at most, a fall at what is at least, and none turns a change around or
 /// makes it larger. So bounds that contradict each other hold, and where both lie ahead the nearer one counts: a cap
-/// that was lowered, or a floor that was raised, is reached in the steps that another rule allows.
+/// that was lowered, or a floor that was raised, is reached in the steps that another rule allows. The range brakes in
+/// the same way; what lies outside of it was set on its way into it before.
 fn settle(
     field: &Field,
     question: &Question<'_>,
-    (direction, asked, wanted): (Direction, f64, f64),
+    (direction, wanted): (Direction, f64),
     limits: &Limits,
     (proposal, trace): (&Proposal, &mut NfrTrace),
 ) -> Result<Applied, Held> {
-    let quantum = Quantum::of(question.dimension);
-    let text = |size: f64| size_text(question.dimension, quantum.value(size));
-    let (mut size, mut by) = (wanted, By::Rule(proposal.rule.clone()));
-    let mut reason = format!("{} asks for {}", proposal.rule, size_text(question.dimension, proposal.target));
-    let mut limit = |size: &mut f64, to: f64, what: By| {
-        reason.push_str(&format!("; {what}: {} instead of {}", text(to), text(*size)));
-        trace.limits.push(LimitTrace { by: what.clone(), from: quantum.value(*size), to: quantum.value(to) });
-        (*size, by) = (to, what);
+    let mut settling = Settling {
+        direction,
+        current: field.current,
+        size: wanted,
+        by: By::Rule(proposal.rule.clone()),
+        reason: format!("{} asks for {}", proposal.rule, size_text(question.dimension, proposal.target)),
+        dimension: question.dimension,
+        trace,
     };
-    if (asked - wanted).abs() > 0.0 {
-        (size, _) = (asked, ());
-        limit(&mut size, wanted, By::Invariant(Invariant::Range));
-    }
-    let brake = match direction {
-        Direction::Up => limits.at_most.as_ref().filter(|(most, _)| *most < size),
-        Direction::Down => limits.at_least.as_ref().filter(|(least, _)| *least > size),
+    let (brake, other) = match direction {
+        Direction::Up => (&limits.at_most, &limits.at_least),
+        Direction::Down => (&limits.at_least, &limits.at_most),
     };
     if let Some((bound, rule)) = brake {
-        let moves = if direction == Direction::Up { *bound > field.current } else { *bound < field.current };
-        if !moves {
-            let other = if direction == Direction::Up { &limits.at_least } else { &limits.at_most };
-            let words = if direction == Direction::Up { "at most" } else { "at least" };
-            let mut reason = format!("{} is wanted, {rule} says {words} {}", text(size), text(*bound));
-            if let (Some(most), Some(least)) = (&limits.at_most, &limits.at_least)
-                && most.0 < least.0
-                && let Some((bound, other)) = other
-            {
-                reason.push_str(&format!(", and {other} contradicts it with {}", text(*bound)));
+        let against = other.as_ref().filter(|(other, _)| match direction {
+            Direction::Up => other > bound,
+            Direction::Down => other < bound,
+        });
+        settling.brake(*bound, By::Rule(rule.clone())).map_err(|mut held| {
+            if let Some((bound, other)) = against {
+                held.reason.push_str(&format!(", and {other} contradicts it with {}", settling_text(question, *bound)));
             }
-            return Err(Held { by: By::Rule(rule.clone()), reason });
+            held
+        })?;
+    }
+    let bound = if direction == Direction::Up { field.bounds.cap } else { field.bounds.floor };
+    settling.brake(bound, By::Invariant(Invariant::Range))?;
+    let stepped = one_step(field.current, settling.size, field.bounds.takes_none());
+    settling.brake(stepped, By::Invariant(Invariant::Step))?;
+    let Settling { size, by, reason, .. } = settling;
+    Ok((Quantum::of(question.dimension).value(size), by, reason))
+}
+
+fn settling_text(question: &Question<'_>, size: f64) -> String {
+    size_text(question.dimension, Quantum::of(question.dimension).value(size))
+}
+
+/// A confirmed change on its way through what it is held to; sizes in units.
+struct Settling<'a> {
+    direction: Direction,
+    current: f64,
+    size: f64,
+    by: By,
+    reason: String,
+    dimension: Dimension,
+    trace: &'a mut NfrTrace,
+}
+
+impl Settling<'_> {
+    /// Lets the change go no further than a bound; where nothing is left of it, that holds.
+    fn brake(&mut self, bound: f64, by: By) -> Result<(), Held> {
+        let (further, moves) = match self.direction {
+            Direction::Up => (self.size > bound, bound > self.current),
+            Direction::Down => (self.size < bound, bound < self.current),
+        };
+        if !further {
+            return Ok(());
         }
-        limit(&mut size, *bound, By::Rule(rule.clone()));
-    }
-    let stepped = one_step(field.current, size, field.bounds.takes_none());
-    if (stepped - size).abs() > 0.0 {
-        limit(&mut size, stepped, By::Invariant(Invariant::Step));
-    }
-    if (size - field.current).abs() > 0.0 {
-        Ok((quantum.value(size), by, reason))
-    } else {
-        Err(held(Invariant::Step, format!("{} is as far as one step goes", text(size))))
+        let quantum = Quantum::of(self.dimension);
+        let (from, to) = (quantum.value(self.size), quantum.value(bound));
+        let text = |size: f64| size_text(self.dimension, size);
+        if !moves {
+            let end = if self.direction == Direction::Up { "at most" } else { "at least" };
+            let reason = format!("{}; {by}: {end} {}", self.reason, text(to));
+            return Err(Held { by, reason });
+        }
+        self.reason = format!("{}; {by}: {} instead of {}", self.reason, text(to), text(from));
+        self.trace.limits.push(LimitTrace { by: by.clone(), from, to });
+        (self.size, self.by) = (bound, by);
+        Ok(())
     }
 }

@@ -71,6 +71,8 @@ pub enum By {
 pub enum Invariant {
     /// No rule recommends anything, or what is there can't be decided about.
     NoRecommendation,
+    /// The controller does not resize this: what is recommended is advice.
+    Advice,
     /// The policy has no Safeguard for the dimension.
     NoSafeguard,
     /// What is recommended is so near to what there is that it makes no difference.
@@ -92,6 +94,7 @@ impl Invariant {
     pub fn name(self) -> &'static str {
         match self {
             Self::NoRecommendation => "no-recommendation",
+            Self::Advice => "advice",
             Self::NoSafeguard => "no-safeguard",
             Self::DeadBand => "dead-band",
             Self::Signals => "signals",

@@ -106,7 +106,7 @@ pub(super) fn safeguard(policy: &Policy, suite: &Suite, case: &Case, steps: &[St
     };
     let Some(timeline) = case.timeline() else { return vec!["the case has no timeline".to_owned()] };
     let given = (case.profile(), case.given());
-    let mut play = match Play::new(policy, timeline, document.dimension(), given) {
+    let mut play = match Play::new(policy, timeline, document.dimension(), given, None) {
         Ok(play) => play,
         Err(fault) => return vec![fault],
     };

@@ -15,8 +15,8 @@ use crate::policy::yaml::{Node, Text, Value};
 pub struct Given {
     values: BTreeMap<String, Option<FactValue>>,
     groups: Vec<String>,
-    pub(super) profile: Option<String>,
-    pub(super) current_template: Option<String>,
+    profile: Option<String>,
+    current_template: Option<String>,
     /// Values of params: of the target by their names, of other documents by `Kind/name`.
     params: Vec<(Text, Node)>,
     /// How long ago the spec and the policy became what they are.
@@ -65,6 +65,16 @@ impl Given {
     /// A length of time, where it is given.
     pub fn duration(&self, path: &str) -> Option<Duration> {
         if let Some(FactValue::Duration(value)) = self.value(path) { Some(*value) } else { None }
+    }
+
+    /// The profile, where it is given.
+    pub fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
+    /// Template that the class has, where it is given.
+    pub fn current_template(&self) -> Option<&str> {
+        self.current_template.as_deref()
     }
 
     /// Values of params: of the target by their names, of other documents by `Kind/name`.

@@ -169,21 +169,26 @@ fn values(node: &Node, sink: &mut Sink) -> Option<Vec<Option<f64>>> {
         _ => std::slice::from_ref(node),
     };
     for item in items {
-        match &item.value {
-            Value::Number(value) if value.is_finite() => all.push(Some(*value)),
-            Value::Text(text) => match notation::values(text) {
-                Ok(values) => all.extend(values),
-                Err(fault) => {
-                    let notation::Fault { start, len, message, help } = fault;
-                    let (topic, severity) = (diagnostic::DOCUMENT, Severity::Error);
-                    let problem = Problem { start, len, message, help: Some(help), topic, severity };
-                    sink.push(item.at.inside(text, problem));
-                    return None;
-                }
-            },
+        let text = match &item.value {
+            // YAML reads a plain 0x10 as the number sixteen; here it is eleven times nothing.
+            Value::Number(_) if item.at.raw().contains('x') => item.at.raw(),
+            Value::Text(text) => text,
+            Value::Number(value) if value.is_finite() => {
+                all.push(Some(*value));
+                continue;
+            }
             other => {
                 let message = format!("`values` are samples such as '1.0x8 3.0x8', this is {}", other.describe());
                 sink.push(item.at.error(message));
+                return None;
+            }
+        };
+        match notation::values(text) {
+            Ok(values) => all.extend(values),
+            Err(notation::Fault { start, len, message, help }) => {
+                let (topic, severity) = (diagnostic::DOCUMENT, Severity::Error);
+                let problem = Problem { start, len, message, help: Some(help), topic, severity };
+                sink.push(item.at.inside(text, problem));
                 return None;
             }
         }
@@ -201,7 +206,7 @@ fn change(node: &Node, sink: &mut Sink) -> Option<Change> {
     let at = duration(&form, "at", sink);
     let stated = form.need("given", sink)?;
     let given = given::read(stated, true, sink);
-    if given.profile.is_some() || !given.params().is_empty() {
+    if given.profile().is_some() || !given.params().is_empty() {
         sink.push(stated.at.error("profile and params hold for a whole case, they don't change within"));
     }
     Some(Change { at: at?, given })

@@ -157,7 +157,7 @@ expect:
   - {at: 5m30s, action: hold, by: dead-band}
   - {at: 6m, action: apply, target: 14, by: bounded-change}
   - {at: 8m, action: apply, target: 10, by: range}
-  - {at: 9m, action: hold, by: range, reason: '19.75 is asked for, 10 is the bound'}",
+  - {at: 9m, action: hold, by: range, reason: 'asks for 19.75; range: at most 10'}",
     );
 }
 
@@ -168,8 +168,8 @@ fn bounds_that_contradict_each_other_hold() {
 given: {component: {cpu_request: 0.5}, current: {replicas: 6}, params: {most: 4, least: 8}}
 series: [{signal: cpu, values: '0.4x12 3.9x3'}]
 expect:
-  - {at: 5m, action: hold, by: least, reason: 'says at least 8, and Safeguard/replicas/cap contradicts it with 4'}
-  - {at: 6m30s, action: hold, by: cap, reason: 'says at most 4, and Safeguard/replicas/least contradicts it with 8'}",
+  - {at: 5m, action: hold, by: least, reason: 'least: at least 8, and Safeguard/replicas/cap contradicts it with 4'}
+  - {at: 6m30s, action: hold, by: cap, reason: 'cap: at most 4, and Safeguard/replicas/least contradicts it with 8'}",
     );
 }
 
@@ -218,7 +218,7 @@ expect:
   - {at: 30s, action: apply, target: 0.173, by: peak}
   - {at: 3m, action: apply, target: 0.346, by: bounded}
   - {at: 3m30s, action: apply, target: 0.35, by: range}
-  - {at: 4m, action: hold, by: range, reason: '900m is asked for, 350m is the bound'}
+  - {at: 4m, action: hold, by: range, reason: 'asks for 900m; range: at most 350m'}
   - {at: 8m, action: apply, target: 0.175, by: step}
   - {at: 8m30s, action: apply, target: 0.088, by: step}
   - {at: 9m, action: apply, target: 0.05, by: peak}",
