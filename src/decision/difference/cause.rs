@@ -80,7 +80,8 @@ fn rule(name: &str, before: &Decision, after: &Decision) -> Cause {
             None => values.push(Reading { name: name.clone(), before: Some(value.clone()), after: None }),
         }
     }
-    let weight = points(old) != points(new) && holds(old) == holds(new);
+    let effect = |trace: Option<&RuleTrace>| trace.and_then(|trace| trace.effect.clone());
+    let weight = effect(old) != effect(new) && holds(old) == holds(new);
     Cause { rule: name.to_owned(), before: shown(old, weight), after: shown(new, weight), values }
 }
 

@@ -61,7 +61,7 @@ impl BlastRadius {
         if changed == 0 {
             return format!("none of {live} classes changes");
         }
-        let (changes, rules) = (self.by_change(), self.by_rule());
+        let (kinds, rules) = (self.by_change(), self.by_rule());
         let list = |all: &[(String, usize)]| {
             let mut parts: Vec<String> = all.iter().take(3).map(|(name, count)| format!("{name} ({count})")).collect();
             if all.len() > 3 {
@@ -70,7 +70,7 @@ impl BlastRadius {
             parts.join(", ")
         };
         let percent = (self.share() * 1000.0).round() / 10.0;
-        format!("{changed} of {live} classes ({percent} %) change: {} by {}", list(&changes), list(&rules))
+        format!("{changed} of {live} classes ({percent} %) change: {} by {}", list(&kinds), list(&rules))
     }
 
     /// The effect as JSON, with at most `examples` classes in full.

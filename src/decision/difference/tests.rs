@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use serde_json::{Value, json};
 
@@ -33,15 +33,10 @@ fn setting() -> Setting {
 }
 
 fn class(spec: &Value) -> Class {
-    let record = json!({"metadata": {"name": "c"}, "spec": spec});
-    let record: DeploymentRecord = serde_json::from_value(merged(record)).unwrap();
-    parse(&record).unwrap()
-}
-
-fn merged(mut record: Value) -> Value {
-    record["apiVersion"] = json!("oaas.io/v1alpha1");
-    record["kind"] = json!("DeploymentRecord");
-    record
+    let record = json!({
+        "apiVersion": "oaas.io/v1alpha1", "kind": "DeploymentRecord", "metadata": {"name": "c"}, "spec": spec,
+    });
+    parse(&serde_json::from_value::<DeploymentRecord>(record).unwrap()).unwrap()
 }
 
 fn demanding() -> Value {
