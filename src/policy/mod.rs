@@ -98,6 +98,11 @@ impl Bundle {
         Self::read(&builtin::files(), &[])
     }
 
+    /// The files of the bundle that is part of the binary.
+    pub fn builtin_files() -> Vec<File> {
+        builtin::files()
+    }
+
     /// Reads the bundle in a directory.
     pub fn load(dir: &Path) -> Result<Self, Diagnostics> {
         Self::read(&source::read(dir)?, &builtin::files())
