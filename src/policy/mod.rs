@@ -28,6 +28,7 @@ mod yaml;
 use revision::Revision;
 
 pub use bundle::{Bundle, FALLBACK_TEMPLATE, File};
+pub use cel::watch;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{ResourceTexts, Security};
 pub use facts::{FACTS, Fact, FactKind, FactValue, Facts};
