@@ -2,6 +2,7 @@
 
 mod admission;
 mod coverage;
+mod difference;
 mod facts;
 pub mod nfr;
 mod outcome;
@@ -10,6 +11,7 @@ mod template;
 mod testing;
 
 pub use coverage::{Coverage, Seen};
+pub use difference::{BlastRadius, Cause, Change, ClassChange, Difference, FieldChange, Reading, difference};
 pub use outcome::{
     Admission, Candidate, Chosen, ClusterFacts, Decision, Features, Finding, OdgmPlan, SecurityPlan, Setting,
     TemplatePlan, TemplateProblem, WorkloadKind,

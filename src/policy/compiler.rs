@@ -8,8 +8,8 @@ use cel_interpreter::common::value::CowVal;
 use cel_interpreter::context::VariableResolver;
 
 use super::bundle::Shared;
-use super::cel::{self, Expression, Known, Look, Names, Problem, Type};
-use super::diagnostic::{Diagnostic, LIMIT, Severity, Sink, UNUSED};
+use super::cel::{self, Allowance, Expression, Known, Look, Names, Problem, Type};
+use super::diagnostic::{Diagnostic, Severity, Sink, UNUSED, WINDOW};
 use super::document::{Definitions, RuleForm};
 use super::facts::{self, Reader};
 use super::params::Param;
@@ -87,6 +87,19 @@ struct Fixed<'a> {
     params: &'a BTreeMap<String, Param>,
     /// Durations are as long as they can be set to.
     longest: bool,
+    allowance: Allowance,
+}
+
+impl<'a> Fixed<'a> {
+    fn new(unit: &'a Unit, longest: bool) -> Self {
+        Self { params: &unit.params, longest, allowance: Allowance::default() }
+    }
+}
+
+impl cel::Scope for Fixed<'_> {
+    fn allowance(&self) -> &Allowance {
+        &self.allowance
+    }
 }
 
 impl VariableResolver for Fixed<'_> {
@@ -158,13 +171,13 @@ impl<'a> Compiler<'a> {
     }
 
     pub(super) fn compile(&mut self, text: &Text, wanted: &Type, sink: &mut Sink) -> Option<Expression> {
-        self.compile_where(None, text, wanted, sink)
+        self.compile_where(&[], text, wanted, sink)
     }
 
-    /// Compiles what is evaluated only where a condition holds.
+    /// Compiles what is evaluated only where conditions hold.
     pub(super) fn compile_where(
         &mut self,
-        holds: Option<&Expression>,
+        holds: &[&Expression],
         text: &Text,
         wanted: &Type,
         sink: &mut Sink,
@@ -204,7 +217,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn look(&mut self, text: &Text, look: &Look, sink: &mut Sink) {
-        let length = |longest| cel::length_of(look, &Fixed { params: &self.unit.params, longest });
+        let length = |longest| cel::length_of(look, &Fixed::new(&self.unit, longest));
         // Params that have a fault of their own have no value; that is reported.
         let (Some(length), Some(longest)) = (length(false), length(true)) else { return };
         let mut fault = |message: String, help: String, related: Option<String>| {
@@ -213,7 +226,7 @@ impl<'a> Compiler<'a> {
                 len: look.len,
                 message,
                 help: Some(help),
-                topic: LIMIT,
+                topic: WINDOW,
                 severity: Severity::Error,
             };
             let found = text.at.inside(&text.text, problem);
@@ -250,13 +263,13 @@ impl<'a> Compiler<'a> {
         let expression = self.compile(text, &Type::Duration, sink)?;
         if !expression.is_fixed() {
             let message = "a window of stability must follow from params and literals alone";
-            let problem = super::nfr::whole(text, message, "what differs by profile is a param's to say", LIMIT);
+            let problem = super::nfr::whole(text, message, "what differs by profile is a param's to say", WINDOW);
             sink.push(text.at.inside(&text.text, problem));
             return None;
         }
-        let value = expression.duration(&Fixed { params: &self.unit.params, longest: false }).ok()?;
+        let value = expression.duration(&Fixed::new(&self.unit, false)).ok()?;
         if value < chrono::Duration::zero() {
-            let problem = super::nfr::whole(text, "a window of stability is not negative", "write 0s for none", LIMIT);
+            let problem = super::nfr::whole(text, "a window of stability is not negative", "write 0s for none", WINDOW);
             sink.push(text.at.inside(&text.text, problem));
             return None;
         }
@@ -282,9 +295,9 @@ impl<'a> Compiler<'a> {
         let text = &form.condition;
         let when = match when {
             None => None,
-            Some(when) => Some(self.lasting(None, when, sink)?),
+            Some(when) => Some(self.lasting(&[], when, sink)?),
         };
-        let condition = self.lasting(when.as_ref(), text, sink)?;
+        let condition = self.lasting(&when.iter().collect::<Vec<_>>(), text, sink)?;
         let text = match &when {
             None => condition.source().to_owned(),
             Some(when) => format!("({}) && ({})", when.source().trim(), condition.source().trim()),
@@ -293,7 +306,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// A condition that can hold.
-    fn lasting(&mut self, holds: Option<&Expression>, text: &Text, sink: &mut Sink) -> Option<Expression> {
+    fn lasting(&mut self, holds: &[&Expression], text: &Text, sink: &mut Sink) -> Option<Expression> {
         let condition = self.compile_where(holds, text, &Type::Bool, sink)?;
         match condition.always() {
             Some((false, problem)) => {

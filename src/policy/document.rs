@@ -24,6 +24,18 @@ pub(crate) struct Document {
     pub(crate) body: Body,
 }
 
+/// What a document says.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Bundle(BundleForm),
+    Admission(AdmissionForm),
+    Template(Box<TemplateForm>),
+    Signal(Box<SignalForm>),
+    Recommendation(RecommendationForm),
+    Safeguard(SafeguardForm),
+    Test(Suite),
+}
+
 impl Body {
     /// Params and variables of its own, where its kind has them.
     pub(crate) fn definitions(&self) -> Option<&Definitions> {
@@ -36,18 +48,6 @@ impl Body {
             Self::Bundle(_) | Self::Test(_) => None,
         }
     }
-}
-
-/// What a document says.
-#[derive(Debug)]
-pub(crate) enum Body {
-    Bundle(BundleForm),
-    Admission(AdmissionForm),
-    Template(Box<TemplateForm>),
-    Signal(Box<SignalForm>),
-    Recommendation(RecommendationForm),
-    Safeguard(SafeguardForm),
-    Test(Suite),
 }
 
 /// Params and variables, which several kinds have.

@@ -8,7 +8,7 @@ use cel_interpreter::common::types::{CelBool, CelDouble, CelDuration, CelList, C
 use cel_interpreter::common::value::Val;
 use jiff::Timestamp;
 
-use super::cel::{Known, Range, Type};
+use super::cel::{Allowance, Known, Range, Type};
 use super::series::Series;
 use super::units;
 
@@ -340,6 +340,7 @@ pub struct Facts {
     /// Milliseconds since the epoch.
     now: Option<i64>,
     explained: bool,
+    allowance: Allowance,
 }
 
 impl Facts {
@@ -391,6 +392,11 @@ impl Facts {
     pub fn explained(mut self) -> Self {
         self.explained = true;
         self
+    }
+
+    /// Steps that rules may still spend on these facts.
+    pub(crate) fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 
     /// Whether rules note what they read.

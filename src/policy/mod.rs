@@ -31,6 +31,7 @@ mod yaml;
 use revision::Revision;
 
 pub use bundle::{Bundle, FALLBACK_TEMPLATE, File};
+pub use cel::watch;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{ResourceTexts, Security};
 pub use facts::{FACTS, Fact, FactKind, FactValue, Facts, Reader, readers};
@@ -122,6 +123,11 @@ impl Bundle {
     /// The bundle that is part of the binary.
     pub fn builtin() -> Result<Self, Diagnostics> {
         Self::read(&builtin::files(), &[])
+    }
+
+    /// The files of the bundle that is part of the binary.
+    pub fn builtin_files() -> Vec<File> {
+        builtin::files()
     }
 
     /// Reads the bundle in a directory.

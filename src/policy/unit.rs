@@ -156,6 +156,12 @@ impl VariableResolver for Scope<'_> {
     }
 }
 
+impl cel::Scope for Scope<'_> {
+    fn allowance(&self) -> &cel::Allowance {
+        self.facts.allowance()
+    }
+}
+
 impl Scope<'_> {
     /// An evaluation error in words: which fact is not known, which variable failed and why.
     fn failure(&self, error: &ExecutionError) -> Failure {
@@ -266,9 +272,14 @@ impl Rule {
         self.mode
     }
 
-    /// What is asked of it.
+    /// What is asked of it, last.
     pub(crate) fn condition(&self) -> &Expression {
         &self.condition
+    }
+
+    /// All that holds where it does.
+    pub(crate) fn conditions(&self) -> Vec<&Expression> {
+        self.when.iter().chain([&self.condition]).collect()
     }
 
     /// Evaluates the rule, with everything that it looked at.

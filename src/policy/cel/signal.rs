@@ -14,8 +14,9 @@ use cel_interpreter::common::types::{CelBool, CelDouble, CelDuration, DOUBLE_TYP
 use cel_interpreter::common::value::{CowVal, StaticVal, Val};
 use cel_interpreter::{DeclarationError, Env, ExecutionError, IdedExpr};
 
+use super::budget::charge;
 use super::check::{Checker, Guards, call as plain, label, literal_text};
-use super::env::{Outcome, Overload, Values, charge, number};
+use super::env::{Outcome, Overload, Values, number};
 use super::types::Type;
 use crate::policy::series::{Series, Window};
 use crate::policy::units;
@@ -188,8 +189,9 @@ pub(super) fn call(
             checker.unknown(expr, &format!("a signal has no method `{name}`"), name, &known);
             Some((Type::Any, expr.clone()))
         }
-        (_, Some(_)) => {
-            if checker.problems.len() == problems {
+        (of, Some(_)) => {
+            // What has no type has a fault of its own.
+            if checker.problems.len() == problems && of != Type::Any {
                 misused(checker, expr, name);
             }
             Some((Type::Any, expr.clone()))

@@ -1,7 +1,7 @@
 //! What must hold between documents: one Safeguard a dimension, and signals that reach back far enough.
 
 use crate::policy::bundle::Declared;
-use crate::policy::diagnostic::{DUPLICATE, LIMIT, Sink, UNUSED};
+use crate::policy::diagnostic::{DUPLICATE, Sink, UNUSED, WINDOW};
 use crate::policy::unit::Unit;
 use crate::policy::units::words;
 use crate::policy::yaml::Text;
@@ -61,7 +61,7 @@ fn reaches(
                 one.unit().name(),
             );
             let help = format!("give Signal/{name} `window: {}` or more", words(needs).replace(' ', ""));
-            let problem = whole(&stabilize.down, message, &help, LIMIT);
+            let problem = whole(&stabilize.down, message, &help, WINDOW);
             let found = stabilize.down.at.inside(&stabilize.down.text, problem);
             sink.push(found.related(signal.name.at.text(), "the signal"));
         }

@@ -276,6 +276,11 @@ fn rules<'a>(form: &Form<'a>, what: &str, sink: &mut Sink) -> &'a [Node] {
 }
 
 impl RecommendationForm {
+    /// What it sizes.
+    pub(crate) fn dimension(&self) -> Option<Dimension> {
+        self.dimension
+    }
+
     pub(crate) fn read(spec: &Node, sink: &mut Sink) -> Option<Self> {
         let known = ["component", "dimension", "combine", "params", "profiles", "variables", "rules"];
         let form = Form::open(spec, "spec of a Recommendation", &known, sink)?;
@@ -309,6 +314,11 @@ impl RecommendationForm {
 }
 
 impl SafeguardForm {
+    /// What it guards.
+    pub(crate) fn dimension(&self) -> Option<Dimension> {
+        self.dimension.as_ref().map(|(dimension, _)| *dimension)
+    }
+
     pub(crate) fn read(spec: &Node, sink: &mut Sink) -> Option<Self> {
         let known = ["dimension", "stabilize", "params", "profiles", "variables", "rules"];
         let form = Form::open(spec, "spec of a Safeguard", &known, sink)?;
@@ -336,10 +346,18 @@ impl SafeguardForm {
 
 fn stabilize(node: &Node, sink: &mut Sink) -> Option<StabilizeForm> {
     let form = Form::open(node, "stabilize", &["up", "down", "dead_band"], sink)?;
-    let up = needed(form.need("up", sink), "up", sink);
-    let down = needed(form.need("down", sink), "down", sink);
+    let up = needed(form.need("up", sink), "up", sink).map(spelled);
+    let down = needed(form.need("down", sink), "down", sink).map(spelled);
     let dead_band = needed(form.need("dead_band", sink), "dead_band", sink);
     Some(StabilizeForm { up: up?, down: down?, dead_band: dead_band? })
+}
+
+/// A length of time may stand as it is, such as `15s`.
+fn spelled(text: Text) -> Text {
+    match units::duration(&text.text) {
+        Some(length) => Text { text: format!("duration(\"{}s\")", length.as_seconds_f64()), at: text.at },
+        None => text,
+    }
 }
 
 fn guard(form: &Form<'_>, node: &Node, sink: &mut Sink) -> Option<GuardForm> {
