@@ -4,6 +4,7 @@
 //! `&&` and `||`, has no cost limit and recurses on the stack it is given; everything here makes up for that.
 
 mod calls;
+mod canonical;
 mod check;
 mod env;
 mod limits;
@@ -22,6 +23,7 @@ use cel_interpreter::{Context, ExecutionError, IdedExpr, Value};
 use crate::policy::diagnostic::Severity;
 use crate::policy::trace::Margin;
 
+pub(crate) use canonical::canonical;
 pub(crate) use check::{Comparison, Leaf, Names, Problem};
 pub(crate) use range::{Known, Range};
 pub(crate) use types::Type;
