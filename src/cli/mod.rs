@@ -6,6 +6,8 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 
@@ -55,8 +57,15 @@ fn complain(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// Time since the program started, for the watchdog of policy rules.
+fn uptime() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed()
+}
+
 /// Parses the command line and runs the command.
 pub fn main() -> ExitCode {
+    crate::policy::watch(uptime);
     match Cli::parse().command.unwrap_or_else(|| Command::Run(run::Args::default())) {
         Command::Run(args) => run::run(&args),
         Command::Crd(args) => crd::run(&args),

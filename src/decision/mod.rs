@@ -2,12 +2,14 @@
 
 mod admission;
 mod coverage;
+mod difference;
 mod facts;
 mod outcome;
 mod template;
 mod testing;
 
 pub use coverage::{Coverage, Seen};
+pub use difference::{BlastRadius, Cause, Change, ClassChange, Difference, FieldChange, Reading, difference};
 pub use outcome::{
     Admission, Candidate, Chosen, ClusterFacts, Decision, Features, Finding, OdgmPlan, SecurityPlan, Setting,
     TemplatePlan, TemplateProblem, WorkloadKind,

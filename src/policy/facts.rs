@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use cel_interpreter::common::types::{CelBool, CelDouble, CelList, CelMap, CelMapKey, CelString};
 use cel_interpreter::common::value::Val;
 
-use super::cel::{Known, Type};
+use super::cel::{Allowance, Known, Type};
 
 /// One fact.
 #[derive(Clone, Copy, Debug)]
@@ -232,6 +232,7 @@ pub struct Facts {
     values: HashMap<&'static str, Box<dyn Val>>,
     groups: HashSet<&'static str>,
     explained: bool,
+    allowance: Allowance,
 }
 
 impl Facts {
@@ -250,6 +251,11 @@ impl Facts {
     pub fn explained(mut self) -> Self {
         self.explained = true;
         self
+    }
+
+    /// Steps that rules may still spend on these facts.
+    pub(crate) fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 
     pub(crate) fn is_explained(&self) -> bool {

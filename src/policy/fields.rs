@@ -11,7 +11,7 @@ use super::params;
 pub(crate) struct Fields {
     /// What the map is, in messages.
     pub(crate) what: &'static str,
-    pub(crate) fields: &'static [Field],
+    pub(crate) all: &'static [Field],
     /// Of these fields exactly one is given; none for no such rule.
     pub(crate) one_of: &'static [&'static str],
     /// Fields that take something narrower where another field is of some form.
@@ -97,7 +97,7 @@ pub(crate) enum Order {
 impl Fields {
     /// Names of the fields, in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.fields.iter().map(|field| field.name)
+        self.all.iter().map(|field| field.name)
     }
 }
 
@@ -113,8 +113,8 @@ const fn or(name: &'static str, takes: Takes, default: &'static str, doc: &'stat
     Field { name, takes, required: false, default: Some(default), doc }
 }
 
-const fn fields(what: &'static str, fields: &'static [Field]) -> Fields {
-    Fields { what, fields, one_of: &[], narrowed: &[] }
+const fn fields(what: &'static str, all: &'static [Field]) -> Fields {
+    Fields { what, all, one_of: &[], narrowed: &[] }
 }
 
 /// One kind of document.
@@ -241,7 +241,7 @@ pub(crate) static ADMISSION: Fields = fields(
 
 pub(crate) static ADMISSION_RULE: Fields = Fields {
     what: "a rule",
-    fields: &[
+    all: &[
         ID,
         MODE,
         may("deny", Takes::Expression, "condition under which the record is refused; also where it can't be evaluated"),
@@ -313,7 +313,7 @@ pub(crate) static WORKLOAD: Fields = fields(
 
 pub(crate) static ODGM: Fields = Fields {
     what: "odgm",
-    fields: &[
+    all: &[
         or("enabled", Takes::Expression, "true", "condition under which a data grid is run"),
         may("image", Takes::Text, "image of the data grid, as it stands"),
         may("image_expression", Takes::Expression, "image of the data grid, computed"),
@@ -347,7 +347,7 @@ const GIVEN_FIELD: Field = may("given", Takes::Fields(&GIVEN), "facts, over sens
 
 pub(crate) static TEST: Fields = Fields {
     what: "spec of a Test",
-    fields: &[
+    all: &[
         need(
             "target",
             Takes::Like { pattern: "^(Template|Admission/[a-z][a-z0-9-]*)$", example: "Admission/images" },
@@ -403,7 +403,7 @@ pub(crate) static ADMISSION_EXPECT: Fields = fields(
 
 pub(crate) static TEMPLATE_EXPECT: Fields = Fields {
     what: "expect",
-    fields: &[
+    all: &[
         may("template", Takes::Text, "the template that is chosen"),
         may("problem", Takes::OneOf(&["unknown", "not-enabled", "undecided"]), "why none is chosen"),
         may("score", ANY_NUMBER, "its score"),

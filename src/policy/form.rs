@@ -21,7 +21,7 @@ impl<'a> Form<'a> {
     pub(crate) fn named(node: &'a Node, fields: &Fields, what: &str, sink: &mut Sink) -> Option<Self> {
         let known: Vec<&str> = fields.names().collect();
         let form = Self::open(node, what, &known, sink)?;
-        for field in fields.fields.iter().filter(|field| field.required) {
+        for field in fields.all.iter().filter(|field| field.required) {
             form.need(field.name, sink);
         }
         Some(form)

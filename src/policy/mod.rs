@@ -21,6 +21,7 @@ mod params;
 pub mod report;
 mod revision;
 mod schema;
+mod series;
 mod source;
 mod suite;
 mod trace;
@@ -31,6 +32,7 @@ mod yaml;
 use revision::Revision;
 
 pub use bundle::{Bundle, FALLBACK_TEMPLATE, File};
+pub use cel::watch;
 pub use compare::{Change, Comparison, Part, Stated, compare};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{ResourceTexts, Security};
@@ -40,6 +42,7 @@ pub use outline::{DocumentOutline, Entry, Outline, Said};
 pub use params::{ParamOutline, ParamStated};
 pub use revision::check_commit;
 pub use schema::{facts_markdown, json_schema};
+pub use series::{Series, SeriesError, Window};
 pub use source::{MAX_BYTES, MAX_FILES, is_policy_file};
 pub use suite::{Case, Expect, Suite, TemplateExpect};
 pub use trace::{Margin, RuleMode, RuleOutcome, RuleTrace};
@@ -103,6 +106,11 @@ impl Bundle {
     /// The bundle that is part of the binary.
     pub fn builtin() -> Result<Self, Diagnostics> {
         Self::read(&builtin::files(), &[])
+    }
+
+    /// The files of the bundle that is part of the binary.
+    pub fn builtin_files() -> Vec<File> {
+        builtin::files()
     }
 
     /// Reads the bundle in a directory.

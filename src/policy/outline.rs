@@ -119,7 +119,7 @@ impl Outline {
     /// The same, of a bundle that came from this commit; it is shown in the revision.
     #[must_use]
     pub fn with_commit(mut self, commit: &str) -> Self {
-        self.revision = self.identity.with_commit(commit).shown().to_owned();
+        self.identity.with_commit(commit).shown().clone_into(&mut self.revision);
         self
     }
 
@@ -174,7 +174,7 @@ pub(super) fn entries(document: &Document) -> Vec<Entry> {
 const APART: [&str; 4] = ["params", "profiles", "extends", "metadata"];
 
 fn walk(fields: &'static Fields, node: &Node, within: &str, found: &mut Vec<Entry>) {
-    for field in fields.fields {
+    for field in fields.all {
         if within.is_empty() && APART.contains(&field.name) {
             continue;
         }
@@ -223,7 +223,7 @@ fn part(takes: &'static Takes, node: &Node, path: &str, found: &mut Vec<Entry>) 
 
 fn keyed(by: &str, of: &'static Fields, order: Order, item: &Node, path: &str) -> Entry {
     let id = get(item, by).and_then(|node| if let Value::Text(text) = &node.value { Some(text.clone()) } else { None });
-    let said = of.fields.iter().filter(|field| field.name != by).filter_map(|field| {
+    let said = of.all.iter().filter(|field| field.name != by).filter_map(|field| {
         match (get(item, field.name), field.default) {
             (Some(node), _) => Some(self::said(&field.takes, field.name, node)),
             (None, Some(default)) => Some(by_default(&field.takes, field.name, default)),

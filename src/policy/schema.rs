@@ -81,8 +81,8 @@ impl Schema {
 
     fn object(&mut self, fields: &'static Fields) -> Map<String, Value> {
         let properties: Map<String, Value> =
-            fields.fields.iter().map(|field| (field.name.to_owned(), self.field(field))).collect();
-        let required: Vec<&str> = fields.fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+            fields.all.iter().map(|field| (field.name.to_owned(), self.field(field))).collect();
+        let required: Vec<&str> = fields.all.iter().filter(|field| field.required).map(|field| field.name).collect();
         let mut object = Map::new();
         object.insert("type".to_owned(), "object".into());
         object.insert("additionalProperties".to_owned(), false.into());
@@ -200,7 +200,7 @@ fn facts(path: &str) -> Value {
         .into_iter()
         .map(|name| {
             let below = format!("{path}.{name}");
-            let schema = facts::find(&below).map_or_else(|| facts(&below), |found| fact(found));
+            let schema = facts::find(&below).map_or_else(|| facts(&below), fact);
             // What a cluster has may not be known; nothing else of a test is in doubt.
             let schema = if path == "cluster" { json!({"anyOf": [schema, {"const": "unknown"}]}) } else { schema };
             (name, schema)

@@ -252,6 +252,12 @@ impl VariableResolver for Scope<'_> {
     }
 }
 
+impl cel::Scope for Scope<'_> {
+    fn allowance(&self) -> &cel::Allowance {
+        self.facts.allowance()
+    }
+}
+
 impl Scope<'_> {
     /// An evaluation error in words: which fact is not known, which variable failed and why.
     fn explain(&self, error: &ExecutionError) -> String {

@@ -144,8 +144,8 @@ fn files(revision: &str, dir: &Path) -> Result<Vec<File>, String> {
     if blobs.is_empty() {
         return Err(format!("revision {revision} has no *.yaml file in {}", dir.display()));
     }
-    let ids: String = blobs.iter().map(|blob| format!("{}\n", blob.id)).collect();
-    let texts = contents(&git(&base, &["cat-file", "--batch"], ids.as_bytes())?)?;
+    let ids: Vec<&str> = blobs.iter().map(|blob| blob.id.as_str()).collect();
+    let texts = contents(&git(&base, &["cat-file", "--batch"], ids.join("\n").as_bytes())?)?;
     if texts.len() != blobs.len() {
         return Err(format!("git gave {} of {} files of revision {revision}", texts.len(), blobs.len()));
     }

@@ -3,7 +3,7 @@
 use cel_interpreter::IdedExpr;
 use cel_interpreter::common::ast::{CallExpr, Expr, operators};
 
-use super::check::{Checker, Guards, call as plain, ided, literal_text};
+use super::check::{Checker, Guards, call as plain, ided, literal_text, truth};
 use super::env;
 use super::types::Type;
 
@@ -85,7 +85,7 @@ pub(super) fn call(checker: &mut Checker<'_>, expr: &IdedExpr, inner: &CallExpr,
             if !l.ty.comparable(&r.ty) {
                 incomparable(checker, expr, l, r);
             }
-            (Type::Bool, plain(expr.id, name, rewritten))
+            (Type::Bool, equality(expr, name, &l.ty, &r.ty, rewritten))
         }
         (operators::IN, [element, of]) => {
             let fits = match &of.ty {
@@ -97,10 +97,25 @@ pub(super) fn call(checker: &mut Checker<'_>, expr: &IdedExpr, inner: &CallExpr,
             if !fits {
                 checker.problem(expr, format!("`in` can't find {} in {}", element.ty, of.ty), None);
             }
-            (Type::Bool, plain(expr.id, name, rewritten))
+            // A list that stands in the file is as long as its parts, which are counted.
+            let listed = matches!(of.expr.expr, Expr::List(_));
+            (Type::Bool, plain(expr.id, if listed { name } else { env::WITHIN }, rewritten))
         }
         _ => function(checker, expr, inner, &args, rewritten),
     }
+}
+
+/// Equality of what has one size is the operator, of all else its charged form.
+fn equality(expr: &IdedExpr, name: &str, left: &Type, right: &Type, sides: Vec<IdedExpr>) -> IdedExpr {
+    let small = |ty: &Type| matches!(ty, Type::Bool | Type::Double | Type::Int | Type::Text | Type::Duration);
+    if small(left) || small(right) {
+        return plain(expr.id, name, sides);
+    }
+    let equal = plain(expr.id, env::EQUAL, sides);
+    if name == operators::EQUALS {
+        return equal;
+    }
+    plain(expr.id, operators::CONDITIONAL, vec![equal, truth(expr.id, false), truth(expr.id, true)])
 }
 
 fn incomparable(checker: &mut Checker<'_>, at: &IdedExpr, left: &Arg<'_>, right: &Arg<'_>) {
@@ -162,7 +177,11 @@ fn function(
             pattern(checker, args);
             return (Type::Bool, plain(expr.id, env::MATCHES, rewritten));
         }
-        ("contains" | "startsWith" | "endsWith", 2) if inner.target.is_some() => {
+        ("contains", 2) if inner.target.is_some() => {
+            text(checker, args);
+            return (Type::Bool, plain(expr.id, env::CONTAINS, rewritten));
+        }
+        ("startsWith" | "endsWith", 2) if inner.target.is_some() => {
             text(checker, args);
             Type::Bool
         }

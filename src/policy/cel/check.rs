@@ -62,6 +62,7 @@ pub(crate) struct Comparison {
     pub(crate) left: IdedExpr,
     pub(crate) right: IdedExpr,
     pub(crate) whole: IdedExpr,
+    pub(crate) parts: u32,
 }
 
 /// Labels known to be present where an expression is evaluated.
@@ -91,7 +92,7 @@ pub(super) fn call(id: u64, name: &str, args: Vec<IdedExpr>) -> IdedExpr {
     ided(id, Expr::Call(CallExpr { func_name: name.to_owned(), target: None, args }))
 }
 
-fn truth(id: u64, value: bool) -> IdedExpr {
+pub(super) fn truth(id: u64, value: bool) -> IdedExpr {
     ided(id, Expr::Literal(LiteralValue::Boolean(value.into())))
 }
 
@@ -142,6 +143,68 @@ fn present(condition: &IdedExpr, outcome: bool) -> Guards {
     }
 }
 
+/// The condition, charged for so many steps.
+fn tick(condition: IdedExpr, steps: usize) -> IdedExpr {
+    let weight = LiteralValue::Int(i64::try_from(steps).unwrap_or(i64::MAX).into());
+    let id = condition.id;
+    call(id, env::TICK, vec![condition, ided(id, Expr::Literal(weight))])
+}
+
+/// The step of `map` and `filter`: one element is appended, where a condition holds.
+struct Append<'a> {
+    id: u64,
+    condition: Option<&'a IdedExpr>,
+    list: &'a IdedExpr,
+    element: &'a IdedExpr,
+}
+
+/// The checked step of a loop that does nothing but append to its result.
+fn append<'a>(inner: &ComprehensionExpr, step: &'a IdedExpr) -> Option<Append<'a>> {
+    let starts_empty = matches!(&inner.accu_init.expr, Expr::List(list) if list.elements.is_empty());
+    let never_ends_early = matches!(&inner.loop_cond.expr, Expr::Literal(LiteralValue::Boolean(_)));
+    let is_result = |expr: &IdedExpr| matches!(&expr.expr, Expr::Ident(name) if *name == inner.accu_var);
+    let of = |expr: &'a IdedExpr, condition: Option<&'a IdedExpr>| match &expr.expr {
+        Expr::Call(CallExpr { func_name, target: None, args }) if func_name == env::CONCAT => match args.as_slice() {
+            [list, IdedExpr { expr: Expr::List(items), .. }] if is_result(list) => match items.elements.as_slice() {
+                [element] => Some(Append { id: step.id, condition, list, element }),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    };
+    if !(starts_empty && never_ends_early && is_result(&inner.result)) {
+        return None;
+    }
+    match &step.expr {
+        Expr::Call(CallExpr { func_name, target: None, args }) if func_name == operators::CONDITIONAL => {
+            match args.as_slice() {
+                [condition, yes, no] if is_result(no) => of(yes, Some(condition)),
+                _ => None,
+            }
+        }
+        _ => of(step, None),
+    }
+}
+
+impl Append<'_> {
+    /// The same step, charged, in the form that the evaluator runs in place. Anything else than a literal `true` as the
+    /// loop's condition and a plain `result + [element]` as its step would copy the whole result for each element.
+    fn charged(&self, steps: usize) -> IdedExpr {
+        let Self { id, condition, list, element } = *self;
+        let appended = |element: IdedExpr| {
+            let one = ided(id, Expr::List(ListExpr::new(vec![element])));
+            call(id, operators::ADD, vec![list.clone(), one])
+        };
+        if let Some(condition) = condition {
+            let parts = vec![tick(condition.clone(), steps), appended(element.clone()), list.clone()];
+            return call(id, operators::CONDITIONAL, parts);
+        }
+        let charged = vec![tick(truth(id, true), steps), element.clone(), truth(id, false)];
+        appended(call(id, operators::CONDITIONAL, charged))
+    }
+}
+
 impl Checker<'_> {
     pub(super) fn problem(&mut self, at: &IdedExpr, message: impl Into<String>, help: Option<String>) {
         self.report(at, TYPE, message, help);
@@ -163,8 +226,9 @@ impl Checker<'_> {
             let (start, end) = self.extent(at);
             let text: String = self.source.iter().skip(start).take(end.saturating_sub(start)).collect();
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            let comparison = Comparison { text, left: left.clone(), right: right.clone(), whole: whole.clone() };
-            self.comparisons.push(comparison);
+            let parts = u32::try_from(limits::parts(whole)).unwrap_or(u32::MAX);
+            let (left, right) = (left.clone(), right.clone());
+            self.comparisons.push(Comparison { text, left, right, whole: whole.clone(), parts });
         }
     }
 
@@ -506,9 +570,11 @@ impl Checker<'_> {
             *accumulated = stepped;
         }
         let (ty, result) = self.value(&inner.result, &guards);
-        let parts = i64::try_from(limits::parts(&loop_step) + 1).unwrap_or(i64::MAX);
-        let weight = ided(condition.id, Expr::Literal(LiteralValue::Int(parts.into())));
-        let loop_cond = call(condition.id, env::TICK, vec![condition, weight]);
+        let steps = limits::parts(&loop_step) + 1;
+        let (loop_cond, loop_step) = match append(inner, &loop_step) {
+            Some(appending) => (condition, appending.charged(steps)),
+            None => (tick(condition, steps), loop_step),
+        };
         self.locals.truncate(depth);
         self.nesting -= 1;
         let rebuilt = ComprehensionExpr {

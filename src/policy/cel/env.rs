@@ -3,16 +3,17 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "overloads take their arguments by value")]
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock, Weak};
 
 use cel_interpreter::common::types::{
-    BOOL_TYPE, CelBool, CelDouble, CelInt, CelList, CelString, DOUBLE_TYPE, INT_TYPE, LIST_TYPE, STRING_TYPE,
+    BOOL_TYPE, CelBool, CelDouble, CelInt, CelList, CelString, DOUBLE_TYPE, DYN_TYPE, INT_TYPE, LIST_TYPE, STRING_TYPE,
 };
-use cel_interpreter::common::value::CowVal;
+use cel_interpreter::common::value::{CowVal, Val};
 use cel_interpreter::{DeclarationError, Env, ExecutionError};
 use regex::Regex;
+
+use super::budget::{charge, charge_bytes};
 
 /// Division that refuses zero and what is not finite.
 pub(super) const DIVIDE: &str = "@divide";
@@ -20,32 +21,16 @@ pub(super) const DIVIDE: &str = "@divide";
 pub(super) const MODULO: &str = "@modulo";
 /// Concatenation that is charged for its size.
 pub(super) const CONCAT: &str = "@concat";
+/// Equality of lists and maps, charged for their size.
+pub(super) const EQUAL: &str = "@equal";
+/// The search of `in`, charged for what is searched.
+pub(super) const WITHIN: &str = "@search";
+/// The search of a text in a text, charged for its length.
+pub(super) const CONTAINS: &str = "@contains";
 /// One step of a comprehension: gives its condition, charges the budget for the parts of the step.
 pub(super) const TICK: &str = "@tick";
 /// Match against a pattern that was compiled at load.
 pub(super) const MATCHES: &str = "@matches";
-
-/// Parts that one evaluation may go through in loops: far above any sensible rule over 64 functions, below 50 ms.
-pub(super) const BUDGET: u32 = 200_000;
-
-thread_local! {
-    // Overloads are plain function pointers without state of their own; the budget of the evaluation that runs on
-    // this thread is therefore kept here. It is set at the start of each evaluation and read by nothing else.
-    static LEFT: Cell<u32> = const { Cell::new(0) };
-}
-
-/// Starts the budget of one evaluation.
-pub(super) fn start_budget() {
-    LEFT.with(|left| left.set(BUDGET));
-}
-
-fn charge(steps: usize) -> Result<(), ExecutionError> {
-    LEFT.with(|left| {
-        let rest = u32::try_from(steps).ok().and_then(|steps| left.get().checked_sub(steps));
-        left.set(rest.unwrap_or(0));
-        rest.map(|_| ()).ok_or_else(|| ExecutionError::function_error("budget", "the rule takes too many steps"))
-    })
-}
 
 /// Patterns of all expressions that are alive: each expression owns its own, what no bundle holds any more goes. So
 /// reloads do not make it grow.
@@ -100,6 +85,9 @@ fn build() -> Result<Env, DeclarationError> {
     env.add_overload(MODULO, "modulo_int", vec![INT_TYPE, INT_TYPE], modulo_int)?;
     env.add_overload(CONCAT, "concat_string", vec![STRING_TYPE, STRING_TYPE], concat)?;
     env.add_overload(CONCAT, "concat_list", vec![LIST_TYPE, LIST_TYPE], concat_list)?;
+    env.add_overload(EQUAL, "equal_dyn", vec![DYN_TYPE, DYN_TYPE], equal)?;
+    env.add_overload(WITHIN, "search_dyn", vec![DYN_TYPE, DYN_TYPE], search)?;
+    env.add_overload(CONTAINS, "contains_string", vec![STRING_TYPE, STRING_TYPE], contains)?;
     env.add_overload(TICK, "tick_bool", vec![BOOL_TYPE, INT_TYPE], tick)?;
     env.add_overload(MATCHES, "matches_literal", vec![STRING_TYPE, STRING_TYPE], matches)?;
     Ok(env)
@@ -202,7 +190,7 @@ fn modulo_int<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
 
 fn concat<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
     let (left, right) = (text(&args, 0)?, text(&args, 1)?);
-    charge((left.len() + right.len()) / 16 + 1)?;
+    charge_bytes(left.len() + right.len())?;
     Ok(CowVal::owned(CelString::from([left, right].concat())))
 }
 
@@ -216,6 +204,37 @@ fn concat_list<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
     Ok(CowVal::owned(CelList::from(all)))
 }
 
+/// What it costs to go through a value once.
+fn size(value: &dyn Val) -> usize {
+    if let Some(list) = value.downcast_ref::<CelList>() {
+        return 1 + list.inner().iter().map(|item| size(item.as_ref())).sum::<usize>();
+    }
+    if let Some(text) = value.downcast_ref::<CelString>() {
+        return text.inner().len() / 16 + 1;
+    }
+    // A group of facts has a dozen.
+    value.as_sizer().and_then(|sizer| usize::try_from(*sizer.size().inner()).ok()).map_or(1, |entries| 1 + entries * 2)
+}
+
+fn equal<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
+    let [left, right] = args.as_slice() else { return Err(ExecutionError::missing_argument_or_target()) };
+    charge(size(left.as_ref()))?;
+    Ok(CowVal::owned(CelBool::from(left == right)))
+}
+
+fn search<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
+    let [value, of] = args.as_slice() else { return Err(ExecutionError::missing_argument_or_target()) };
+    charge(size(of.as_ref()))?;
+    let container = of.as_container().ok_or_else(ExecutionError::missing_argument_or_target)?;
+    container.contains(value.as_ref()).map(|found| CowVal::owned(CelBool::from(found)))
+}
+
+fn contains<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
+    let (value, part) = (text(&args, 0)?, text(&args, 1)?);
+    charge_bytes(value.len())?;
+    Ok(CowVal::owned(CelBool::from(value.contains(part))))
+}
+
 fn tick<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
     charge(usize::try_from(whole(&args, 1)?).unwrap_or(usize::MAX))?;
     args.into_iter().next().ok_or_else(ExecutionError::missing_argument_or_target)
@@ -223,7 +242,7 @@ fn tick<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
 
 fn matches<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
     let (value, pattern) = (text(&args, 0)?, text(&args, 1)?);
-    charge(value.len() / 16 + 1)?;
+    charge_bytes(value.len())?;
     let patterns = PATTERNS.read().unwrap_or_else(PoisonError::into_inner);
     let regex = patterns.get(pattern).and_then(Weak::upgrade);
     let regex = regex.ok_or_else(|| ExecutionError::function_error("matches", "unknown pattern"))?;

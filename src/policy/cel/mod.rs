@@ -3,6 +3,7 @@
 //! The CEL crate parses and evaluates. It reports unknown names only when they are reached, hides errors behind
 //! `&&` and `||`, has no cost limit and recurses on the stack it is given; everything here makes up for that.
 
+mod budget;
 mod calls;
 mod canonical;
 mod check;
@@ -23,6 +24,8 @@ use cel_interpreter::{Context, ExecutionError, IdedExpr, Value};
 use crate::policy::diagnostic::Severity;
 use crate::policy::trace::Margin;
 
+pub(crate) use budget::Allowance;
+pub use budget::watch;
 pub(crate) use canonical::canonical;
 pub(crate) use check::{Comparison, Leaf, Names, Problem};
 pub(crate) use range::{Known, Range};
@@ -48,6 +51,14 @@ pub(crate) struct Expression {
     patterns: Vec<Arc<regex::Regex>>,
     warnings: Vec<Problem>,
     always: Option<(bool, Problem)>,
+    /// Parts that are gone through at least once.
+    parts: u32,
+}
+
+/// What expressions are evaluated over: names with values, and the steps that may be spent on it.
+pub(crate) trait Scope: VariableResolver {
+    /// Steps that are left.
+    fn allowance(&self) -> &Allowance;
 }
 
 impl Expression {
@@ -92,6 +103,7 @@ impl Expression {
         let check::Checker { leaves, reads, comparisons, patterns, .. } = checker;
         Ok(Self {
             source: source.to_owned(),
+            parts: u32::try_from(limits::parts(&rewritten)).unwrap_or(u32::MAX),
             tree: rewritten,
             ty,
             leaves,
@@ -129,12 +141,12 @@ impl Expression {
     }
 
     /// Evaluates a condition.
-    pub(crate) fn condition(&self, scope: &dyn VariableResolver) -> Result<bool, ExecutionError> {
+    pub(crate) fn condition(&self, scope: &dyn Scope) -> Result<bool, ExecutionError> {
         self.with(scope, |value| if let Value::Bool(value) = value { Some(value) } else { None })
     }
 
     /// Evaluates a number, which is finite.
-    pub(crate) fn number(&self, scope: &dyn VariableResolver) -> Result<f64, ExecutionError> {
+    pub(crate) fn number(&self, scope: &dyn Scope) -> Result<f64, ExecutionError> {
         let value = self.with(scope, |value| if let Value::Float(value) = value { Some(value) } else { None })?;
         if value.is_finite() {
             Ok(value)
@@ -144,12 +156,12 @@ impl Expression {
     }
 
     /// Evaluates a string.
-    pub(crate) fn text(&self, scope: &dyn VariableResolver) -> Result<String, ExecutionError> {
+    pub(crate) fn text(&self, scope: &dyn Scope) -> Result<String, ExecutionError> {
         self.with(scope, |value| if let Value::String(text) = value { Some(text.as_str().to_owned()) } else { None })
     }
 
     /// Evaluates any value, cut loose from what it was computed from.
-    pub(crate) fn value(&self, scope: &dyn VariableResolver) -> Result<Value, ExecutionError> {
+    pub(crate) fn value(&self, scope: &dyn Scope) -> Result<Value, ExecutionError> {
         let value = self.with(scope, Some)?;
         match &value {
             Value::Float(number) if !number.is_finite() => {
@@ -166,7 +178,7 @@ impl Expression {
     }
 
     /// What the expression reads, with values, in order of appearance; `None` for what has none.
-    pub(crate) fn values(&self, scope: &dyn VariableResolver) -> Vec<(String, Option<String>)> {
+    pub(crate) fn values(&self, scope: &dyn Scope) -> Vec<(String, Option<String>)> {
         self.leaves
             .iter()
             .map(|leaf| {
@@ -176,31 +188,32 @@ impl Expression {
             .collect()
     }
 
-    fn with<T>(&self, scope: &dyn VariableResolver, take: impl Fn(Value) -> Option<T>) -> Result<T, ExecutionError> {
-        let value = evaluate(&self.tree, scope)?;
+    fn with<T>(&self, scope: &dyn Scope, take: impl Fn(Value) -> Option<T>) -> Result<T, ExecutionError> {
+        let value = evaluate(&self.tree, self.parts, scope)?;
         take(value).ok_or_else(|| ExecutionError::function_error("result", "it has an unexpected type"))
     }
 
     /// The comparisons of numbers and durations whose two sides have values here, and how they come out.
-    pub(crate) fn margins(&self, scope: &dyn VariableResolver) -> Vec<Margin> {
+    pub(crate) fn margins(&self, scope: &dyn Scope) -> Vec<Margin> {
         self.comparisons.iter().filter_map(|one| margin(one, scope)).collect()
     }
 }
 
 /// Evaluates a checked tree, under the budget of one evaluation.
-fn evaluate(tree: &IdedExpr, scope: &dyn VariableResolver) -> Result<Value, ExecutionError> {
+fn evaluate(tree: &IdedExpr, parts: u32, scope: &dyn Scope) -> Result<Value, ExecutionError> {
     let env = env::shared().ok_or_else(|| ExecutionError::function_error("CEL", "its library does not load"))?;
     stacker::maybe_grow(EVALUATE_RED_ZONE, EVALUATE_STACK, || {
-        env::start_budget();
-        let mut context = Context::with_env(Arc::clone(env));
-        context.set_variable_resolver(scope);
-        // Not `resolve_val`: it is inlined here, and without optimisation takes 30 KiB of stack a level.
-        Value::resolve(tree, &context)
+        budget::within(scope.allowance(), parts, || {
+            let mut context = Context::with_env(Arc::clone(env));
+            context.set_variable_resolver(scope);
+            // Not `resolve_val`: it is inlined here, and without optimisation takes 30 KiB of stack a level.
+            Value::resolve(tree, &context)
+        })
     })
 }
 
-fn margin(one: &Comparison, scope: &dyn VariableResolver) -> Option<Margin> {
-    let size = |tree: &IdedExpr| match evaluate(tree, scope).ok()? {
+fn margin(one: &Comparison, scope: &dyn Scope) -> Option<Margin> {
+    let size = |tree: &IdedExpr| match evaluate(tree, one.parts, scope).ok()? {
         Value::Float(number) => Some((number, false)),
         #[expect(clippy::cast_precision_loss, reason = "sizes of lists and strings are small")]
         Value::Int(number) => Some((number as f64, false)),
@@ -208,7 +221,7 @@ fn margin(one: &Comparison, scope: &dyn VariableResolver) -> Option<Margin> {
         _ => None,
     };
     let ((left, seconds), (right, _)) = (size(&one.left)?, size(&one.right)?);
-    let Value::Bool(holds) = evaluate(&one.whole, scope).ok()? else { return None };
+    let Value::Bool(holds) = evaluate(&one.whole, one.parts, scope).ok()? else { return None };
     Some(Margin { comparison: one.text.clone(), left, right, seconds, holds })
 }
 

@@ -33,12 +33,18 @@ impl Names for Table {
     }
 }
 
-struct Scope {
+struct Given {
     facts: Facts,
     params: HashMap<&'static str, Box<dyn Val>>,
 }
 
-impl VariableResolver for Scope {
+impl super::Scope for Given {
+    fn allowance(&self) -> &super::Allowance {
+        self.facts.allowance()
+    }
+}
+
+impl VariableResolver for Given {
     fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
         if let Some(path) = name.strip_prefix('?') {
             return Some(CowVal::owned(CelBool::from(self.facts.has(path))));
@@ -47,7 +53,7 @@ impl VariableResolver for Scope {
     }
 }
 
-fn scope() -> Scope {
+fn scope() -> Given {
     let mut facts = Facts::default();
     facts.set("profile", FactValue::Text("edge".to_owned()));
     facts.set("features.odgm", FactValue::Bool(true));
@@ -66,7 +72,7 @@ fn scope() -> Scope {
     let window: Box<dyn Val> =
         Box::new(cel_interpreter::common::types::CelDuration::from(chrono::Duration::seconds(90)));
     let rps: Box<dyn Val> = Box::new(cel_interpreter::common::types::CelDouble::from(300.0));
-    Scope { facts, params: [("params.window", window), ("params.rps", rps)].into() }
+    Given { facts, params: [("params.window", window), ("params.rps", rps)].into() }
 }
 
 fn any(source: &str) -> Result<Value, String> {
@@ -273,10 +279,46 @@ fn patterns_go_with_the_last_expression_that_uses_them() {
 fn loops_stop_at_the_budget() {
     let mut facts = Facts::default();
     facts.set("class.addons", FactValue::Texts((0..2000).map(|n| n.to_string()).collect()));
-    let scope = Scope { facts, params: HashMap::new() };
+    let scope = Given { facts, params: HashMap::new() };
     let source = "class.addons.all(a, class.addons.exists(b, a + b == a + b + 'x') || true)";
     let expression = Expression::compile(source, &Type::Bool, &Table).unwrap();
     assert!(expression.condition(&scope).unwrap_err().to_string().contains("too many steps"));
+}
+
+#[test]
+fn what_grows_with_its_operands_is_charged_for_their_size() {
+    let stopped = |source: &str| {
+        let mut facts = Facts::default();
+        facts.set("class.addons", FactValue::Texts(vec!["x".repeat(4_000); 900]));
+        let expression = Expression::compile(source, &Type::Bool, &Table).expect(source);
+        let result = expression.condition(&Given { facts, params: HashMap::new() });
+        result.is_err_and(|error| error.to_string().contains("too many steps"))
+    };
+    for source in [
+        "class.addons == class.addons",
+        "class.addons != class.addons",
+        "'y' in class.addons",
+        "class.addons.exists(a, a.contains('y'))",
+        "class.addons.exists(a, a.matches('y'))",
+        "size(class.addons.map(a, a + 'y')) == 0",
+    ] {
+        assert!(stopped(source), "{source}");
+    }
+    // One look at each of 900 items is nothing, and appending does not copy what is there.
+    for source in ["size(class.addons.map(a, size(a))) == 900", "size(class.addons.filter(a, size(a) > 1)) == 900"] {
+        assert!(!stopped(source), "{source}");
+    }
+}
+
+#[test]
+fn the_rules_of_one_class_share_a_budget() {
+    let mut facts = Facts::default();
+    facts.set("class.addons", FactValue::Texts((0..100).map(|n| n.to_string()).collect()));
+    let scope = Given { facts, params: HashMap::new() };
+    let source = "class.addons.all(a, class.addons.all(b, true))";
+    let expression = Expression::compile(source, &Type::Bool, &Table).unwrap();
+    let outcomes: Vec<bool> = (0..12).map(|_| expression.condition(&scope).is_ok()).collect();
+    assert!(outcomes.first() == Some(&true) && outcomes.last() == Some(&false), "{outcomes:?}");
 }
 
 #[test]
