@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::diagnostic::{self, DUPLICATE, Diagnostic, Diagnostics, Sink, UNUSED};
 use super::document::{self, Body, Document};
+use super::fields;
 use super::form::{self, Form};
 use super::kinds::{AdmissionPolicy, TemplatePolicy};
 use super::nfr::{self, RecommendationPolicy, SafeguardPolicy, SignalPolicy};
@@ -98,8 +99,7 @@ impl<'a> Shared<'a> {
 
 impl BundleForm {
     pub(crate) fn read(spec: &Node, sink: &mut Sink) -> Option<Self> {
-        let known = ["extends", "profiles", "params", "metadata"];
-        let form = Form::open(spec, "spec of a Bundle", &known, sink)?;
+        let form = Form::of(spec, &fields::BUNDLE, sink)?;
         let extends = match form.text("extends", sink) {
             None => false,
             Some(text) => {
@@ -287,6 +287,20 @@ impl Bundle {
         self.documents.iter().map(|one| format!("{}/{}", one.kind, one.name.text))
     }
 
+    /// The documents, by kind and name.
+    pub(super) fn documents(&self) -> &[Document] {
+        &self.documents
+    }
+
+    /// What Bundle documents give to every document.
+    pub(super) fn with_shared<T>(&self, read: impl FnOnce(&Shared<'_>) -> T) -> T {
+        let params = self.shared_params();
+        let values: Vec<_> = self.forms().flat_map(|(_, form)| form.values.iter().cloned()).collect();
+        let overrides: Vec<_> = self.forms().flat_map(|(_, form)| form.overrides.iter().cloned()).collect();
+        let (declared, policies) = (self.declared(), Arc::new([]));
+        read(&Shared { params: &params, values: &values, overrides: &overrides, signals: &declared, policies })
+    }
+
     /// The Bundle documents: an overlay's own before the shipped one that it extends.
     fn forms(&self) -> impl Iterator<Item = (&str, &BundleForm)> {
         let forms = self.documents.iter().filter_map(|one| match &one.body {
@@ -335,15 +349,11 @@ impl Bundle {
     fn check_overrides(&self, overrides: &[Override], sink: &mut Sink) {
         for (target, params) in overrides {
             let document = self.documents.iter().find(|one| format!("{}/{}", one.kind, one.name.text) == target.text);
-            let declared = document.and_then(|one| match &one.body {
-                Body::Bundle(form) => Some(&form.params),
-                body => body.definitions().map(|definitions| &definitions.params),
-            });
-            let Some(declared) = declared else {
+            let Some(document) = document.filter(|one| !matches!(one.body, Body::Test(_))) else {
                 sink.push(target.at.error(format!("there is no document {:?} with params", target.text)));
                 continue;
             };
-            let names: Vec<String> = declared.iter().map(|param| param.name.text.clone()).collect();
+            let names: Vec<String> = document.body.params().iter().map(|param| param.name.text.clone()).collect();
             for (name, _) in params.iter().filter(|(name, _)| !names.contains(&name.text)) {
                 params::unknown(name, &names, sink);
             }
