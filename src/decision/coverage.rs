@@ -40,7 +40,7 @@ impl Coverage {
         match trace.outcome {
             RuleOutcome::True => seen.held = true,
             RuleOutcome::False => seen.failed = true,
-            RuleOutcome::Error(_) => {}
+            RuleOutcome::Error(_) | RuleOutcome::Inapplicable(_) => {}
         }
     }
 

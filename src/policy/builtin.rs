@@ -12,6 +12,9 @@ macro_rules! files {
 files![
     "admission.yaml",
     "bundle.yaml",
+    "recommendations.yaml",
+    "safeguards.yaml",
+    "signals.yaml",
     "templates/dev.yaml",
     "templates/edge.yaml",
     "templates/full.yaml",

@@ -10,6 +10,7 @@ use super::document::{self, Body, Document};
 use super::fields;
 use super::form::{self, Form};
 use super::kinds::{AdmissionPolicy, TemplatePolicy};
+use super::nfr::{self, RecommendationPolicy, SafeguardPolicy, SignalPolicy};
 use super::overlay;
 use super::params::{self, ParamForm};
 use super::revision::{self, Revision, check_commit, short};
@@ -57,6 +58,28 @@ pub(crate) struct Shared<'a> {
     pub(crate) params: &'a [SharedParam],
     values: &'a [(Text, Node)],
     overrides: &'a [Override],
+    /// The signals that documents declare.
+    pub(crate) signals: &'a [Declared],
+    /// Those of them that are right.
+    pub(crate) policies: Arc<[SignalPolicy]>,
+}
+
+/// A signal that a document declares.
+#[derive(Clone, Debug)]
+pub(crate) struct Declared {
+    pub(crate) name: Text,
+    /// How far back its samples are kept, where it says so.
+    pub(crate) window: Option<chrono::Duration>,
+}
+
+/// How far back samples are kept where a Signal does not say it and neither does the environment.
+const DEFAULT_WINDOW: chrono::Duration = chrono::Duration::minutes(10);
+
+impl Declared {
+    /// How far back rules may look.
+    pub(crate) fn keeps(&self) -> chrono::Duration {
+        self.window.unwrap_or(DEFAULT_WINDOW)
+    }
 }
 
 impl<'a> Shared<'a> {
@@ -172,23 +195,27 @@ impl Bundle {
         self.check_overrides(&overrides, &mut sink);
         let values: Vec<_> = self.forms().flat_map(|(_, form)| form.values.iter().cloned()).collect();
         check_values(&values, &overrides, &params, &mut sink);
-        let shared = Shared { params: &params, values: &values, overrides: &overrides };
-        let (mut admissions, mut templates) = (Vec::new(), Vec::new());
-        for document in &self.documents {
-            let name = &document.name.text;
-            match &document.body {
-                Body::Admission(form) => {
-                    admissions.push(AdmissionPolicy::compile(name, form, &shared, inputs, &mut sink));
-                }
-                Body::Template(form) => {
-                    templates.extend(TemplatePolicy::compile(name, form, &shared, inputs, &mut sink));
-                }
-                Body::Bundle(_) | Body::Test(_) => {}
-            }
-        }
-        let units: Vec<&Unit> =
-            admissions.iter().map(AdmissionPolicy::unit).chain(templates.iter().map(TemplatePolicy::unit)).collect();
+        let declared = self.declared();
+        let mut shared = Shared {
+            params: &params,
+            values: &values,
+            overrides: &overrides,
+            signals: &declared,
+            policies: Arc::new([]),
+        };
+        let signals: Vec<SignalPolicy> = self
+            .documents
+            .iter()
+            .filter_map(|one| match &one.body {
+                Body::Signal(form) => SignalPolicy::compile(&one.name.text, form, &shared, inputs, &mut sink),
+                _ => None,
+            })
+            .collect();
+        shared.policies = signals.into();
+        let policy = self.policy(&shared, inputs, &mut sink);
+        let units = units(&policy);
         unused(&params, &units, &mut sink);
+        nfr::unused(&declared, &units, &mut sink);
         self.check_declared(&mut sink);
         let warnings = sink.finish()?;
         let params = revision::params(&inputs.profile, &units);
@@ -196,7 +223,50 @@ impl Bundle {
         if let Some(commit) = self.forms().find_map(|(_, form)| form.commit.as_ref()) {
             revision = revision.with_commit(commit);
         }
-        Ok((Policy { revision, admissions, templates }, warnings))
+        Ok((Policy { revision, ..policy }, warnings))
+    }
+
+    /// The signals that documents declare.
+    fn declared(&self) -> Vec<Declared> {
+        let declared = self.documents.iter().filter_map(|one| match &one.body {
+            Body::Signal(form) => Some(Declared { name: one.name.clone(), window: form.window }),
+            _ => None,
+        });
+        declared.collect()
+    }
+
+    /// Everything that decides, compiled.
+    fn policy(&self, shared: &Shared<'_>, inputs: &Inputs, sink: &mut Sink) -> Policy {
+        let mut policy = Policy {
+            revision: Revision::new(&self.revision, None),
+            admissions: Vec::new(),
+            templates: Vec::new(),
+            signals: Arc::clone(&shared.policies),
+            recommendations: Vec::new(),
+            safeguards: Vec::new(),
+        };
+        let mut guards = Vec::new();
+        for document in &self.documents {
+            let name = &document.name.text;
+            match &document.body {
+                Body::Admission(form) => {
+                    policy.admissions.push(AdmissionPolicy::compile(name, form, shared, inputs, sink));
+                }
+                Body::Template(form) => {
+                    policy.templates.extend(TemplatePolicy::compile(name, form, shared, inputs, sink));
+                }
+                Body::Recommendation(form) => {
+                    policy.recommendations.extend(RecommendationPolicy::compile(name, form, shared, inputs, sink));
+                }
+                Body::Safeguard(form) => {
+                    policy.safeguards.extend(SafeguardPolicy::compile(name, form, shared, inputs, sink));
+                    guards.push((&document.name, form));
+                }
+                Body::Bundle(_) | Body::Signal(_) | Body::Test(_) => {}
+            }
+        }
+        nfr::check(shared.signals, &policy.recommendations, &policy.safeguards, &guards, sink);
+        policy
     }
 
     /// What its author should look at, as far as it shows without compiling.
@@ -227,7 +297,8 @@ impl Bundle {
         let params = self.shared_params();
         let values: Vec<_> = self.forms().flat_map(|(_, form)| form.values.iter().cloned()).collect();
         let overrides: Vec<_> = self.forms().flat_map(|(_, form)| form.overrides.iter().cloned()).collect();
-        read(&Shared { params: &params, values: &values, overrides: &overrides })
+        let (declared, policies) = (self.declared(), Arc::new([]));
+        read(&Shared { params: &params, values: &values, overrides: &overrides, signals: &declared, policies })
     }
 
     /// The Bundle documents: an overlay's own before the shipped one that it extends.
@@ -278,21 +349,25 @@ impl Bundle {
     fn check_overrides(&self, overrides: &[Override], sink: &mut Sink) {
         for (target, params) in overrides {
             let document = self.documents.iter().find(|one| format!("{}/{}", one.kind, one.name.text) == target.text);
-            let declared = match document.map(|one| &one.body) {
-                Some(Body::Admission(form)) => &form.definitions.params,
-                Some(Body::Template(form)) => &form.definitions.params,
-                Some(Body::Bundle(form)) => &form.params,
-                _ => {
-                    sink.push(target.at.error(format!("there is no document {:?} with params", target.text)));
-                    continue;
-                }
+            let Some(document) = document.filter(|one| !matches!(one.body, Body::Test(_))) else {
+                sink.push(target.at.error(format!("there is no document {:?} with params", target.text)));
+                continue;
             };
-            let names: Vec<String> = declared.iter().map(|param| param.name.text.clone()).collect();
+            let names: Vec<String> = document.body.params().iter().map(|param| param.name.text.clone()).collect();
             for (name, _) in params.iter().filter(|(name, _)| !names.contains(&name.text)) {
                 params::unknown(name, &names, sink);
             }
         }
     }
+}
+
+/// All documents of a policy, in a fixed order.
+fn units(policy: &Policy) -> Vec<&Unit> {
+    let decides = policy.admissions.iter().map(AdmissionPolicy::unit);
+    let decides = decides.chain(policy.templates.iter().map(TemplatePolicy::unit));
+    let decides = decides.chain(policy.signals.iter().map(SignalPolicy::unit));
+    let decides = decides.chain(policy.recommendations.iter().map(RecommendationPolicy::unit));
+    decides.chain(policy.safeguards.iter().map(SafeguardPolicy::unit)).collect()
 }
 
 /// Warns of a bundle's own params that no document reads; what the shipped ones leave is not its author's.

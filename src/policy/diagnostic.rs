@@ -25,6 +25,7 @@ pub(crate) const UNREACHABLE: &str = "unreachable";
 pub(crate) const CONSTANT: &str = "constant";
 pub(crate) const DIVISION: &str = "division-by-zero";
 pub(crate) const UNUSED: &str = "unused";
+pub(crate) const WINDOW: &str = "signal-window";
 
 const TOPICS: &[(&str, &str)] = &[
     (DOCUMENT, "a document, field or value that is not as it must be"),
@@ -40,6 +41,7 @@ const TOPICS: &[(&str, &str)] = &[
     (CONSTANT, "a condition that always holds"),
     (DIVISION, "a division that can be by zero"),
     (UNUSED, "something that nothing reads"),
+    (WINDOW, "rules look further back than samples are kept"),
 ];
 
 /// All topics with what they are about.

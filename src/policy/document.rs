@@ -4,6 +4,7 @@ use super::bundle::BundleForm;
 use super::diagnostic::{DUPLICATE, Sink, nearest};
 use super::fields::{self, KINDS};
 use super::form::{self, Form};
+use super::nfr::{RecommendationForm, SafeguardForm, SignalForm};
 use super::params::{self, ParamForm};
 use super::suite::Suite;
 use super::trace::RuleMode;
@@ -11,7 +12,6 @@ use super::yaml::{Node, Place, Text, Value};
 
 /// API version of all documents.
 pub(crate) const API_VERSION: &str = "policy.oaas.io/v1alpha1";
-const LATER: &[&str] = &["Signal", "Recommendation", "Safeguard"];
 /// Names of the profiles.
 pub(crate) const PROFILES: &[&str] = &["dev", "edge", "full"];
 
@@ -40,17 +40,30 @@ pub(crate) enum Body {
     Bundle(BundleForm),
     Admission(AdmissionForm),
     Template(Box<TemplateForm>),
+    Signal(Box<SignalForm>),
+    Recommendation(RecommendationForm),
+    Safeguard(SafeguardForm),
     Test(Suite),
 }
 
 impl Body {
+    /// Params and variables of its own, where its kind has them.
+    pub(crate) fn definitions(&self) -> Option<&Definitions> {
+        match self {
+            Self::Admission(form) => Some(&form.definitions),
+            Self::Template(form) => Some(&form.definitions),
+            Self::Signal(form) => Some(&form.definitions),
+            Self::Recommendation(form) => Some(&form.definitions),
+            Self::Safeguard(form) => Some(&form.definitions),
+            Self::Bundle(_) | Self::Test(_) => None,
+        }
+    }
+
     /// Params that the document declares.
     pub(crate) fn params(&self) -> &[ParamForm] {
         match self {
             Self::Bundle(form) => &form.params,
-            Self::Admission(form) => &form.definitions.params,
-            Self::Template(form) => &form.definitions.params,
-            Self::Test(_) => &[],
+            body => body.definitions().map_or(&[], |definitions| &definitions.params),
         }
     }
 }
@@ -168,13 +181,20 @@ pub(crate) fn read(node: &Node, sink: &mut Sink) -> Option<Document> {
     metadata.text("description", sink);
     metadata.text("owner", sink);
     let name = metadata.need_text("name", sink)?;
-    form::check_name(&name, "a document", true, sink);
+    // Expressions read a signal as `signals.NAME`.
+    match kind {
+        Some("Signal") => form::check_name(&name, "a signal", false, sink),
+        _ => form::check_name(&name, "a document", true, sink),
+    }
     let spec = form.need("spec", sink)?;
     let kind = kind?;
     let body = match kind {
         "Bundle" => Body::Bundle(BundleForm::read(spec, sink)?),
         "Admission" => Body::Admission(admission(spec, sink)?),
         "Template" => Body::Template(Box::new(template(spec, sink)?)),
+        "Signal" => Body::Signal(Box::new(SignalForm::read(spec, sink)?)),
+        "Recommendation" => Body::Recommendation(RecommendationForm::read(spec, sink)?),
+        "Safeguard" => Body::Safeguard(SafeguardForm::read(spec, sink)?),
         _ => Body::Test(Suite::read(spec, sink)?),
     };
     let mut canonical = String::new();
@@ -200,17 +220,10 @@ fn kind(form: &Form<'_>, sink: &mut Sink) -> Option<&'static str> {
     let stated = form.need_text("kind", sink)?;
     let known = KINDS.iter().map(|kind| kind.name).find(|name| *name == stated.text);
     if known.is_none() {
-        let error = if LATER.contains(&stated.text.as_str()) {
-            let message = format!("this release does not evaluate documents of kind {} yet", stated.text);
-            stated.at.error(message).help("remove the document until a release that does")
-        } else {
-            let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-            let near = nearest(&stated.text, kinds.iter().copied());
-            let help =
-                near.map_or_else(|| format!("kinds: {}", kinds.join(", ")), |near| format!("did you mean {near}?"));
-            stated.at.error(format!("there is no kind {:?}", stated.text)).help(help)
-        };
-        sink.push(error);
+        let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+        let near = nearest(&stated.text, kinds.iter().copied());
+        let help = near.map_or_else(|| format!("kinds: {}", kinds.join(", ")), |near| format!("did you mean {near}?"));
+        sink.push(stated.at.error(format!("there is no kind {:?}", stated.text)).help(help));
     }
     known
 }
@@ -220,7 +233,7 @@ pub(crate) fn profiles() -> Vec<String> {
     PROFILES.iter().map(ToString::to_string).collect()
 }
 
-fn definitions(form: &Form<'_>, sink: &mut Sink) -> Definitions {
+pub(crate) fn definitions(form: &Form<'_>, sink: &mut Sink) -> Definitions {
     let params = params::read(form.entries("params", sink), form.entries("profiles", sink), &profiles(), sink);
     let mut variables: Vec<(Text, Text)> = Vec::new();
     for node in form.list("variables", sink) {
@@ -244,14 +257,14 @@ pub(crate) fn twice<'a>(name: &Text, known: impl IntoIterator<Item = &'a Text>, 
     }
 }
 
-fn id(form: &Form<'_>, known: &[Text], sink: &mut Sink) -> Option<Text> {
+pub(crate) fn id(form: &Form<'_>, known: &[Text], sink: &mut Sink) -> Option<Text> {
     let id = form.need_text("id", sink)?;
     form::check_name(&id, "a rule", true, sink);
     twice(&id, known, "rule", sink);
     Some(id)
 }
 
-fn mode(form: &Form<'_>, sink: &mut Sink) -> RuleMode {
+pub(crate) fn mode(form: &Form<'_>, sink: &mut Sink) -> RuleMode {
     match form.text("mode", sink) {
         None => RuleMode::Enforce,
         Some(text) => match text.text.as_str() {

@@ -1,11 +1,16 @@
 //! What policies may read: the table of facts, and the values of one class.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration as Span;
 
-use cel_interpreter::common::types::{CelBool, CelDouble, CelList, CelMap, CelMapKey, CelString};
+use cel_interpreter::common::types::{CelBool, CelDouble, CelDuration, CelList, CelMap, CelMapKey, CelString};
 use cel_interpreter::common::value::Val;
+use jiff::Timestamp;
 
-use super::cel::{Allowance, Known, Type};
+use super::cel::{Allowance, Known, Range, Type};
+use super::series::Series;
+use super::units;
 
 /// One fact.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +32,8 @@ pub enum FactKind {
     Bool,
     /// A double.
     Number,
+    /// A length of time.
+    Duration,
     /// A string.
     Text,
     /// A list of strings.
@@ -43,9 +50,64 @@ const fn fact(path: &'static str, kind: FactKind, optional: bool, doc: &'static 
     Fact { path, kind, optional, doc }
 }
 
-use FactKind::{Bool, Group, Groups, Number, Text, TextMap, Texts};
+use FactKind::{Bool, Duration, Group, Groups, Number, Text, TextMap, Texts};
 
-/// Facts of Admission and Template. The first names of the paths are the roots of expressions.
+/// A kind of documents whose expressions read facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// Whether a record is accepted.
+    Admission,
+    /// Which template a class gets.
+    Template,
+    /// Whether a class needs a signal.
+    Signal,
+    /// How big a component should be.
+    Recommendation,
+    /// How far a recommendation is applied.
+    Safeguard,
+}
+
+use Reader::{Admission, Recommendation, Safeguard, Template};
+
+/// Roots of facts that only some kinds may read; every other root is there for all.
+const READERS: &[(&str, &[Reader])] = &[
+    ("cluster", &[Admission, Template]),
+    ("component", &[Recommendation, Safeguard]),
+    (SIGNALS, &[Recommendation, Safeguard]),
+    ("limits", &[Recommendation, Safeguard]),
+    ("current", &[Safeguard]),
+    ("proposal", &[Safeguard]),
+];
+
+/// Root of the signals. Which there are is said by the Signal documents of a bundle, not by the table of facts.
+pub(crate) const SIGNALS: &str = "signals";
+
+impl Reader {
+    /// The kind, as documents name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Admission => "Admission",
+            Self::Template => "Template",
+            Self::Signal => "Signal",
+            Self::Recommendation => "Recommendation",
+            Self::Safeguard => "Safeguard",
+        }
+    }
+
+    /// Whether expressions of this kind may read a path.
+    pub fn reads(self, path: &str) -> bool {
+        readers(path).is_none_or(|readers| readers.contains(&self))
+    }
+}
+
+/// The kinds that may read a path, where not all may.
+pub fn readers(path: &str) -> Option<&'static [Reader]> {
+    let root = path.split('.').next().unwrap_or(path);
+    READERS.iter().find(|(name, _)| *name == root).map(|(_, readers)| *readers)
+}
+
+/// All facts but the signals, which have the paths `signals.NAME`. The first names of the paths are the roots of
+/// expressions; [`readers`] says which kinds may read them.
 pub const FACTS: &[Fact] = &[
     fact("profile", Text, false, "profile of the controller: dev, edge or full"),
     fact("features.odgm", Bool, false, "feature ODGM is on"),
@@ -95,6 +157,29 @@ pub const FACTS: &[Fact] = &[
     fact("cluster.pod_monitor", Bool, false, "the PodMonitor kind is installed"),
     fact("cluster.nodes", Number, false, "nodes"),
     fact("cluster.ready_nodes", Number, false, "nodes that are Ready"),
+    fact("component.name", Text, false, "function, or the class for its data grid"),
+    fact("component.kind", Text, false, "function or odgm"),
+    fact("component.workload", Text, false, "what it runs as: Deployment or KnativeService"),
+    fact("component.replicas", Number, true, "replicas: last applied, else as the record states them"),
+    fact("component.cpu_request", Number, true, "CPU request of a pod, cores: last applied, else stated"),
+    fact("component.memory_request", Number, true, "memory request of a pod, bytes: last applied, else stated"),
+    fact("component.cpu_limit", Number, true, "CPU limit of a pod, cores"),
+    fact("component.memory_limit", Number, true, "memory limit of a pod, bytes"),
+    fact("limits.max_replicas", Number, false, "replicas that no component may pass, whatever a policy says"),
+    fact("limits.req_cpu_per_pod", Number, false, "CPU of a pod whose request nobody states, cores"),
+    fact("current.replicas", Number, false, "replicas asked of the cluster now"),
+    fact("current.ready_replicas", Number, false, "pods that are ready"),
+    fact("current.hpa", Group, true, "the HorizontalPodAutoscaler that targets the workload, where one does"),
+    fact("current.hpa.min_replicas", Number, false, "its lower bound"),
+    fact("current.hpa.max_replicas", Number, false, "its upper bound"),
+    fact("current.hpa.targets_cpu", Bool, false, "it scales on CPU utilisation"),
+    fact("proposal.target", Number, false, "what is proposed: replicas, cores or bytes"),
+    fact("proposal.change", Number, false, "target less what is there now: below 0 for a decrease"),
+    fact("proposal.direction", Text, false, "up or down"),
+    fact("proposal.confidence", Number, false, "how sure the recommendation is, 0 to 1"),
+    fact("proposal.rule", Text, false, "rule that recommends it, as Recommendation/name/id"),
+    fact("proposal.since_applied", Duration, true, "since the field got its value, where that is known"),
+    fact("proposal.changed_by", Text, true, "who gave the field its value, where it was somebody else"),
 ];
 
 /// The entry of a path.
@@ -108,12 +193,21 @@ pub(crate) fn choices(path: &str) -> &'static [&'static str] {
         "profile" => &["dev", "edge", "full"],
         "class.enforcement.mode" => &["off", "observe", "enforce"],
         "nfr.consistency" => &["eventual", "strong"],
+        "component.kind" => &["function", "odgm"],
+        "component.workload" => &["Deployment", "KnativeService"],
+        "proposal.direction" => &["up", "down"],
         _ => &[],
     }
 }
 
+/// Numbers that are never below zero.
+const NATURAL: &[&str] = &["limits.max_replicas", "current.replicas", "current.ready_replicas", "proposal.target"];
+
 /// What is known of a fact before there is one.
 pub(crate) fn domain(path: &str) -> Option<Known> {
+    if NATURAL.contains(&path) {
+        return Some(Known::Number(Range::between(0.0, f64::INFINITY)));
+    }
     let choices = choices(path);
     (!choices.is_empty()).then(|| Known::OneOf(choices.iter().map(ToString::to_string).collect()))
 }
@@ -124,6 +218,7 @@ pub(crate) fn lookup(path: &str) -> Option<(Type, bool)> {
         let ty = match fact.kind {
             Bool => Type::Bool,
             Number => Type::Double,
+            Duration => Type::Duration,
             Text => Type::Text,
             Texts => Type::list(Type::Text),
             TextMap => Type::Map(Box::new(Type::Text)),
@@ -160,6 +255,8 @@ pub enum FactValue {
     Bool(bool),
     /// A double.
     Number(f64),
+    /// A length of time.
+    Duration(Span),
     /// A string.
     Text(String),
     /// Strings.
@@ -175,6 +272,7 @@ impl FactValue {
         match self {
             Self::Bool(_) => Bool,
             Self::Number(_) => Number,
+            Self::Duration(_) => Duration,
             Self::Text(_) => Text,
             Self::Texts(_) => Texts,
             Self::TextMap(_) => TextMap,
@@ -186,6 +284,7 @@ impl FactValue {
         match self {
             Self::Bool(value) => Box::new(CelBool::from(value)),
             Self::Number(value) => Box::new(CelDouble::from(value)),
+            Self::Duration(value) => Box::new(CelDuration::from(units::at_most_ten_years(value))),
             Self::Text(text) => Box::new(CelString::from(text)),
             Self::Texts(texts) => {
                 let items: Vec<Box<dyn Val>> = texts.into_iter().map(|text| Self::Text(text).into_val()).collect();
@@ -226,11 +325,20 @@ fn group(facts: BTreeMap<String, FactValue>) -> Box<dyn Val> {
     object(entries)
 }
 
+/// Whether expressions can read a signal of this name, as `signals.NAME`.
+pub(crate) fn is_signal_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    name.bytes().next().is_some_and(|b| b.is_ascii_lowercase()) && name.bytes().all(plain) && name.len() <= 63
+}
+
 /// The facts of one class, bound once and read by all rules.
 #[derive(Debug, Default)]
 pub struct Facts {
     values: HashMap<&'static str, Box<dyn Val>>,
     groups: HashSet<&'static str>,
+    signals: Vec<(String, Arc<Series>)>,
+    /// Milliseconds since the epoch.
+    now: Option<i64>,
     explained: bool,
     allowance: Allowance,
 }
@@ -244,6 +352,34 @@ impl Facts {
         };
         self.values.insert(fact.path, value.into_val());
         true
+    }
+
+    /// Sets the samples of a signal, in place of those that it had; they are shared, not copied. `false` where no
+    /// signal can have that name.
+    pub fn set_signal(&mut self, name: &str, series: Arc<Series>) -> bool {
+        if !is_signal_name(name) {
+            return false;
+        }
+        match self.signals.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = series,
+            None => self.signals.push((name.to_owned(), series)),
+        }
+        true
+    }
+
+    /// Sets the time as of which rules see the signals: points that are later are not there for them.
+    pub fn set_now(&mut self, now: Timestamp) {
+        self.now = Some(now.as_millisecond());
+    }
+
+    /// The time as of which signals are seen, in milliseconds since the epoch.
+    pub(crate) fn now(&self) -> Option<i64> {
+        self.now
+    }
+
+    /// The samples of a signal, where it has any.
+    pub(crate) fn signal(&self, name: &str) -> Option<&Arc<Series>> {
+        self.signals.iter().find(|(known, _)| known == name).map(|(_, series)| series)
     }
 
     /// The same facts, to be explained: rules note what they read.

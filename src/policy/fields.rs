@@ -12,19 +12,20 @@ pub(crate) struct Fields {
     /// What the map is, in messages.
     pub(crate) what: &'static str,
     pub(crate) all: &'static [Field],
-    /// Of these fields exactly one is given; none for no such rule.
-    pub(crate) one_of: &'static [&'static str],
+    /// Of exactly one of these groups, fields are given; none for no such rule.
+    pub(crate) one_of: &'static [&'static [&'static str]],
     /// Fields that take something narrower where another field is of some form.
     pub(crate) narrowed: &'static [Narrowed],
 }
 
-/// Where the text of `given` matches, `field` takes this.
+/// Where the text of `given` matches, `field` takes this, and must be there where it is needed.
 #[derive(Debug)]
 pub(crate) struct Narrowed {
     pub(crate) given: &'static str,
     pub(crate) matches: &'static str,
     pub(crate) field: &'static str,
     pub(crate) takes: Takes,
+    pub(crate) needed: bool,
 }
 
 /// One field.
@@ -92,6 +93,8 @@ pub(crate) enum Keys {
 pub(crate) enum Order {
     /// All of them count, whatever their order.
     Free,
+    /// Of several that would do, the first does.
+    Decides,
 }
 
 impl Fields {
@@ -135,28 +138,48 @@ pub(crate) static KINDS: &[Kind] = &[
     },
     Kind { name: "Admission", spec: &ADMISSION, doc: "whether a record is accepted, with a message" },
     Kind { name: "Template", spec: &TEMPLATE, doc: "a template: whether it may be used, its score, and what it is" },
+    Kind { name: "Signal", spec: &SIGNAL, doc: "what is measured; rules read it as `signals.NAME`" },
+    Kind { name: "Recommendation", spec: &RECOMMENDATION, doc: "how big a component should be, from what is measured" },
+    Kind { name: "Safeguard", spec: &SAFEGUARD, doc: "whether and how far a recommendation is applied" },
     Kind { name: "Test", spec: &TEST, doc: "cases for what the other documents decide" },
 ];
 
 /// The envelope that all documents share.
-pub(crate) static DOCUMENT: Fields = fields(
-    "a policy document",
-    &[
+pub(crate) static DOCUMENT: Fields = Fields {
+    what: "a policy document",
+    all: &[
         need("apiVersion", Takes::OneOf(&[API_VERSION]), "version of the language"),
         need("kind", Takes::Text, "what the document decides"),
         need("metadata", Takes::Fields(&METADATA), "its name, and what people should know"),
         need("spec", Takes::Free, "what it says"),
     ],
-);
-
-pub(crate) static METADATA: Fields = fields(
-    "metadata",
-    &[
-        need("name", Takes::Name, "name, unique among the documents of its kind"),
-        may("description", Takes::Text, "what it is for, in a sentence"),
-        may("owner", Takes::Text, "whom to ask"),
+    one_of: &[],
+    narrowed: &[
+        Narrowed {
+            given: "kind",
+            matches: "^Signal$",
+            field: "metadata",
+            takes: Takes::Fields(&SIGNAL_METADATA),
+            needed: false,
+        },
+        Narrowed {
+            given: "kind",
+            matches: "^(Bundle|Admission|Template|Recommendation|Safeguard|Test)$",
+            field: "metadata",
+            takes: Takes::Fields(&OTHER_METADATA),
+            needed: false,
+        },
     ],
-);
+};
+
+const NAME_DOC: &str = "name, unique among the documents of its kind";
+const DESCRIPTION: Field = may("description", Takes::Text, "what it is for, in a sentence");
+const OWNER: Field = may("owner", Takes::Text, "whom to ask");
+
+pub(crate) static METADATA: Fields = fields("metadata", &[need("name", Takes::Text, NAME_DOC), DESCRIPTION, OWNER]);
+// Expressions read a signal by its name, so it has underscores where others have dashes.
+static SIGNAL_METADATA: Fields = fields("metadata", &[need("name", Takes::Identifier, NAME_DOC), DESCRIPTION, OWNER]);
+static OTHER_METADATA: Fields = fields("metadata", &[need("name", Takes::Name, NAME_DOC), DESCRIPTION, OWNER]);
 
 static SCALAR: Takes = Takes::Scalar;
 static VALUES: Takes = Takes::Entries(Keys::Identifiers, &SCALAR);
@@ -252,7 +275,7 @@ pub(crate) static ADMISSION_RULE: Fields = Fields {
             "what its author is told: an expression, so texts stand in quotes within quotes",
         ),
     ],
-    one_of: &["deny", "warn"],
+    one_of: &[&["deny"], &["warn"]],
     narrowed: &[],
 };
 
@@ -321,7 +344,7 @@ pub(crate) static ODGM: Fields = Fields {
         RESOURCES_FIELD,
         SECURITY_FIELD,
     ],
-    one_of: &["image", "image_expression"],
+    one_of: &[&["image"], &["image_expression"]],
     narrowed: &[],
 };
 
@@ -343,6 +366,118 @@ pub(crate) static SECURITY: Fields = fields(
     ],
 );
 
+/// A length of time as it is written out.
+pub(crate) const DURATION: &str = "^([0-9]+ *[a-z]+ *)+$";
+const LENGTH: Takes = Takes::Like { pattern: DURATION, example: "10m" };
+
+const QUANTILE: Takes = Takes::Number { min: 0.0, max: 1.0, whole: false };
+
+pub(crate) static SIGNAL: Fields = Fields {
+    what: "spec of a Signal",
+    all: &[
+        need("unit", Takes::Like { pattern: "^[A-Za-z0-9/_%-]{1,32}$", example: "cores" }, "what its values count"),
+        or("type", Takes::OneOf(&["value", "histogram"]), "value", "value: one a series; histogram: buckets with `le`"),
+        may("quantile", QUANTILE, "of a histogram, the share that is asked for, such as 0.95"),
+        need(
+            "query",
+            Takes::Like { pattern: "\\$scope", example: "sum by (namespace, pod) (rate(x_total{$scope}[1m]))" },
+            "PromQL over everything that is measured at once; `$scope` stands for matchers of each selector",
+        ),
+        need("join", Takes::OneOf(&["pod", "workload", "revision"]), "by which label samples find their component"),
+        or(
+            "combine",
+            Takes::OneOf(&["sum", "max", "min", "avg"]),
+            "sum",
+            "how the pods of a component are put together; buckets of a histogram are added up",
+        ),
+        may("window", LENGTH, "how far back samples are kept: as far as rules look back, and stability before that"),
+        may("step", LENGTH, "time from one sample to the next"),
+        need("max_age", LENGTH, "age from which a sample says nothing about now"),
+        or("required_when", Takes::Expression, "true", "whether a class needs it: without, nothing of it shrinks"),
+        PARAMS,
+        PROFILE_VALUES,
+        VARIABLES,
+    ],
+    one_of: &[],
+    narrowed: &[Narrowed { given: "type", matches: "^histogram$", field: "quantile", takes: QUANTILE, needed: true }],
+};
+
+const DIMENSIONS: Takes = Takes::OneOf(&["replicas", "cpu", "memory", "partitions"]);
+
+pub(crate) static RECOMMENDATION: Fields = fields(
+    "spec of a Recommendation",
+    &[
+        need("component", Takes::OneOf(&["function", "odgm"]), "what is sized"),
+        need("dimension", DIMENSIONS, "what of it; partitions of a data grid are advice only"),
+        or(
+            "combine",
+            Takes::OneOf(&["max", "first"]),
+            "max",
+            "max: of the rules that apply, the highest target; first: the first that applies",
+        ),
+        PARAMS,
+        PROFILE_VALUES,
+        VARIABLES,
+        need(
+            "rules",
+            Takes::Keyed { by: "id", of: &RECOMMENDATION_RULE, order: Order::Decides },
+            "rules that recommend a size",
+        ),
+    ],
+);
+
+pub(crate) static RECOMMENDATION_RULE: Fields = fields(
+    "a rule",
+    &[
+        ID,
+        MODE,
+        or("when", Takes::Expression, "true", "condition under which the rule applies"),
+        need("target", Takes::Expression, "the size: replicas, cores, bytes or partitions, not rounded"),
+        or("confidence", Takes::Expression, "1.0", "how sure it is, 0 to 1"),
+        need("basis", Takes::Expression, "what it rests on, for people: an expression that gives a text"),
+    ],
+);
+
+pub(crate) static SAFEGUARD: Fields = fields(
+    "spec of a Safeguard",
+    &[
+        need("dimension", Takes::OneOf(&["replicas", "cpu", "memory"]), "what is guarded; one Safeguard a dimension"),
+        need("stabilize", Takes::Fields(&STABILIZE), "how long a change must be asked for, and from which size on"),
+        PARAMS,
+        PROFILE_VALUES,
+        VARIABLES,
+        need(
+            "rules",
+            Takes::Keyed { by: "id", of: &SAFEGUARD_RULE, order: Order::Free },
+            "all of them are asked: one that holds keeps what is there, the others narrow the change",
+        ),
+    ],
+);
+
+pub(crate) static STABILIZE: Fields = fields(
+    "stabilize",
+    &[
+        need("up", Takes::Expression, "how long a rise must be asked for: a duration of literals and params, or 15s"),
+        need("down", Takes::Expression, "how long a fall must be asked for"),
+        need("dead_band", Takes::Expression, "changes of less than this share are none, percent"),
+    ],
+);
+
+pub(crate) static SAFEGUARD_RULE: Fields = Fields {
+    what: "a rule",
+    all: &[
+        ID,
+        MODE,
+        or("when", Takes::Expression, "true", "condition under which the rule is asked at all"),
+        may("hold", Takes::Expression, "condition under which nothing changes; also where it can't be evaluated"),
+        may("message", Takes::Expression, "why it holds, for people; else the condition is shown"),
+        may("at_most", Takes::Expression, "upper bound of the target"),
+        may("at_least", Takes::Expression, "lower bound of the target; a cap wins over it"),
+    ],
+    one_of: &[&["hold"], &["at_most", "at_least"]],
+    narrowed: &[],
+};
+
 const GIVEN_FIELD: Field = may("given", Takes::Fields(&GIVEN), "facts, over sensible defaults");
 
 pub(crate) static TEST: Fields = Fields {
@@ -358,8 +493,20 @@ pub(crate) static TEST: Fields = Fields {
     ],
     one_of: &[],
     narrowed: &[
-        Narrowed { given: "target", matches: "^Template$", field: "cases", takes: Takes::List(&TEMPLATE_CASES) },
-        Narrowed { given: "target", matches: "^Admission/", field: "cases", takes: Takes::List(&ADMISSION_CASES) },
+        Narrowed {
+            given: "target",
+            matches: "^Template$",
+            field: "cases",
+            takes: Takes::List(&TEMPLATE_CASES),
+            needed: false,
+        },
+        Narrowed {
+            given: "target",
+            matches: "^Admission/",
+            field: "cases",
+            takes: Takes::List(&ADMISSION_CASES),
+            needed: false,
+        },
     ],
 };
 
@@ -411,7 +558,7 @@ pub(crate) static TEMPLATE_EXPECT: Fields = Fields {
         may("replicas", ANY_NUMBER, "replicas of a function"),
         may("odgm_replicas", ANY_NUMBER, "pods of the data grid; 0 for none"),
     ],
-    one_of: &["template", "problem"],
+    one_of: &[&["template"], &["problem"]],
     narrowed: &[],
 };
 

@@ -3,12 +3,14 @@
 use super::Inputs;
 use super::bundle::Shared;
 use super::cel::{Expression, Type};
+use super::compiler::Compiler;
 use super::diagnostic::Sink;
 use super::document::{
     AdmissionForm, ImageForm, OdgmForm, ResourceTexts, Security, SecurityForm, TemplateForm, WorkloadForm,
 };
+use super::facts::Reader;
 use super::trace::{RuleMode, RuleOutcome, RuleTrace};
-use super::unit::{Compiler, Rule, Scope, Unit};
+use super::unit::{Rule, Scope, Unit};
 
 /// An Admission document.
 #[derive(Debug)]
@@ -50,7 +52,7 @@ impl AdmissionPolicy {
         inputs: &Inputs,
         sink: &mut Sink,
     ) -> Self {
-        let mut compiler = Compiler::new(format!("Admission/{name}"), &form.definitions, shared, inputs, sink);
+        let mut compiler = Compiler::new(Reader::Admission, name, &form.definitions, shared, inputs, sink);
         let mut rules = Vec::new();
         for form in &form.rules {
             let rule = compiler.rule(&form.rule, sink);
@@ -87,7 +89,7 @@ impl AdmissionRule {
         let effect = if self.denies { Effect::Deny } else { Effect::Warn };
         let (effect, message) = match &trace.outcome {
             RuleOutcome::False => return Verdict { trace, effect: None },
-            RuleOutcome::Error(reason) => (effect, failed(reason)),
+            RuleOutcome::Error(reason) | RuleOutcome::Inapplicable(reason) => (effect, failed(reason)),
             RuleOutcome::True => {
                 // A message that fails must not lift what the condition decided.
                 let message = scope.text(&self.message).unwrap_or_else(|reason| {
@@ -201,7 +203,7 @@ impl TemplatePolicy {
         inputs: &Inputs,
         sink: &mut Sink,
     ) -> Option<Self> {
-        let mut compiler = Compiler::new(format!("Template/{name}"), &form.definitions, shared, inputs, sink);
+        let mut compiler = Compiler::new(Reader::Template, name, &form.definitions, shared, inputs, sink);
         let enabled = form.enabled.iter().filter_map(|rule| compiler.switch(rule, sink)).collect();
         let score =
             form.score.iter().filter_map(|(rule, add)| compiler.rule(rule, sink).map(|rule| (rule, *add))).collect();
@@ -245,7 +247,9 @@ impl TemplatePolicy {
             enabled = match (&enabled, &one.outcome) {
                 // One rule that says no decides, whatever the others could not say.
                 (Ok(false), _) | (_, RuleOutcome::False) => Ok(false),
-                (Ok(true), RuleOutcome::Error(reason)) => Err((one.rule.clone(), reason.clone())),
+                (Ok(true), RuleOutcome::Error(reason) | RuleOutcome::Inapplicable(reason)) => {
+                    Err((one.rule.clone(), reason.clone()))
+                }
                 _ => enabled,
             };
             trace.push(one);
@@ -257,7 +261,9 @@ impl TemplatePolicy {
             if rule.mode() == RuleMode::Enforce {
                 sum = match (sum, &one.outcome) {
                     (Ok(points), RuleOutcome::True) => Ok(points + add),
-                    (Ok(_), RuleOutcome::Error(reason)) => Err((one.rule.clone(), reason.clone())),
+                    (Ok(_), RuleOutcome::Error(reason) | RuleOutcome::Inapplicable(reason)) => {
+                        Err((one.rule.clone(), reason.clone()))
+                    }
                     (unchanged, _) => unchanged,
                 };
             }

@@ -4,17 +4,20 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 mod builtin;
 mod bundle;
 mod cel;
 mod compare;
+mod compiler;
 mod diagnostic;
 mod document;
 mod facts;
 mod fields;
 mod form;
 mod kinds;
+mod nfr;
 mod outline;
 mod overlay;
 mod params;
@@ -36,8 +39,12 @@ pub use cel::watch;
 pub use compare::{Change, Comparison, Part, Stated, compare};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{ResourceTexts, Security};
-pub use facts::{FACTS, Fact, FactKind, FactValue, Facts};
+pub use facts::{FACTS, Fact, FactKind, FactValue, Facts, Reader, readers};
 pub use kinds::{AdmissionPolicy, Effect, OdgmShape, Shape, Standing, TemplatePolicy, Verdict};
+pub use nfr::{
+    Combine, ComponentKind, Dimension, Guard, Guarded, Join, Proposal, RecommendationPolicy, Recommended,
+    SafeguardPolicy, SignalPolicy, Stabilize,
+};
 pub use outline::{DocumentOutline, Entry, Outline, Said};
 pub use params::{ParamOutline, ParamStated};
 pub use revision::check_commit;
@@ -63,6 +70,9 @@ pub struct Policy {
     revision: Revision,
     admissions: Vec<AdmissionPolicy>,
     templates: Vec<TemplatePolicy>,
+    signals: Arc<[SignalPolicy]>,
+    recommendations: Vec<RecommendationPolicy>,
+    safeguards: Vec<SafeguardPolicy>,
 }
 
 impl Policy {
@@ -99,6 +109,22 @@ impl Policy {
     /// The templates, by name.
     pub fn templates(&self) -> &[TemplatePolicy] {
         &self.templates
+    }
+
+    /// The signals, by name.
+    pub fn signals(&self) -> &[SignalPolicy] {
+        &self.signals
+    }
+
+    /// The Recommendation documents, by name. Where several answer for one component and dimension, the highest
+    /// proposal wins: asking for too little breaks promises, asking for too much is seen in the bill.
+    pub fn recommendations(&self) -> &[RecommendationPolicy] {
+        &self.recommendations
+    }
+
+    /// The Safeguard documents, by name; at most one a dimension.
+    pub fn safeguards(&self) -> &[SafeguardPolicy] {
+        &self.safeguards
     }
 }
 

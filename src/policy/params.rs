@@ -130,6 +130,8 @@ pub struct ParamStated {
 pub(crate) struct Param {
     pub(crate) value: Box<dyn Val>,
     pub(crate) origin: Origin,
+    /// Of a duration, the longest that it can be set to: its `max`, else its value.
+    pub(crate) longest: Option<CelDuration>,
 }
 
 impl ParamType {
@@ -422,7 +424,13 @@ impl ParamForm {
     /// The value that holds.
     pub(crate) fn resolve(&self, inputs: &Inputs, over: Option<&Node>, sink: &mut Sink) -> Option<Param> {
         let first = self.values(inputs, over, sink).into_iter().next()?;
-        Some(Param { value: first.value.into_val(), origin: first.origin })
+        let longest = match (&first.value, &self.max) {
+            (ParamValue::Duration(_), Some(ParamValue::Duration(longest))) | (ParamValue::Duration(longest), None) => {
+                Some(CelDuration::from(*longest))
+            }
+            _ => None,
+        };
+        Some(Param { value: first.value.into_val(), origin: first.origin, longest })
     }
 
     /// The param for people: the value that holds, and all that it stands in place of.

@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 
 use super::document::PROFILES;
 use super::facts::{self, FACTS, Fact, FactKind};
-use super::fields::{DOCUMENT, Field, Fields, KINDS, Keys, Narrowed, Takes};
+use super::fields::{DOCUMENT, DURATION, Field, Fields, KINDS, Keys, Narrowed, Takes};
 
 const NAME: &str = "^[a-z][a-z0-9-]{0,62}$";
 const IDENTIFIER: &str = "^[a-z][a-z0-9_]{0,62}$";
-const DOCUMENT_NAME: &str = "^[A-Z][A-Za-z]*/[a-z][a-z0-9-]{0,62}$";
+const DOCUMENT_NAME: &str = "^([A-Z][A-Za-z]*/[a-z][a-z0-9-]{0,62}|Signal/[a-z][a-z0-9_]{0,62})$";
 const QUANTITY: &str = "^([0-9]+\\.?[0-9]*|\\.[0-9]+)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$";
 
 /// The JSON Schema of policy documents.
@@ -39,7 +39,8 @@ pub fn json_schema() -> Value {
     }
     root.insert("$schema".to_owned(), "http://json-schema.org/draft-07/schema#".into());
     root.insert("title".to_owned(), "oprc-crm policy document".into());
-    root.insert("allOf".to_owned(), specs.into());
+    let narrowed = root.remove("allOf").and_then(|all| all.as_array().cloned()).unwrap_or_default();
+    root.insert("allOf".to_owned(), [narrowed, specs].concat().into());
     let definitions: Map<String, Value> = schema.definitions.into_iter().map(|one| (one.name, one.schema)).collect();
     root.insert("definitions".to_owned(), definitions.into());
     Value::Object(root)
@@ -91,7 +92,7 @@ impl Schema {
             object.insert("required".to_owned(), required.into());
         }
         if !fields.one_of.is_empty() {
-            let choices: Vec<Value> = fields.one_of.iter().map(|name| json!({"required": [name]})).collect();
+            let choices: Vec<Value> = fields.one_of.iter().map(|group| any(group)).collect();
             object.insert("oneOf".to_owned(), choices.into());
         }
         if !fields.narrowed.is_empty() {
@@ -102,10 +103,11 @@ impl Schema {
     }
 
     fn narrowed(&mut self, one: &'static Narrowed) -> Value {
-        json!({
-            "if": {"properties": {one.given: {"pattern": one.matches}}, "required": [one.given]},
-            "then": {"properties": {one.field: self.takes(&one.takes, one.field)}},
-        })
+        let mut then = json!({"properties": {one.field: self.takes(&one.takes, one.field)}});
+        if let (true, Some(then)) = (one.needed, then.as_object_mut()) {
+            then.insert("required".to_owned(), json!([one.field]));
+        }
+        json!({"if": {"properties": {one.given: {"pattern": one.matches}}, "required": [one.given]}, "then": then})
     }
 
     fn field(&mut self, field: &'static Field) -> Value {
@@ -172,6 +174,17 @@ impl Schema {
     }
 }
 
+/// One of these fields, or several.
+fn any(group: &[&str]) -> Value {
+    match group {
+        [one] => json!({"required": [one]}),
+        several => {
+            let several: Vec<Value> = several.iter().map(|name| json!({"required": [name]})).collect();
+            json!({"anyOf": several})
+        }
+    }
+}
+
 fn number(min: f64, max: f64, whole: bool) -> Value {
     let mut schema = Map::new();
     schema.insert("type".to_owned(), if whole { "integer" } else { "number" }.into());
@@ -213,6 +226,7 @@ fn fact(fact: &Fact) -> Value {
     let mut schema = match fact.kind {
         FactKind::Bool => json!({"type": "boolean"}),
         FactKind::Number => json!({"type": "number"}),
+        FactKind::Duration => json!({"type": "string", "pattern": DURATION, "examples": ["3m"]}),
         FactKind::Text => json!({"type": "string"}),
         FactKind::Texts => json!({"type": "array", "items": {"type": "string"}}),
         FactKind::TextMap => json!({"type": "object", "additionalProperties": {"type": "string"}}),
@@ -227,6 +241,29 @@ fn fact(fact: &Fact) -> Value {
         }
     }
     schema
+}
+
+/// Who may read a root of facts, where not all may.
+fn only(root: &str) -> String {
+    facts::readers(root).map_or_else(String::new, |readers| {
+        let kinds: Vec<&str> = readers.iter().map(|reader| reader.name()).collect();
+        format!("In documents of kind {}.\n\n", kinds.join(" and "))
+    })
+}
+
+/// What signals can be asked for.
+fn signals() -> String {
+    let mut out = format!("\n## signals\n\n{}", only(facts::SIGNALS));
+    out.push_str(
+        "`signals.NAME` is what the Signal document NAME measures, as of now. It is no value by itself and has methods.\n\
+         How far back to look, `d`, is a duration from literals and params; what lies in (now - d, now] counts. Without\n\
+         enough samples a method is an error in the rule, never a zero.\n\n\
+         | method | type | samples needed | what it is |\n| --- | --- | --- | --- |\n",
+    );
+    for (usage, ty, needs, doc) in super::cel::signal_methods() {
+        let _ = writeln!(out, "| `{usage}` | {ty} | {needs} | {doc} |");
+    }
+    out
 }
 
 /// The table of facts, for authors.
@@ -244,8 +281,11 @@ pub fn facts_markdown() -> String {
         let own = fact.path.split(['.', '[']).next().unwrap_or(fact.path);
         if own != root {
             root = own;
-            let _ =
-                write!(out, "\n## {root}\n\n| fact | type | may be absent | what it is |\n| --- | --- | --- | --- |\n");
+            let _ = write!(
+                out,
+                "\n## {root}\n\n{}| fact | type | may be absent | what it is |\n| --- | --- | --- | --- |\n",
+                only(root)
+            );
         }
         let absent = if fact.optional { "yes" } else { "" };
         let choices = facts::choices(fact.path);
@@ -256,6 +296,7 @@ pub fn facts_markdown() -> String {
         };
         let _ = writeln!(out, "| `{}` | {} | {absent} | {}{choices} |", fact.path, type_name(fact.kind), fact.doc);
     }
+    out.push_str(&signals());
     out
 }
 
@@ -263,6 +304,7 @@ fn type_name(kind: FactKind) -> &'static str {
     match kind {
         FactKind::Bool => "bool",
         FactKind::Number => "double",
+        FactKind::Duration => "duration",
         FactKind::Text => "string",
         FactKind::Texts => "list of strings",
         FactKind::TextMap => "map of strings",

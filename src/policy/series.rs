@@ -32,6 +32,8 @@ pub enum SeriesError {
 }
 
 impl Series {
+    pub(crate) const EMPTY: Self = Self { points: Vec::new() };
+
     /// A series of points in the order of time; to the millisecond, no two at once.
     pub fn new(points: impl IntoIterator<Item = (Timestamp, f64)>) -> Result<Self, SeriesError> {
         let points = points.into_iter();
@@ -74,6 +76,11 @@ impl Window<'_> {
     /// Whether there is a point at all.
     pub fn has_data(&self) -> bool {
         !self.points.is_empty()
+    }
+
+    /// Number of points, as it is.
+    pub(crate) fn len(&self) -> usize {
+        self.points.len()
     }
 
     /// Number of points.

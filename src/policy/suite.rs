@@ -193,6 +193,7 @@ fn defaults() -> BTreeMap<String, Option<FactValue>> {
             FactKind::Bool => FactValue::Bool(false),
             FactKind::Number if fact.path.starts_with("cluster.") => FactValue::Number(3.0),
             FactKind::Number => FactValue::Number(1.0),
+            FactKind::Duration => FactValue::Duration(std::time::Duration::ZERO),
             FactKind::Texts => FactValue::Texts(Vec::new()),
             FactKind::TextMap => FactValue::TextMap(BTreeMap::new()),
             FactKind::Groups => FactValue::Groups(vec![function(BTreeMap::new())]),
@@ -278,6 +279,9 @@ fn fact_value(path: &str, kind: FactKind, node: &Node, sink: &mut Sink) -> Optio
     let value = match (kind, &node.value) {
         (FactKind::Bool, Value::Bool(value)) => FactValue::Bool(*value),
         (FactKind::Number, Value::Number(value)) if value.is_finite() => FactValue::Number(*value),
+        (FactKind::Duration, Value::Text(text)) if duration(text).is_some() => {
+            FactValue::Duration(duration(text).unwrap_or_default())
+        }
         (FactKind::Text, Value::Text(text)) => FactValue::Text(text.clone()),
         (FactKind::Texts, Value::List(items)) => {
             FactValue::Texts(items.iter().filter_map(|item| form::text(item, path, sink)).map(|t| t.text).collect())
@@ -295,6 +299,7 @@ fn fact_value(path: &str, kind: FactKind, node: &Node, sink: &mut Sink) -> Optio
             let wanted = match kind {
                 FactKind::Bool => "true or false",
                 FactKind::Number => "a number",
+                FactKind::Duration => "a duration such as 3m",
                 FactKind::Text => "a text",
                 FactKind::Texts => "a list of texts",
                 FactKind::TextMap | FactKind::Group => "a map",
@@ -305,6 +310,10 @@ fn fact_value(path: &str, kind: FactKind, node: &Node, sink: &mut Sink) -> Optio
         }
     };
     Some(value)
+}
+
+fn duration(text: &str) -> Option<std::time::Duration> {
+    super::units::duration(text).and_then(|duration| duration.to_std().ok())
 }
 
 /// The facts of one element; those of a group within get names such as `nfr.max_latency_ms`.

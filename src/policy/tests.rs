@@ -54,7 +54,7 @@ fn wrong_documents_are_refused_with_place_and_reason() {
         ("a: [", "a.yaml:"),
         ("- 1", "a.yaml:1:1: a policy document must be a map, this is a list"),
         ("kind: Nope\n", "a.yaml:1:7: there is no kind \"Nope\""),
-        (&document("Signal", "a", "x: 1"), "a.yaml:2:7: this release does not evaluate documents of kind Signal yet"),
+        (&document("Signal", "a", "x: 1"), "a.yaml:6:3: spec of a Signal has no field `x`"),
         (&document("Admission", "A b", rule), "a.yaml:4:9: \"A b\" is no name for a document"),
         (&admission("rule: []"), "a.yaml:6:3: spec of an Admission has no field `rule`"),
         (&admission("rules: []"), "a.yaml:6:10: an Admission needs at least one rule"),

@@ -79,4 +79,6 @@ pub enum RuleOutcome {
     False,
     /// It could not be evaluated: neither true nor false.
     Error(String),
+    /// It reads a signal that has no data and that the class does not need; why, in words. Nothing follows.
+    Inapplicable(String),
 }

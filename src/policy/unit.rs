@@ -1,192 +1,56 @@
 //! A compiled document: its params and variables, and its rules over the facts of one class.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use cel_interpreter::ExecutionError;
 use cel_interpreter::common::value::{CowVal, Val};
 use cel_interpreter::context::VariableResolver;
 
-use super::Inputs;
-use super::bundle::Shared;
-use super::cel::{self, Expression, Known, Names, Type};
-use super::diagnostic::{Diagnostic, Severity, Sink, UNUSED};
-use super::document::{Definitions, RuleForm};
+use super::cel::{self, Expression, SignalVal};
 use super::facts::{self, Facts};
+use super::nfr::SignalPolicy;
 use super::params::{Origin, Param};
 use super::trace::{RuleMode, RuleOutcome, RuleTrace};
-use super::yaml::Text;
 
 /// A compiled document.
 #[derive(Debug)]
 pub struct Unit {
     /// `Kind/name`.
-    name: String,
-    params: BTreeMap<String, Param>,
-    variables: Vec<(String, Expression)>,
+    pub(super) name: String,
+    pub(super) params: BTreeMap<String, Param>,
+    pub(super) variables: Vec<(String, Expression)>,
     /// Paths that its expressions read.
-    reads: BTreeSet<String>,
+    pub(super) reads: BTreeSet<String>,
+    /// Signals that its expressions read.
+    pub(super) readings: Vec<Reading>,
+    /// All signals of the bundle.
+    pub(super) signals: Arc<[SignalPolicy]>,
+}
+
+/// A signal that a document reads.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) name: String,
+    /// `signals.NAME`.
+    pub(super) path: Arc<str>,
+    /// How far back its samples are kept, milliseconds.
+    pub(super) keeps: i64,
+    /// How far back the document looks, with the params in effect.
+    pub(super) look_back: Duration,
 }
 
 /// A compiled rule.
 #[derive(Debug)]
 pub struct Rule {
-    name: String,
-    mode: RuleMode,
-    condition: Expression,
-}
-
-/// Compiles the expressions of one document, and sees what they use.
-pub(super) struct Compiler<'a> {
-    names: Scoped,
-    unit: Unit,
-    definitions: &'a Definitions,
-}
-
-#[derive(Default)]
-struct Scoped(BTreeMap<String, (Type, Option<Known>)>);
-
-/// A literal that its author chose.
-fn plain(text: &str) -> bool {
-    matches!(text.trim(), "true" | "false")
-}
-
-impl Names for Scoped {
-    fn lookup(&self, path: &str) -> Option<(Type, bool)> {
-        match path {
-            "params" | "variables" => Some((Type::Object(path.to_owned()), false)),
-            _ => self.0.get(path).map(|(ty, _)| (ty.clone(), false)).or_else(|| facts::lookup(path)),
-        }
-    }
-
-    fn below(&self, path: &str) -> Vec<String> {
-        if path.is_empty() {
-            let mut names = facts::below("");
-            names.extend(["params".to_owned(), "variables".to_owned()]);
-            return names;
-        }
-        let prefix = format!("{path}.");
-        let own = self.0.keys().filter_map(|name| name.strip_prefix(&prefix)).map(str::to_owned);
-        own.chain(facts::below(path)).collect()
-    }
-
-    fn domain(&self, path: &str) -> Option<Known> {
-        match self.0.get(path) {
-            Some((_, known)) => known.clone(),
-            None => facts::domain(path),
-        }
-    }
-}
-
-impl<'a> Compiler<'a> {
-    pub(super) fn new(
-        name: String,
-        definitions: &'a Definitions,
-        shared: &Shared<'_>,
-        inputs: &Inputs,
-        sink: &mut Sink,
-    ) -> Self {
-        let mut names = Scoped::default();
-        let mut params = BTreeMap::new();
-        for shared_param in shared.params {
-            let form = &shared_param.form;
-            let path = format!("params.{}", form.name.text);
-            names.0.insert(path.clone(), (form.cel(), form.domain()));
-            if let Some(param) = form.resolve(inputs, shared.override_of_shared(shared_param), sink) {
-                params.insert(path, param);
-            }
-        }
-        for form in &definitions.params {
-            let path = format!("params.{}", form.name.text);
-            super::document::twice(&form.name, shared.params.iter().map(|shared| &shared.form.name), "param", sink);
-            names.0.insert(path.clone(), (form.cel(), form.domain()));
-            if let Some(param) = form.resolve(inputs, shared.override_of(&name, &form.name.text), sink) {
-                params.insert(path, param);
-            }
-        }
-        let unit = Unit { name, params, variables: Vec::new(), reads: BTreeSet::new() };
-        let mut compiler = Self { names, unit, definitions };
-        for (name, expression) in &definitions.variables {
-            let variable = compiler.compile(expression, &Type::Any, sink);
-            if let Some((_, problem)) = variable.as_ref().and_then(Expression::always)
-                && !plain(&expression.text)
-            {
-                sink.push(expression.at.inside(&expression.text, problem.clone()));
-            }
-            let ty = variable.as_ref().map_or(Type::Any, |variable| variable.ty().clone());
-            compiler.names.0.insert(format!("variables.{}", name.text), (ty, None));
-            if let Some(variable) = variable {
-                compiler.unit.variables.push((format!("variables.{}", name.text), variable));
-            }
-        }
-        compiler
-    }
-
-    pub(super) fn compile(&mut self, text: &Text, wanted: &Type, sink: &mut Sink) -> Option<Expression> {
-        match Expression::compile(&text.text, wanted, &self.names) {
-            Ok(expression) => {
-                self.unit.reads.extend(expression.reads().iter().cloned());
-                for warning in expression.warnings() {
-                    sink.push(text.at.inside(&text.text, warning.clone()));
-                }
-                Some(expression)
-            }
-            Err(problems) => {
-                for problem in problems {
-                    sink.push(text.at.inside(&text.text, problem));
-                }
-                None
-            }
-        }
-    }
-
-    /// Compiles a condition that no rule is made of: a plain `true` or `false` is a choice, all else must vary.
-    pub(super) fn condition(&mut self, text: &Text, sink: &mut Sink) -> Option<Expression> {
-        let condition = self.compile(text, &Type::Bool, sink)?;
-        if let (Some((_, problem)), false) = (condition.always(), plain(&text.text)) {
-            sink.push(text.at.inside(&text.text, problem.clone()));
-        }
-        Some(condition)
-    }
-
-    /// Compiles a rule. One that can never hold is a mistake; one that always holds says so by a plain `true`.
-    pub(super) fn rule(&mut self, form: &RuleForm, sink: &mut Sink) -> Option<Rule> {
-        let text = &form.condition;
-        let condition = self.compile(text, &Type::Bool, sink)?;
-        match condition.always() {
-            Some((false, problem)) => {
-                let problem = text.at.inside(&text.text, problem.clone());
-                sink.push(Diagnostic { severity: Severity::Error, ..problem });
-                return None;
-            }
-            Some((true, problem)) if !plain(&text.text) => sink.push(text.at.inside(&text.text, problem.clone())),
-            _ => {}
-        }
-        Some(Rule { name: format!("{}/{}", self.unit.name, form.id.text), mode: form.mode, condition })
-    }
-
-    /// Compiles a rule of `enabled`, where a plain `false` switches a template off.
-    pub(super) fn switch(&mut self, form: &RuleForm, sink: &mut Sink) -> Option<Rule> {
-        if form.condition.text.trim() != "false" {
-            return self.rule(form, sink);
-        }
-        let condition = self.compile(&form.condition, &Type::Bool, sink)?;
-        Some(Rule { name: format!("{}/{}", self.unit.name, form.id.text), mode: form.mode, condition })
-    }
-
-    /// The unit; params and variables that nothing reads are warned of, where the rest is right.
-    pub(super) fn finish(self, sink: &mut Sink) -> Unit {
-        if !sink.has_errors() {
-            let params = self.definitions.params.iter().map(|form| ("param", "params", &form.name));
-            let variables = self.definitions.variables.iter().map(|(name, _)| ("variable", "variables", name));
-            for (what, root, name) in params.chain(variables) {
-                if !self.unit.reads.contains(&format!("{root}.{}", name.text)) {
-                    let message = format!("{what} `{}` is not used", name.text);
-                    sink.push(name.at.error(message).topic(UNUSED).warning().help("remove it, or use it in a rule"));
-                }
-            }
-        }
-        self.unit
-    }
+    pub(super) name: String,
+    pub(super) mode: RuleMode,
+    /// It is asked only where this holds.
+    pub(super) when: Option<Expression>,
+    pub(super) condition: Expression,
+    /// Both, as written.
+    pub(super) text: String,
 }
 
 impl Unit {
@@ -200,14 +64,26 @@ impl Unit {
         &self.name
     }
 
+    /// How far back the document looks at a signal; `None` where it does not read it at all.
+    pub fn look_back(&self, signal: &str) -> Option<Duration> {
+        self.readings.iter().find(|reading| reading.name == signal).map(|reading| reading.look_back)
+    }
+
+    /// Names of the signals that the document reads.
+    pub fn signals(&self) -> impl Iterator<Item = &str> {
+        self.readings.iter().map(|reading| reading.name.as_str())
+    }
+
     /// The document over the facts of one class: its variables are evaluated once, in order.
     pub fn over<'a>(&'a self, facts: &'a Facts) -> Scope<'a> {
-        let mut scope = Scope { facts, unit: self, variables: Vec::with_capacity(self.variables.len()) };
+        let signals = facts.now().map(|now| self.readings.iter().map(|one| one.at(facts, now)).collect());
+        let signals = signals.unwrap_or_default();
+        let mut scope = Scope { facts, unit: self, signals, variables: Vec::with_capacity(self.variables.len()) };
         for (_, expression) in &self.variables {
             let value = expression.value(&scope).and_then(|value| {
                 value.try_into().map_err(|_| ExecutionError::function_error("variable", "it has an unexpected type"))
             });
-            let value = value.map_err(|error| scope.explain(&error));
+            let value = value.map_err(|error| scope.failure(&error));
             scope.variables.push(value);
         }
         scope
@@ -227,11 +103,35 @@ impl Unit {
     }
 }
 
+impl Reading {
+    /// The signal as of a time.
+    fn at(&self, facts: &Facts, now: i64) -> SignalVal {
+        let series = facts.signal(&self.name).map(Arc::clone);
+        SignalVal { path: Arc::clone(&self.path), series, now, keeps: self.keeps }
+    }
+}
+
 /// A document over the facts of one class.
 pub struct Scope<'a> {
     facts: &'a Facts,
     unit: &'a Unit,
-    variables: Vec<Result<Box<dyn Val>, String>>,
+    signals: Vec<SignalVal>,
+    variables: Vec<Result<Box<dyn Val>, Failure>>,
+}
+
+/// Why an expression has no value.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) reason: String,
+    /// The signal whose data is missing, where it is that.
+    missing: Option<String>,
+}
+
+impl Failure {
+    /// A value that is none of those that it may be.
+    pub(crate) fn of(reason: String) -> Self {
+        Self { reason, missing: None }
+    }
 }
 
 impl VariableResolver for Scope<'_> {
@@ -239,6 +139,10 @@ impl VariableResolver for Scope<'_> {
         if let Some(path) = name.strip_prefix('?') {
             let present = cel_interpreter::common::types::CelBool::from(self.facts.has(path));
             return Some(CowVal::owned(present));
+        }
+        if name.starts_with("signals.") {
+            let signal = self.signals.iter().find(|signal| *signal.path == *name)?;
+            return Some(CowVal::Borrowed(signal));
         }
         if let Some(value) = self.facts.get(name) {
             return Some(CowVal::Borrowed(value));
@@ -260,18 +164,48 @@ impl cel::Scope for Scope<'_> {
 
 impl Scope<'_> {
     /// An evaluation error in words: which fact is not known, which variable failed and why.
-    fn explain(&self, error: &ExecutionError) -> String {
-        match error {
+    fn failure(&self, error: &ExecutionError) -> Failure {
+        let missing = cel::missing_signal(error).map(str::to_owned);
+        let reason = match error {
             ExecutionError::UndeclaredReference(name) => {
                 let position = self.unit.variables.iter().position(|(variable, _)| *variable == **name);
                 match position.and_then(|index| self.variables.get(index)) {
-                    Some(Err(reason)) => format!("{name}: {reason}"),
+                    Some(Err(Failure { reason, missing })) => {
+                        return Failure { reason: format!("{name}: {reason}"), missing: missing.clone() };
+                    }
                     _ => format!("{name} is not known"),
                 }
             }
             ExecutionError::FunctionError { message, .. } => message.clone(),
             ExecutionError::NoSuchKey(key) => format!("there is no entry {key:?}"),
             other => other.to_string().chars().take(200).collect(),
+        };
+        Failure { reason, missing }
+    }
+
+    /// What a failure makes of a rule: it is inapplicable where all that is missing is data that the class does not
+    /// need.
+    pub(crate) fn outcome(&self, failure: Failure) -> RuleOutcome {
+        let signal = failure.missing.as_ref();
+        let signal = signal.and_then(|name| self.unit.signals.iter().find(|signal| signal.name() == name));
+        // What can't be told is taken for needed.
+        match signal.map(|signal| signal.required(self.facts)) {
+            Some(Ok(false)) => RuleOutcome::Inapplicable(failure.reason),
+            _ => RuleOutcome::Error(failure.reason),
+        }
+    }
+
+    /// Whether rules note what they read.
+    pub(crate) fn is_explained(&self) -> bool {
+        self.facts.is_explained()
+    }
+
+    /// What an expression reads, with values, added to what is there already.
+    pub(crate) fn note(&self, expression: &Expression, values: &mut Vec<(String, String)>) {
+        for (label, value) in expression.values(self) {
+            if !values.iter().any(|(known, _)| *known == label) {
+                values.push(self.shown(label, value));
+            }
         }
     }
 
@@ -280,6 +214,7 @@ impl Scope<'_> {
         let shown = match (value, self.unit.params.get(&label).map(|param| &param.origin)) {
             (Some(value), None | Some(Origin::Default)) => value,
             (Some(value), Some(origin)) => format!("{value} ({origin})"),
+            (None, _) if label.starts_with("signals.") => "no data".to_owned(),
             (None, _) if self.facts.has(&label) => "present".to_owned(),
             (None, _) if facts::lookup(&label).is_some_and(|(_, optional)| optional) => "absent".to_owned(),
             (None, _) => "not known".to_owned(),
@@ -289,17 +224,32 @@ impl Scope<'_> {
 
     /// Evaluates a number.
     pub(crate) fn number(&self, expression: &Expression) -> Result<f64, String> {
-        expression.number(self).map_err(|error| self.explain(&error))
+        self.try_number(expression).map_err(|failure| failure.reason)
+    }
+
+    /// Evaluates a number; the failure tells missing data from the rest.
+    pub(crate) fn try_number(&self, expression: &Expression) -> Result<f64, Failure> {
+        expression.number(self).map_err(|error| self.failure(&error))
     }
 
     /// Evaluates a condition.
     pub(crate) fn condition(&self, expression: &Expression) -> Result<bool, String> {
-        expression.condition(self).map_err(|error| self.explain(&error))
+        self.try_condition(expression).map_err(|failure| failure.reason)
+    }
+
+    fn try_condition(&self, expression: &Expression) -> Result<bool, Failure> {
+        expression.condition(self).map_err(|error| self.failure(&error))
+    }
+
+    /// Evaluates a duration.
+    pub(crate) fn duration(&self, expression: &Expression) -> Result<Duration, String> {
+        let length = expression.duration(self).map_err(|error| self.failure(&error).reason)?;
+        length.to_std().map_err(|_| "the duration is negative".to_owned())
     }
 
     /// Evaluates a string.
     pub(crate) fn text(&self, expression: &Expression) -> Result<String, String> {
-        expression.text(self).map_err(|error| self.explain(&error))
+        expression.text(self).map_err(|error| self.failure(&error).reason)
     }
 }
 
@@ -311,6 +261,9 @@ impl Rule {
 
     /// The one outcome that its condition can have, where it is constant.
     pub fn always(&self) -> Option<bool> {
+        if self.when.is_some() {
+            return None;
+        }
         self.condition.always().map(|(outcome, _)| *outcome)
     }
 
@@ -319,23 +272,35 @@ impl Rule {
         self.mode
     }
 
+    /// What is asked of it, last.
+    pub(crate) fn condition(&self) -> &Expression {
+        &self.condition
+    }
+
+    /// All that holds where it does.
+    pub(crate) fn conditions(&self) -> Vec<&Expression> {
+        self.when.iter().chain([&self.condition]).collect()
+    }
+
     /// Evaluates the rule, with everything that it looked at.
     pub fn evaluate(&self, scope: &Scope<'_>) -> RuleTrace {
-        let outcome = match scope.condition(&self.condition) {
+        let asked = self.when.as_ref().map_or(Ok(true), |when| scope.try_condition(when));
+        let outcome = match asked.and_then(|asked| Ok(asked && scope.try_condition(&self.condition)?)) {
             Ok(true) => RuleOutcome::True,
             Ok(false) => RuleOutcome::False,
-            Err(reason) => RuleOutcome::Error(reason),
+            Err(failure) => scope.outcome(failure),
         };
         let (mut values, mut margins) = (Vec::new(), Vec::new());
-        if scope.facts.is_explained() {
-            let read = self.condition.values(scope).into_iter();
-            values = read.map(|(label, value)| scope.shown(label, value)).collect();
-            margins = self.condition.margins(scope);
+        if scope.is_explained() {
+            for condition in self.when.iter().chain([&self.condition]) {
+                scope.note(condition, &mut values);
+                margins.extend(condition.margins(scope));
+            }
         }
         RuleTrace {
             rule: self.name.clone(),
             mode: self.mode,
-            condition: self.condition.source().to_owned(),
+            condition: self.text.clone(),
             outcome,
             values,
             margins,

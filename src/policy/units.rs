@@ -33,7 +33,24 @@ pub(crate) fn seconds(value: f64) -> Option<chrono::Duration> {
     Duration::try_from_secs_f64(value).ok().and_then(bounded)
 }
 
-/// At most ten years: no rule waits longer, and sums stay far from overflow.
+/// Ten years: no rule waits longer, and sums stay far from overflow.
+const LONGEST: Duration = Duration::from_secs(315_360_000);
+
 fn bounded(duration: Duration) -> Option<chrono::Duration> {
-    (duration.as_secs() <= 315_360_000).then(|| chrono::Duration::from_std(duration).ok()).flatten()
+    (duration <= LONGEST).then(|| chrono::Duration::from_std(duration).ok()).flatten()
+}
+
+/// A duration that was measured; what is longer than ten years is ten years.
+pub(crate) fn at_most_ten_years(duration: Duration) -> chrono::Duration {
+    chrono::Duration::from_std(duration.min(LONGEST)).unwrap_or_default()
+}
+
+/// A duration for others than CEL; none where it is negative.
+pub(crate) fn std(duration: chrono::Duration) -> Option<Duration> {
+    duration.to_std().ok()
+}
+
+/// A duration in words, such as `1m 30s`.
+pub(crate) fn words(duration: chrono::Duration) -> String {
+    humantime::format_duration(duration.to_std().unwrap_or_default()).to_string()
 }

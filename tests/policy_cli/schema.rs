@@ -229,6 +229,21 @@ fn wrong_words_and_wrong_types_are_refused_by_both() {
         (3, "/spec/target", "Bundle/x".into()),
         (3, "/spec/given/class/functions/0/port", "80".into()),
         (3, "/spec/given/features/odgm", "unknown".into()),
+        (5, "/metadata/name", "with-dash".into()),
+        (5, "/spec/query", "up".into()),
+        (5, "/spec/join", "pods".into()),
+        (5, "/spec/combine", "total".into()),
+        (5, "/spec/window", serde_json::json!(600)),
+        (5, "/spec/max_age", "soon".into()),
+        (6, "/spec/type", "gauge".into()),
+        (6, "/spec/quantile", serde_json::json!(95)),
+        (7, "/metadata/name", "with_underscore".into()),
+        (7, "/spec/component", "functions".into()),
+        (7, "/spec/dimension", "replica".into()),
+        (7, "/spec/combine", "min".into()),
+        (7, "/spec/rules/1/target", serde_json::json!(["1.0"])),
+        (8, "/spec/dimension", "partitions".into()),
+        (8, "/spec/stabilize", "15s".into()),
     ] {
         let changed = with(&forms, index, |document| *document.pointer_mut(path).unwrap() = wrong.clone());
         assert!(!validator.is_valid(&changed[index]), "the schema takes {wrong} at {index}{path}");

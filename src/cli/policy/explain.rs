@@ -194,6 +194,7 @@ impl Text {
                 (RuleOutcome::True, true) => ("33", "!!"),
                 (RuleOutcome::False, false) => ("2", "--"),
                 (RuleOutcome::Error(_), _) => ("31", "??"),
+                (RuleOutcome::Inapplicable(_), _) => ("2", "na"),
             };
             let mode = match trace.mode {
                 RuleMode::Enforce => "",
@@ -207,7 +208,7 @@ impl Text {
             let line = |text: String, out: &mut String| {
                 let _ = writeln!(out, "{}{}", " ".repeat(indent), self.paint("2", &text));
             };
-            if let RuleOutcome::Error(reason) = &trace.outcome {
+            if let RuleOutcome::Error(reason) | RuleOutcome::Inapplicable(reason) = &trace.outcome {
                 let _ = writeln!(out, "{}{}", " ".repeat(indent), self.paint("31", reason));
             }
             if !trace.values.is_empty() {
@@ -317,6 +318,7 @@ fn rules(traces: &[RuleTrace]) -> Vec<Value> {
                 RuleOutcome::True => ("true", None),
                 RuleOutcome::False => ("false", None),
                 RuleOutcome::Error(reason) => ("error", Some(reason)),
+                RuleOutcome::Inapplicable(reason) => ("inapplicable", Some(reason)),
             };
             let mode = match trace.mode {
                 RuleMode::Enforce => "enforce",

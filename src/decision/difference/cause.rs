@@ -97,6 +97,7 @@ fn shown(trace: Option<&RuleTrace>, weight: bool) -> String {
         RuleOutcome::True => "true".to_owned(),
         RuleOutcome::False => "false".to_owned(),
         RuleOutcome::Error(reason) => format!("not evaluated ({reason})"),
+        RuleOutcome::Inapplicable(reason) => format!("does not apply ({reason})"),
     };
     let mode = match trace.mode {
         RuleMode::Enforce => "",

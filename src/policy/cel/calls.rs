@@ -5,6 +5,7 @@ use cel_interpreter::common::ast::{CallExpr, Expr, operators};
 
 use super::check::{Checker, Guards, call as plain, ided, literal_text, truth};
 use super::env;
+use super::signal;
 use super::types::Type;
 
 /// Everything that may be called by name.
@@ -42,6 +43,9 @@ struct Arg<'a> {
 
 /// Checks a call that is no connective, conditional or index.
 pub(super) fn call(checker: &mut Checker<'_>, expr: &IdedExpr, inner: &CallExpr, guards: &Guards) -> (Type, IdedExpr) {
+    if let Some(read) = signal::call(checker, expr, inner, guards) {
+        return read;
+    }
     let mut args = Vec::new();
     let mut rewritten = Vec::new();
     for arg in inner.target.as_deref().into_iter().chain(&inner.args) {
@@ -282,6 +286,6 @@ fn wrong_call(checker: &mut Checker<'_>, expr: &IdedExpr, inner: &CallExpr, coun
         checker.problem(expr, format!("{name}() {usage}{here}"), None);
         return;
     }
-    let known: Vec<String> = FUNCTIONS.iter().map(ToString::to_string).collect();
+    let known: Vec<String> = FUNCTIONS.iter().copied().chain(signal::names()).map(str::to_owned).collect();
     checker.unknown(expr, &format!("there is no function `{name}`"), name, &known);
 }

@@ -16,7 +16,9 @@ use regex::Regex;
 use super::calls;
 use super::env;
 use super::limits;
+pub(super) use super::paths::{Guards, label, literal_text, present};
 use super::range::Known;
+use super::signal::Look;
 use super::types::Type;
 use crate::policy::diagnostic::{NUMBER, Severity, TYPE, UNGUARDED, UNKNOWN, nearest};
 
@@ -28,6 +30,10 @@ pub(crate) trait Names {
     fn below(&self, path: &str) -> Vec<String>;
     /// What is known of a value before there is one: bounds of a param, the strings that a fact can be.
     fn domain(&self, _path: &str) -> Option<Known> {
+        None
+    }
+    /// Why a name that exists is not known here, and what to do.
+    fn elsewhere(&self, _name: &str) -> Option<(String, String)> {
         None
     }
     /// Whether a path is a number.
@@ -65,9 +71,6 @@ pub(crate) struct Comparison {
     pub(crate) parts: u32,
 }
 
-/// Labels known to be present where an expression is evaluated.
-pub(super) type Guards = BTreeSet<String>;
-
 pub(super) struct Checker<'a> {
     pub(super) names: &'a dyn Names,
     pub(super) source: Vec<char>,
@@ -78,6 +81,7 @@ pub(super) struct Checker<'a> {
     pub(super) leaves: Vec<Leaf>,
     pub(super) reads: BTreeSet<String>,
     pub(super) comparisons: Vec<Comparison>,
+    pub(super) looks: Vec<Look>,
     pub(super) patterns: Vec<Arc<Regex>>,
 }
 
@@ -94,53 +98,6 @@ pub(super) fn call(id: u64, name: &str, args: Vec<IdedExpr>) -> IdedExpr {
 
 pub(super) fn truth(id: u64, value: bool) -> IdedExpr {
     ided(id, Expr::Literal(LiteralValue::Boolean(value.into())))
-}
-
-/// The text of a literal string.
-pub(super) fn literal_text(expr: &IdedExpr) -> Option<&str> {
-    match &expr.expr {
-        Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
-        _ => None,
-    }
-}
-
-/// An expression's path as written, such as `f.resources.cpu_request` or `class.labels.team`.
-pub(super) fn label(expr: &IdedExpr) -> Option<String> {
-    match &expr.expr {
-        Expr::Ident(name) => Some(name.clone()),
-        Expr::Select(SelectExpr { operand, field, test: false }) => Some(format!("{}.{field}", label(operand)?)),
-        Expr::Call(CallExpr { func_name, args, .. }) if func_name == operators::INDEX => match args.as_slice() {
-            [of, key] => Some(format!("{}.{}", label(of)?, literal_text(key)?)),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// What is known to be present where a condition came out as `outcome`.
-fn present(condition: &IdedExpr, outcome: bool) -> Guards {
-    match &condition.expr {
-        Expr::Select(SelectExpr { operand, field, test: true }) if outcome => {
-            label(operand).map(|of| format!("{of}.{field}")).into_iter().collect()
-        }
-        Expr::Call(CallExpr { func_name, args, target: None }) => match (func_name.as_str(), args.as_slice()) {
-            (operators::LOGICAL_NOT, [inner]) => present(inner, !outcome),
-            (operators::LOGICAL_AND | operators::LOGICAL_OR, [left, right]) => {
-                let (left, right) = (present(left, outcome), present(right, outcome));
-                // `a && b` true, or `a || b` false: both came out that way; else only what both agree on is sure.
-                if (func_name == operators::LOGICAL_AND) == outcome {
-                    left.union(&right).cloned().collect()
-                } else {
-                    left.intersection(&right).cloned().collect()
-                }
-            }
-            (operators::IN, [key, of]) if outcome => {
-                literal_text(key).zip(label(of)).map(|(key, of)| format!("{of}.{key}")).into_iter().collect()
-            }
-            _ => Guards::new(),
-        },
-        _ => Guards::new(),
-    }
 }
 
 /// The condition, charged for so many steps.
@@ -223,12 +180,25 @@ impl Checker<'_> {
     pub(super) fn comparison(&mut self, at: &IdedExpr, whole: &IdedExpr) {
         let Expr::Call(CallExpr { args, .. }) = &whole.expr else { return };
         if let ([left, right], true) = (args.as_slice(), self.locals.is_empty()) {
-            let (start, end) = self.extent(at);
-            let text: String = self.source.iter().skip(start).take(end.saturating_sub(start)).collect();
-            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let text = self.written(at);
             let parts = u32::try_from(limits::parts(whole)).unwrap_or(u32::MAX);
             let (left, right) = (left.clone(), right.clone());
             self.comparisons.push(Comparison { text, left, right, whole: whole.clone(), parts });
+        }
+    }
+
+    /// The text of an expression, on one line.
+    fn written(&self, expr: &IdedExpr) -> String {
+        let (start, end) = self.extent(expr);
+        let text: String = self.source.iter().skip(start).take(end.saturating_sub(start)).collect();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Notes a figure of a signal, so that traces show it. What a loop computes has no one value.
+    pub(super) fn computed(&mut self, at: &IdedExpr, rewritten: &IdedExpr) {
+        let label = self.written(at);
+        if self.locals.is_empty() && !self.leaves.iter().any(|leaf| leaf.label == label) {
+            self.leaves.push(Leaf { label, expr: rewritten.clone() });
         }
     }
 
@@ -250,7 +220,13 @@ impl Checker<'_> {
                 let last = args.last().map(|last| self.extent(last).1);
                 let named = target.is_none() && func_name.chars().all(char::is_alphanumeric);
                 let start = if named { start.saturating_sub(func_name.chars().count()) } else { start };
-                (first.unwrap_or(start).min(start), last.unwrap_or(end).max(end) + usize::from(named))
+                let last = last.unwrap_or(end).max(end);
+                // A method ends with its bracket, behind its last argument.
+                let rest = self.source.iter().skip(last);
+                let blank = rest.clone().take_while(|c| c.is_whitespace()).count();
+                let closed = target.is_some() && rest.clone().nth(blank) == Some(&')');
+                let end = if closed { last + blank + 1 } else { last + usize::from(named) };
+                (first.unwrap_or(start).min(start), end)
             }
             Expr::Comprehension(inner) => (self.extent(&inner.iter_range).0, end),
             _ => (start, end),
@@ -288,6 +264,12 @@ impl Checker<'_> {
             );
             return (Type::Any, rewritten);
         }
+        if ty == Type::Signal {
+            let written = self.written(expr);
+            let help = format!("ask for a figure: {written}.last(), {written}.max_over(duration(\"5m\"))");
+            self.problem(expr, "a signal is no value by itself", Some(help));
+            return (Type::Any, rewritten);
+        }
         (ty, rewritten)
     }
 
@@ -318,6 +300,10 @@ impl Checker<'_> {
             return (ty.clone(), expr.clone());
         }
         let Some((ty, _)) = self.names.lookup(name) else {
+            if let Some((message, help)) = self.names.elsewhere(name) {
+                self.report(expr, UNKNOWN, message, Some(help));
+                return (Type::Any, expr.clone());
+            }
             let mut known = self.names.below("");
             known.extend(self.locals.iter().map(|(local, _)| local.clone()));
             self.unknown(expr, &format!("there is no `{name}` here"), name, &known);
@@ -363,7 +349,15 @@ impl Checker<'_> {
                 // A root fact becomes one name; what hangs on a comprehension's variable stays a selection.
                 let root = matches!(&operand.expr, Expr::Ident(name) if *name == prefix);
                 let name = |name: String| ided(expr.id, Expr::Ident(name));
+                if ty == Type::Signal {
+                    self.reads.insert(path.clone());
+                }
                 if select.test {
+                    if ty == Type::Signal {
+                        let help = format!("write has_data({path}, duration(\"2m\"))");
+                        self.problem(expr, format!("`{path}` is always there, its data may not be"), Some(help));
+                        return (Type::Bool, expr.clone());
+                    }
                     if !optional {
                         self.problem(expr, format!("`{path}` is always there"), Some("leave has() out".to_owned()));
                     }
@@ -377,7 +371,7 @@ impl Checker<'_> {
                     self.unguarded(expr, written.as_deref().unwrap_or(&path));
                 }
                 let rewritten = if root { name(path.clone()) } else { keep(operand) };
-                if root && !matches!(ty, Type::Object(_)) {
+                if root && !matches!(ty, Type::Object(_) | Type::Signal) {
                     self.leaf(&path, rewritten.clone());
                 }
                 (ty, rewritten)

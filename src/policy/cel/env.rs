@@ -14,6 +14,7 @@ use cel_interpreter::{DeclarationError, Env, ExecutionError};
 use regex::Regex;
 
 use super::budget::{charge, charge_bytes};
+use super::signal;
 
 /// Division that refuses zero and what is not finite.
 pub(super) const DIVIDE: &str = "@divide";
@@ -65,8 +66,8 @@ pub(super) fn shared() -> Option<&'static Arc<Env>> {
     ENV.as_ref()
 }
 
-type Values<'b, 'v> = Vec<CowVal<'b, 'v>>;
-type Outcome<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
+pub(super) type Values<'b, 'v> = Vec<CowVal<'b, 'v>>;
+pub(super) type Outcome<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
 
 fn build() -> Result<Env, DeclarationError> {
     let mut env = Env::stdlib();
@@ -90,10 +91,11 @@ fn build() -> Result<Env, DeclarationError> {
     env.add_overload(CONTAINS, "contains_string", vec![STRING_TYPE, STRING_TYPE], contains)?;
     env.add_overload(TICK, "tick_bool", vec![BOOL_TYPE, INT_TYPE], tick)?;
     env.add_overload(MATCHES, "matches_literal", vec![STRING_TYPE, STRING_TYPE], matches)?;
+    signal::register(&mut env)?;
     Ok(env)
 }
 
-type Overload = for<'b, 'v> fn(Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError>;
+pub(super) type Overload = for<'b, 'v> fn(Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError>;
 
 const UNARY: &[(&str, Overload)] = &[
     ("ceil", |args| unary(&args, f64::ceil)),
@@ -104,7 +106,7 @@ const UNARY: &[(&str, Overload)] = &[
     ("exp", |args| unary(&args, f64::exp)),
 ];
 
-fn number(args: &Values<'_, '_>, index: usize) -> Result<f64, ExecutionError> {
+pub(super) fn number(args: &Values<'_, '_>, index: usize) -> Result<f64, ExecutionError> {
     args.get(index)
         .and_then(|value| value.downcast_ref::<CelDouble>())
         .map(|double| *double.inner())

@@ -9,13 +9,16 @@ mod canonical;
 mod check;
 mod env;
 mod limits;
+mod paths;
 mod range;
 mod reach;
+mod signal;
 mod types;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use cel_interpreter::common::ast::Expr;
 use cel_interpreter::common::value::Val;
 use cel_interpreter::context::VariableResolver;
 use cel_interpreter::parser::Parser;
@@ -29,6 +32,7 @@ pub use budget::watch;
 pub(crate) use canonical::canonical;
 pub(crate) use check::{Comparison, Leaf, Names, Problem};
 pub(crate) use range::{Known, Range};
+pub(crate) use signal::{Look, SignalVal, missing_signal, signal_methods};
 pub(crate) use types::Type;
 
 /// Stack for parsing and checking: the parser recurses a dozen frames a level.
@@ -46,6 +50,7 @@ pub(crate) struct Expression {
     leaves: Vec<Leaf>,
     reads: BTreeSet<String>,
     comparisons: Vec<Comparison>,
+    looks: Vec<Look>,
     /// Held, so that evaluation finds them.
     #[expect(dead_code, reason = "holding them is their use")]
     patterns: Vec<Arc<regex::Regex>>,
@@ -63,12 +68,28 @@ pub(crate) trait Scope: VariableResolver {
 
 impl Expression {
     /// Parses and checks an expression that must be of type `wanted`.
+    #[cfg(test)]
     pub(crate) fn compile(source: &str, wanted: &Type, names: &dyn Names) -> Result<Self, Vec<Problem>> {
-        limits::source(source).map_err(|problem| vec![problem])?;
-        stacker::grow(COMPILE_STACK, || Self::compile_here(source, wanted, names))
+        Self::compile_where(&[], source, wanted, names)
     }
 
-    fn compile_here(source: &str, wanted: &Type, names: &dyn Names) -> Result<Self, Vec<Problem>> {
+    /// Parses and checks an expression that must be of type `wanted`. Where it is evaluated only if others, which are
+    /// right, hold, what those asked for is known.
+    pub(crate) fn compile_where(
+        holds: &[&Self],
+        source: &str,
+        wanted: &Type,
+        names: &dyn Names,
+    ) -> Result<Self, Vec<Problem>> {
+        limits::source(source).map_err(|problem| vec![problem])?;
+        stacker::grow(COMPILE_STACK, || {
+            let parse = |one: &&Self| Parser::new().max_recursion_depth(96).parse(&one.source).ok();
+            let holds: Vec<IdedExpr> = holds.iter().filter_map(parse).collect();
+            Self::compile_here(&holds, source, wanted, names)
+        })
+    }
+
+    fn compile_here(holds: &[IdedExpr], source: &str, wanted: &Type, names: &dyn Names) -> Result<Self, Vec<Problem>> {
         let (tree, info) = Parser::new()
             .max_recursion_depth(96)
             .error_recovery_limit(4)
@@ -85,9 +106,11 @@ impl Expression {
             leaves: Vec::new(),
             reads: BTreeSet::new(),
             comparisons: Vec::new(),
+            looks: Vec::new(),
             patterns: Vec::new(),
         };
-        let (ty, rewritten) = checker.value(&tree, &BTreeSet::new());
+        let guards = holds.iter().flat_map(|holds| check::present(holds, true)).collect();
+        let (ty, rewritten) = checker.value(&tree, &guards);
         if ty == Type::Int && *wanted == Type::Double {
             checker.mixed(&tree, &tree);
         } else if *wanted != Type::Any && !ty.comparable(wanted) {
@@ -96,11 +119,11 @@ impl Expression {
         if !checker.problems.is_empty() {
             return Err(checker.problems);
         }
-        let reach::Findings { problems, always } = reach::findings(&checker, &tree, ty == Type::Bool);
+        let reach::Findings { problems, always } = reach::findings(&checker, holds, &tree, ty == Type::Bool);
         if problems.iter().any(|one| one.severity == Severity::Error) {
             return Err(problems);
         }
-        let check::Checker { leaves, reads, comparisons, patterns, .. } = checker;
+        let check::Checker { leaves, reads, comparisons, looks, patterns, .. } = checker;
         Ok(Self {
             source: source.to_owned(),
             parts: u32::try_from(limits::parts(&rewritten)).unwrap_or(u32::MAX),
@@ -109,6 +132,7 @@ impl Expression {
             leaves,
             reads,
             comparisons,
+            looks,
             patterns,
             warnings: problems,
             always,
@@ -140,6 +164,16 @@ impl Expression {
         &self.reads
     }
 
+    /// Where it reads the past of signals, and how far back.
+    pub(crate) fn looks(&self) -> &[Look] {
+        &self.looks
+    }
+
+    /// Whether it has one value, whatever the facts: it follows from params and literals.
+    pub(crate) fn is_fixed(&self) -> bool {
+        signal::fixed(&self.tree)
+    }
+
     /// Evaluates a condition.
     pub(crate) fn condition(&self, scope: &dyn Scope) -> Result<bool, ExecutionError> {
         self.with(scope, |value| if let Value::Bool(value) = value { Some(value) } else { None })
@@ -158,6 +192,11 @@ impl Expression {
     /// Evaluates a string.
     pub(crate) fn text(&self, scope: &dyn Scope) -> Result<String, ExecutionError> {
         self.with(scope, |value| if let Value::String(text) = value { Some(text.as_str().to_owned()) } else { None })
+    }
+
+    /// Evaluates a duration.
+    pub(crate) fn duration(&self, scope: &dyn Scope) -> Result<chrono::Duration, ExecutionError> {
+        self.with(scope, |value| if let Value::Duration(value) = value { Some(value) } else { None })
     }
 
     /// Evaluates any value, cut loose from what it was computed from.
@@ -182,7 +221,10 @@ impl Expression {
         self.leaves
             .iter()
             .map(|leaf| {
-                let shown = scope.resolve(name_of(&leaf.expr)).map(|value| show(value.as_ref()));
+                let shown = match &leaf.expr.expr {
+                    Expr::Ident(name) => scope.resolve(name).map(|value| show(value.as_ref())),
+                    _ => evaluate(&leaf.expr, 0, scope).ok().map(|value| show_value(&value, 0)),
+                };
                 (leaf.label.clone(), shown)
             })
             .collect()
@@ -225,10 +267,11 @@ fn margin(one: &Comparison, scope: &dyn Scope) -> Option<Margin> {
     Some(Margin { comparison: one.text.clone(), left, right, seconds, holds })
 }
 
-fn name_of(expr: &IdedExpr) -> &str {
-    match &expr.expr {
-        cel_interpreter::common::ast::Expr::Ident(name) => name,
-        _ => "",
+/// Evaluates how far back a look goes, over the values of params.
+pub(crate) fn length_of(look: &Look, params: &dyn Scope) -> Option<chrono::Duration> {
+    match evaluate(&look.length, 0, params).ok()? {
+        Value::Duration(length) => Some(length),
+        _ => None,
     }
 }
 

@@ -24,10 +24,10 @@ pub(super) struct Findings {
     pub(super) always: Option<(bool, Problem)>,
 }
 
-/// Walks an expression that is right otherwise.
-pub(super) fn findings(checker: &Checker<'_>, tree: &IdedExpr, condition: bool) -> Findings {
+/// Walks an expression that is right otherwise; `holds` are conditions that came out true before.
+pub(super) fn findings(checker: &Checker<'_>, holds: &[IdedExpr], tree: &IdedExpr, condition: bool) -> Findings {
     let mut walk = Walk { checker, problems: Vec::new() };
-    let env = Env::new();
+    let env = holds.iter().try_fold(Env::new(), |env, holds| walk.assume(&env, holds, true)).unwrap_or_default();
     let always = condition.then(|| walk.constant(tree, &env)).flatten();
     let always = always.map(|outcome| {
         let (place, env) = walk.culprit(tree, &env, !outcome);
@@ -242,6 +242,14 @@ impl Walk<'_> {
             (operators::ADD, [left, right]) => Some(range(left)?.add(range(right)?)),
             (operators::SUBSTRACT, [left, right]) => Some(range(left)?.add(range(right)?.negate())),
             (operators::MULTIPLY, [left, right]) => Some(range(left)?.multiply(range(right)?)),
+            // By a literal only: among whole numbers a division cuts off.
+            (operators::DIVIDE, [left, right]) => match &right.expr {
+                Expr::Literal(LiteralValue::Double(by)) if *by.inner() > 0.0 => {
+                    let share = 1.0 / *by.inner();
+                    Some(range(left)?.multiply(Range::between(share, share)))
+                }
+                _ => Some(Range::ALL),
+            },
             (operators::CONDITIONAL, [condition, yes, no]) => {
                 let yes = self.assume(env, condition, true).map(|env| self.range(&env, yes));
                 let no = self.assume(env, condition, false).map(|env| self.range(&env, no));
@@ -262,9 +270,9 @@ impl Walk<'_> {
             ("floor", [one]) => Some(range(one)?.map(f64::floor)),
             ("round", [one]) => Some(range(one)?.map(f64::round)),
             ("double", [one]) => Some(range(one).unwrap_or(Range::ALL)),
-            ("size", [_]) => Some(Range::above(0.0, false)),
+            ("size" | "count", [_]) | ("stddev_over" | "mean_step_over", [_, _]) => Some(Range::above(0.0, false)),
             ("exp", [_]) => Some(Range::above(0.0, true)),
-            (operators::DIVIDE | operators::MODULO | "log" | "int", _) => Some(Range::ALL),
+            (operators::MODULO | "log" | "int", _) => Some(Range::ALL),
             _ => None,
         }
     }

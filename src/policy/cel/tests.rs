@@ -12,14 +12,17 @@ use super::{Expression, Names, Type};
 use crate::policy::facts;
 use crate::policy::{FactValue, Facts};
 
+mod signals;
+
 struct Table;
 
 impl Names for Table {
     fn lookup(&self, path: &str) -> Option<(Type, bool)> {
         match path {
-            "params" => Some((Type::Object(path.to_owned()), false)),
+            "params" | "signals" => Some((Type::Object(path.to_owned()), false)),
             "params.window" => Some((Type::Duration, false)),
             "params.rps" => Some((Type::Double, false)),
+            "signals.cpu" | "signals.burst" | "signals.idle" | "signals.none" => Some((Type::Signal, false)),
             _ => facts::lookup(path),
         }
     }
@@ -29,13 +32,18 @@ impl Names for Table {
     }
 
     fn below(&self, path: &str) -> Vec<String> {
-        if path == "params" { vec!["rps".to_owned(), "window".to_owned()] } else { facts::below(path) }
+        match path {
+            "params" => vec!["rps".to_owned(), "window".to_owned()],
+            "signals" => ["cpu", "burst", "idle", "none"].map(str::to_owned).to_vec(),
+            _ => facts::below(path),
+        }
     }
 }
 
 struct Given {
     facts: Facts,
     params: HashMap<&'static str, Box<dyn Val>>,
+    signals: Vec<super::SignalVal>,
 }
 
 impl super::Scope for Given {
@@ -48,6 +56,9 @@ impl VariableResolver for Given {
     fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
         if let Some(path) = name.strip_prefix('?') {
             return Some(CowVal::owned(CelBool::from(self.facts.has(path))));
+        }
+        if let Some(signal) = self.signals.iter().find(|signal| *signal.path == *name) {
+            return Some(CowVal::Borrowed(signal));
         }
         self.facts.get(name).or_else(|| self.params.get(name).map(AsRef::as_ref)).map(CowVal::Borrowed)
     }
@@ -72,7 +83,7 @@ fn scope() -> Given {
     let window: Box<dyn Val> =
         Box::new(cel_interpreter::common::types::CelDuration::from(chrono::Duration::seconds(90)));
     let rps: Box<dyn Val> = Box::new(cel_interpreter::common::types::CelDouble::from(300.0));
-    Given { facts, params: [("params.window", window), ("params.rps", rps)].into() }
+    Given { facts, params: [("params.window", window), ("params.rps", rps)].into(), signals: Vec::new() }
 }
 
 fn any(source: &str) -> Result<Value, String> {
@@ -279,7 +290,7 @@ fn patterns_go_with_the_last_expression_that_uses_them() {
 fn loops_stop_at_the_budget() {
     let mut facts = Facts::default();
     facts.set("class.addons", FactValue::Texts((0..2000).map(|n| n.to_string()).collect()));
-    let scope = Given { facts, params: HashMap::new() };
+    let scope = Given { facts, params: HashMap::new(), signals: Vec::new() };
     let source = "class.addons.all(a, class.addons.exists(b, a + b == a + b + 'x') || true)";
     let expression = Expression::compile(source, &Type::Bool, &Table).unwrap();
     assert!(expression.condition(&scope).unwrap_err().to_string().contains("too many steps"));
@@ -291,7 +302,7 @@ fn what_grows_with_its_operands_is_charged_for_their_size() {
         let mut facts = Facts::default();
         facts.set("class.addons", FactValue::Texts(vec!["x".repeat(4_000); 900]));
         let expression = Expression::compile(source, &Type::Bool, &Table).expect(source);
-        let result = expression.condition(&Given { facts, params: HashMap::new() });
+        let result = expression.condition(&Given { facts, params: HashMap::new(), signals: Vec::new() });
         result.is_err_and(|error| error.to_string().contains("too many steps"))
     };
     for source in [
@@ -314,7 +325,7 @@ fn what_grows_with_its_operands_is_charged_for_their_size() {
 fn the_rules_of_one_class_share_a_budget() {
     let mut facts = Facts::default();
     facts.set("class.addons", FactValue::Texts((0..100).map(|n| n.to_string()).collect()));
-    let scope = Given { facts, params: HashMap::new() };
+    let scope = Given { facts, params: HashMap::new(), signals: Vec::new() };
     let source = "class.addons.all(a, class.addons.all(b, true))";
     let expression = Expression::compile(source, &Type::Bool, &Table).unwrap();
     let outcomes: Vec<bool> = (0..12).map(|_| expression.condition(&scope).is_ok()).collect();

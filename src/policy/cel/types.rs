@@ -17,6 +17,8 @@ pub(crate) enum Type {
     Map(Box<Type>),
     /// A group of facts, by its path.
     Object(String),
+    /// What was measured over time: it has methods, and no value by itself.
+    Signal,
     /// Not known (an empty list's elements); compatible with everything.
     Any,
 }
@@ -50,6 +52,7 @@ impl fmt::Display for Type {
             Self::Duration => f.write_str("a duration"),
             Self::List(_) => f.write_str("a list"),
             Self::Map(_) => f.write_str("a map"),
+            Self::Signal => f.write_str("a signal"),
             Self::Object(path) => write!(f, "the group `{path}`"),
             Self::Any => f.write_str("a value"),
         }

@@ -1,0 +1,251 @@
+//! Compiled Safeguard documents: whether and how far a recommendation is applied.
+
+use std::time::Duration;
+
+use crate::policy::Inputs;
+use crate::policy::bundle::Shared;
+use crate::policy::cel::{Expression, Type};
+use crate::policy::compiler::Compiler;
+use crate::policy::diagnostic::Sink;
+use crate::policy::document::RuleForm;
+use crate::policy::facts::{Facts, Reader};
+use crate::policy::trace::{RuleMode, RuleOutcome, RuleTrace};
+use crate::policy::unit::{Rule, Scope, Unit};
+use crate::policy::yaml::Text;
+
+use super::Dimension;
+use super::form::{GuardForm, SafeguardForm, SafeguardRuleForm, StabilizeForm};
+
+/// A Safeguard document.
+#[derive(Debug)]
+pub struct SafeguardPolicy {
+    name: String,
+    unit: Unit,
+    dimension: Dimension,
+    stabilize: Stabilizing,
+    /// The longest window of stability, with the params in effect.
+    pub(super) longest: chrono::Duration,
+    rules: Vec<SafeguardRule>,
+}
+
+#[derive(Debug)]
+struct Stabilizing {
+    up: Expression,
+    down: Expression,
+    dead_band: Expression,
+}
+
+#[derive(Debug)]
+struct SafeguardRule {
+    rule: Rule,
+    does: Does,
+}
+
+#[derive(Debug)]
+enum Does {
+    Hold { message: Option<Box<Expression>> },
+    Bound { at_most: Option<Box<Expression>>, at_least: Option<Box<Expression>> },
+}
+
+/// What keeps noise from acting.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stabilize {
+    /// A rise must be asked for throughout this long.
+    pub up: Duration,
+    /// A fall must be asked for throughout this long.
+    pub down: Duration,
+    /// Changes of less than this share are none, percent.
+    pub dead_band_pct: f64,
+}
+
+/// What one rule says about a proposal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guarded {
+    /// The rule as it was evaluated; its effect says what it does, or would do where its mode is not `enforce`.
+    pub trace: RuleTrace,
+    /// What follows; `None` where nothing does.
+    pub effect: Option<Guard>,
+}
+
+/// What a rule does to a proposal.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Guard {
+    /// Nothing changes.
+    Hold {
+        /// Why, in words.
+        message: String,
+    },
+    /// It goes no further.
+    Bound {
+        /// Upper bound of the target.
+        at_most: Option<f64>,
+        /// Lower bound of the target.
+        at_least: Option<f64>,
+    },
+}
+
+impl SafeguardPolicy {
+    pub(in crate::policy) fn compile(
+        name: &str,
+        form: &SafeguardForm,
+        shared: &Shared<'_>,
+        inputs: &Inputs,
+        sink: &mut Sink,
+    ) -> Option<Self> {
+        let mut compiler = Compiler::new(Reader::Safeguard, name, &form.definitions, shared, inputs, sink);
+        let stabilize = form.stabilize.as_ref().and_then(|form| Stabilizing::compile(form, &mut compiler, sink));
+        let rules = form.rules.iter().filter_map(|rule| SafeguardRule::compile(rule, &mut compiler, sink)).collect();
+        let unit = compiler.finish(sink);
+        let (stabilize, longest) = stabilize?;
+        let (dimension, _) = form.dimension.as_ref()?;
+        Some(Self { name: name.to_owned(), unit, dimension: *dimension, stabilize, longest, rules })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The document itself.
+    pub fn unit(&self) -> &Unit {
+        &self.unit
+    }
+
+    /// What it guards.
+    pub fn dimension(&self) -> Dimension {
+        self.dimension
+    }
+
+    /// Its rules.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().map(|rule| &rule.rule)
+    }
+
+    /// How long a change must be asked for, and from which share on; the field and reason where that can't be told.
+    pub fn stabilize(&self, facts: &Facts) -> Result<Stabilize, (String, String)> {
+        let scope = self.unit.over(facts);
+        let failed = |field: &str| {
+            let field = format!("{}/stabilize.{field}", self.unit.name());
+            move |reason: String| (field, reason)
+        };
+        let Stabilizing { up, down, dead_band } = &self.stabilize;
+        let band = scope.number(dead_band).and_then(|band| {
+            let fits = (0.0..100.0).contains(&band);
+            if fits { Ok(band) } else { Err(format!("{band} is no percentage from 0 to below 100")) }
+        });
+        Ok(Stabilize {
+            up: scope.duration(up).map_err(failed("up"))?,
+            down: scope.duration(down).map_err(failed("down"))?,
+            dead_band_pct: band.map_err(failed("dead_band"))?,
+        })
+    }
+
+    /// Asks all rules about the proposal among the facts. A rule that counts and can't be evaluated holds: that is the
+    /// safe action.
+    pub fn evaluate(&self, facts: &Facts) -> Vec<Guarded> {
+        let scope = self.unit.over(facts);
+        self.rules.iter().map(|rule| rule.evaluate(&scope)).collect()
+    }
+}
+
+impl Stabilizing {
+    fn compile(form: &StabilizeForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<(Self, chrono::Duration)> {
+        let up = compiler.fixed_duration(&form.up, sink);
+        let down = compiler.fixed_duration(&form.down, sink);
+        let dead_band = compiler.compile(&form.dead_band, &Type::Double, sink);
+        let ((up, rise), (down, fall)) = (up?, down?);
+        Some((Self { up, down, dead_band: dead_band? }, rise.max(fall)))
+    }
+}
+
+impl SafeguardRule {
+    fn compile(form: &SafeguardRuleForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Self> {
+        let of = |condition: Text| RuleForm { id: form.id.clone(), mode: form.mode, condition };
+        match &form.does {
+            GuardForm::Hold { condition, message } => {
+                let rule = compiler.rule_when(form.when.as_ref(), &of(condition.clone()), sink);
+                let holds = rule.as_ref().map(Rule::conditions).unwrap_or_default();
+                let message = match message {
+                    None => None,
+                    Some(message) => Some(Box::new(compiler.compile_where(&holds, message, &Type::Text, sink)?)),
+                };
+                Some(Self { rule: rule?, does: Does::Hold { message } })
+            }
+            GuardForm::Bound { at_most, at_least } => {
+                let always = || Text { text: "true".to_owned(), at: form.id.at.clone() };
+                let rule = compiler.rule(&of(form.when.clone().unwrap_or_else(always)), sink);
+                let holds = rule.as_ref().map(Rule::conditions).unwrap_or_default();
+                let mut bound = |text: &Option<Text>| match text {
+                    None => Some(None),
+                    Some(text) => {
+                        compiler.compile_where(&holds, text, &Type::Double, sink).map(|bound| Some(Box::new(bound)))
+                    }
+                };
+                let (at_most, at_least) = (bound(at_most), bound(at_least));
+                Some(Self { rule: rule?, does: Does::Bound { at_most: at_most?, at_least: at_least? } })
+            }
+        }
+    }
+
+    fn evaluate(&self, scope: &Scope<'_>) -> Guarded {
+        let mut trace = self.rule.evaluate(scope);
+        let guard = match &trace.outcome {
+            RuleOutcome::True => match &self.does {
+                Does::Hold { message } => Some(Guard::Hold { message: self.message(message.as_deref(), scope) }),
+                Does::Bound { at_most, at_least } => {
+                    bound(scope, (at_most.as_deref(), at_least.as_deref()), &mut trace)
+                }
+            },
+            RuleOutcome::False | RuleOutcome::Error(_) | RuleOutcome::Inapplicable(_) => None,
+        };
+        let guard = match &trace.outcome {
+            RuleOutcome::Error(reason) => Some(Guard::Hold { message: format!("it could not be evaluated: {reason}") }),
+            _ => guard,
+        };
+        trace.effect = guard.as_ref().map(ToString::to_string);
+        let effect = guard.filter(|_| self.rule.mode() == RuleMode::Enforce);
+        Guarded { trace, effect }
+    }
+
+    fn message(&self, message: Option<&Expression>, scope: &Scope<'_>) -> String {
+        match message {
+            None => self.rule.condition().source().trim().to_owned(),
+            // Words that fail must not lift what the condition decided.
+            Some(message) => scope.text(message).unwrap_or_else(|reason| {
+                format!("{} (its message could not be evaluated: {reason})", self.rule.condition().source().trim())
+            }),
+        }
+    }
+}
+
+/// How far a rule lets a change go; why it can't be told goes into its trace.
+fn bound(
+    scope: &Scope<'_>,
+    (at_most, at_least): (Option<&Expression>, Option<&Expression>),
+    trace: &mut RuleTrace,
+) -> Option<Guard> {
+    if scope.is_explained() {
+        at_most.into_iter().chain(at_least).for_each(|bound| scope.note(bound, &mut trace.values));
+    }
+    let number = |bound: Option<&Expression>| bound.map(|bound| scope.try_number(bound)).transpose();
+    let bounds = number(at_most).and_then(|at_most| Ok((at_most, number(at_least)?)));
+    match bounds {
+        Ok((at_most, at_least)) => Some(Guard::Bound { at_most, at_least }),
+        Err(failure) => {
+            trace.outcome = scope.outcome(failure);
+            None
+        }
+    }
+}
+
+impl std::fmt::Display for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Hold { message } => write!(f, "hold: {message}"),
+            Self::Bound { at_most: Some(most), at_least: Some(least) } => write!(f, "at most {most}, at least {least}"),
+            Self::Bound { at_most: Some(most), at_least: None } => write!(f, "at most {most}"),
+            Self::Bound { at_most: None, at_least: Some(least) } => write!(f, "at least {least}"),
+            Self::Bound { at_most: None, at_least: None } => f.write_str("no bound"),
+        }
+    }
+}
