@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::Class;
-use crate::policy::{ComponentKind, Dimension, FactValue, Facts, Given, Policy, Timeline};
+use crate::policy::{ComponentKind, Dimension, FactValue, Facts, Given, Policy, SignalPolicy, Timeline};
 
 use super::Setting;
 use super::facts;
@@ -64,7 +64,7 @@ pub fn samples(policy: &Policy, timeline: &Timeline) -> Result<Samples, String> 
     let mut samples = Samples::new();
     for (name, series, place) in timeline.series() {
         if !policy.signals().iter().any(|signal| signal.name() == name) {
-            let names: Vec<&str> = policy.signals().iter().map(|signal| signal.name()).collect();
+            let names: Vec<&str> = policy.signals().iter().map(SignalPolicy::name).collect();
             return Err(format!("{place}: there is no Signal {name:?}; there are: {}", names.join(", ")));
         }
         samples.insert(name.to_owned(), series.clone());
@@ -183,16 +183,6 @@ impl<'a> Play<'a> {
     pub fn apply(&mut self, decision: &NfrDecision, elapsed: Duration) {
         self.state = self.state.after(decision, true, after(self.timeline.start(), elapsed));
         self.follow();
-    }
-
-    /// Decides at every moment before one, and does it.
-    pub fn until(&mut self, end: Duration) {
-        let mut elapsed = Duration::ZERO;
-        while elapsed < end {
-            let decision = self.decide(elapsed);
-            self.apply(&decision, elapsed);
-            elapsed += self.timeline.step();
-        }
     }
 
     /// From here on rules note what they read.

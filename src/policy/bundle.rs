@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::diagnostic::{self, DUPLICATE, Diagnostic, Diagnostics, Sink, UNUSED};
 use super::document::{self, Body, Document};
+use super::fields;
 use super::form::{self, Form};
 use super::kinds::{AdmissionPolicy, TemplatePolicy};
 use super::nfr::{self, RecommendationPolicy, SafeguardPolicy, SignalPolicy};
@@ -106,8 +107,7 @@ fn stated<'a>(overrides: &'a [Override], document: &str, param: &str) -> Option<
 
 impl BundleForm {
     pub(crate) fn read(spec: &Node, sink: &mut Sink) -> Option<Self> {
-        let known = ["extends", "profiles", "params", "metadata"];
-        let form = Form::open(spec, "spec of a Bundle", &known, sink)?;
+        let form = Form::of(spec, &fields::BUNDLE, sink)?;
         let extends = match form.text("extends", sink) {
             None => false,
             Some(text) => {
@@ -335,6 +335,27 @@ impl Bundle {
         self.documents.iter().map(|one| format!("{}/{}", one.kind, one.name.text))
     }
 
+    /// The documents, by kind and name.
+    pub(super) fn documents(&self) -> &[Document] {
+        &self.documents
+    }
+
+    /// What Bundle documents give to every document.
+    pub(super) fn with_shared<T>(&self, read: impl FnOnce(&Shared<'_>) -> T) -> T {
+        let params = self.shared_params();
+        let values: Vec<_> = self.forms().flat_map(|(_, form)| form.values.iter().cloned()).collect();
+        let overrides: Vec<_> = self.forms().flat_map(|(_, form)| form.overrides.iter().cloned()).collect();
+        let (declared, policies) = (self.declared(), Arc::new([]));
+        read(&Shared {
+            params: &params,
+            values: &values,
+            overrides: &overrides,
+            given: &[],
+            signals: &declared,
+            policies,
+        })
+    }
+
     /// The Bundle documents: an overlay's own before the shipped one that it extends.
     fn forms(&self) -> impl Iterator<Item = (&str, &BundleForm)> {
         let forms = self.documents.iter().filter_map(|one| match &one.body {
@@ -383,10 +404,7 @@ impl Bundle {
     /// The params that a document declares, by `Kind/name`; `None` where there is none or its kind has none.
     fn params_of(&self, document: &str) -> Option<&[ParamForm]> {
         let document = self.documents.iter().find(|one| format!("{}/{}", one.kind, one.name.text) == document)?;
-        match &document.body {
-            Body::Bundle(form) => Some(&form.params),
-            body => body.definitions().map(|definitions| definitions.params.as_slice()),
-        }
+        (!matches!(document.body, Body::Test(_))).then(|| document.body.params())
     }
 
     fn check_overrides(&self, overrides: &[Override], sink: &mut Sink) {

@@ -9,17 +9,21 @@ use std::sync::Arc;
 mod builtin;
 mod bundle;
 mod cel;
+mod compare;
 mod compiler;
 mod diagnostic;
 mod document;
 mod facts;
+mod fields;
 mod form;
 mod kinds;
 mod nfr;
+mod outline;
 mod overlay;
 mod params;
 pub mod report;
 mod revision;
+mod schema;
 mod series;
 mod source;
 mod suite;
@@ -32,6 +36,7 @@ use revision::Revision;
 
 pub use bundle::{Bundle, FALLBACK_TEMPLATE, File};
 pub use cel::watch;
+pub use compare::{Change, Comparison, Part, Stated, compare};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{ResourceTexts, Security};
 pub use facts::{FACTS, Fact, FactKind, FactValue, Facts, Reader, readers};
@@ -40,9 +45,13 @@ pub use nfr::{
     Combine, ComponentKind, Dimension, Guard, Guarded, Join, Proposal, RecommendationPolicy, Recommended,
     SafeguardPolicy, SignalPolicy, Stabilize,
 };
+pub use outline::{DocumentOutline, Entry, Outline, Said};
+pub use params::{ParamOutline, ParamStated};
 pub use revision::check_commit;
+pub use schema::{facts_markdown, json_schema};
 pub use series::{Series, SeriesError, Window};
-pub use suite::{Case, Change, Expect, Given, RecommendationExpect, Scene, Step, Suite, TemplateExpect, Timeline};
+pub use source::{MAX_BYTES, MAX_FILES, is_policy_file};
+pub use suite::{Case, Expect, Given, RecommendationExpect, Scene, Step, Suite, TemplateExpect, Timeline, Turn};
 pub use trace::{Margin, RuleMode, RuleOutcome, RuleTrace};
 pub use unit::{Rule, Scope, Unit};
 
@@ -132,7 +141,12 @@ impl Bundle {
 
     /// Reads the bundle in a directory.
     pub fn load(dir: &Path) -> Result<Self, Diagnostics> {
-        Self::read(&source::read(dir)?, &builtin::files())
+        Self::of(&source::read(dir)?)
+    }
+
+    /// The bundle in these files, wherever they come from.
+    pub fn of(files: &[File]) -> Result<Self, Diagnostics> {
+        Self::read(files, &builtin::files())
     }
 }
 

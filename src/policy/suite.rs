@@ -1,10 +1,12 @@
 //! Test documents: cases of given facts and what is expected of them. They never see the environment.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Diagnostics, Sink};
 use super::document;
 use super::facts::{FactValue, Facts};
+use super::fields::{self, Fields};
 use super::form::Form;
 use super::yaml::{self, Node, Source, Text};
 
@@ -13,7 +15,7 @@ mod notation;
 mod timeline;
 
 pub use given::Given;
-pub use timeline::{Change, Step, Timeline};
+pub use timeline::{Step, Timeline, Turn};
 
 /// A document of kind Test.
 #[derive(Debug)]
@@ -108,8 +110,7 @@ impl Scene {
             let message = format!("a scene is one YAML document, here are {}", nodes.len());
             return Err(Diagnostics(vec![Diagnostic::whole(name, message)]));
         };
-        let known = [&["given"], timeline::FIELDS].concat();
-        let scene = Form::open(node, "a scene", &known, &mut sink).map(|form| Self {
+        let scene = Form::of(node, &fields::SCENE, &mut sink).map(|form| Self {
             given: form.get("given").map(|node| given::read(node, true, &mut sink)).unwrap_or_default(),
             timeline: timeline::read(&form, &form, &mut sink),
         });
@@ -140,12 +141,26 @@ const KINDS: &[(&str, Kind)] = &[
     ("Safeguard/", Kind::Safeguard),
 ];
 
+/// Fields of a spec that make a time.
+const TIME: &[&str] = &["now", "step", "series", "changes"];
+
 impl Kind {
     fn of(target: &str) -> Option<Self> {
         if target == "Template" {
             return Some(Self::Template);
         }
         KINDS.iter().find(|(prefix, _)| target.starts_with(prefix)).map(|(_, kind)| *kind)
+    }
+
+    /// The fields of its cases.
+    fn case(self) -> &'static Fields {
+        match self {
+            Self::Admission => &fields::ADMISSION_CASE,
+            Self::Template => &fields::TEMPLATE_CASE,
+            Self::Signal => &fields::SIGNAL_CASE,
+            Self::Recommendation => &fields::RECOMMENDATION_CASE,
+            Self::Safeguard => &fields::SAFEGUARD_CASE,
+        }
     }
 
     /// Whether sizes are decided, over time.
@@ -180,8 +195,7 @@ impl Suite {
     }
 
     pub(crate) fn read(spec: &Node, sink: &mut Sink) -> Option<Self> {
-        let known = [&["target", "given", "cases", "expect"], timeline::FIELDS].concat();
-        let form = Form::open(spec, "spec of a Test", &known, sink)?;
+        let form = Form::of(spec, &fields::TEST, sink)?;
         let target = form.need_text("target", sink)?;
         let Some(kind) = Kind::of(&target.text) else {
             let help = "targets: Template for the choice of a template, Admission/NAME, Signal/NAME, \
@@ -199,9 +213,7 @@ impl Suite {
             cases.extend(reader.case(name, &form, Given::default(), sink));
         }
         for node in form.list("cases", sink) {
-            let known = [&["name", "given", "expect"], timeline::FIELDS].concat();
-            let Some(form) = Form::open(node, "a case", &known, sink) else { continue };
-            reader.refuse_time(&form, sink);
+            let Some(form) = Form::of(node, kind.case(), sink) else { continue };
             let name = form.need_text("name", sink);
             if let Some(name) = &name {
                 document::twice(name, cases.iter().map(|case| &case.name), "case", sink);
@@ -228,7 +240,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// What is decided at once has no timeline.
     fn refuse_time(&self, form: &Form<'_>, sink: &mut Sink) {
-        for field in timeline::FIELDS.iter().filter(|_| !self.kind.over_time()) {
+        for field in TIME.iter().filter(|_| !self.kind.over_time()) {
             if let Some(node) = form.get(field) {
                 let error = node.at.error(format!("`{field}` is for tests of a Recommendation or a Safeguard"));
                 sink.push(error.help("remove it"));
@@ -271,7 +283,7 @@ impl Case {
     pub fn policy_key(&self) -> String {
         let mut key = format!("{:?}", self.profile);
         for (name, node) in self.given.params() {
-            key.push_str(&format!("{:?}:", name.text));
+            let _ = write!(key, "{:?}:", name.text);
             node.value.canonical(&mut key);
         }
         key
@@ -313,13 +325,12 @@ impl Case {
 
 fn expect(node: &Node, admission: bool, sink: &mut Sink) -> Option<Expect> {
     if admission {
-        let form = Form::open(node, "expect", &["deny", "warn"], sink)?;
+        let form = Form::of(node, &fields::ADMISSION_EXPECT, sink)?;
         let texts = |texts: Vec<Text>| texts.into_iter().map(|text| text.text).collect();
         let (deny, warn) = (texts(form.texts("deny", sink)), texts(form.texts("warn", sink)));
         return Some(Expect::Admission { deny, warn });
     }
-    let known = ["template", "problem", "score", "kept", "replicas", "odgm_replicas"];
-    let form = Form::open(node, "expect", &known, sink)?;
+    let form = Form::of(node, &fields::TEMPLATE_EXPECT, sink)?;
     let number = |name: &str, sink: &mut Sink| form.number(name, sink).map(|(value, _)| value);
     let expect = TemplateExpect {
         template: form.text("template", sink).map(|text| text.text),
@@ -338,14 +349,12 @@ fn expect(node: &Node, admission: bool, sink: &mut Sink) -> Option<Expect> {
 }
 
 fn signal(node: &Node, sink: &mut Sink) -> Option<Expect> {
-    let form = Form::open(node, "expect", &["required"], sink)?;
-    form.need("required", sink)?;
+    let form = Form::of(node, &fields::SIGNAL_EXPECT, sink)?;
     form.flag("required", sink).map(|required| Expect::Signal { required })
 }
 
 fn recommendation(node: &Node, timeline: &Timeline, sink: &mut Sink) -> Option<RecommendationExpect> {
-    let known = ["at", "target", "rule", "confidence", "basis", "failed"];
-    let form = Form::open(node, "expect", &known, sink)?;
+    let form = Form::of(node, &fields::RECOMMENDATION_EXPECT, sink)?;
     let number = |name: &str, sink: &mut Sink| form.number(name, sink).map(|(value, _)| value);
     let text = |name: &str, sink: &mut Sink| form.text(name, sink).map(|text| text.text);
     let at = given::duration(&form, "at", sink);
@@ -354,8 +363,8 @@ fn recommendation(node: &Node, timeline: &Timeline, sink: &mut Sink) -> Option<R
         sink.push(node.at.error(format!("this is after the last sample, at {end}")).help("make a series longer"));
     }
     let stated = form.need("target", sink)?;
-    let none = matches!(&stated.value, yaml::Value::Text(text) if text == "none");
-    let target = if none { None } else { Some(number("target", sink)?) };
+    let nothing = matches!(&stated.value, yaml::Value::Text(text) if text == "none");
+    let target = if nothing { None } else { Some(number("target", sink)?) };
     let expect = RecommendationExpect {
         at,
         target,
@@ -364,7 +373,7 @@ fn recommendation(node: &Node, timeline: &Timeline, sink: &mut Sink) -> Option<R
         basis: text("basis", sink),
         failed: text("failed", sink),
     };
-    if none && (expect.rule.is_some() || expect.confidence.is_some() || expect.basis.is_some()) {
+    if nothing && (expect.rule.is_some() || expect.confidence.is_some() || expect.basis.is_some()) {
         sink.push(stated.at.error("where no target is recommended there is no rule, confidence or basis"));
     }
     Some(expect)

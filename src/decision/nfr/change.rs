@@ -1,6 +1,8 @@
 //! Whether a change is made, and how far it goes.
 
-use crate::policy::{ComponentKind, Dimension, Guard, Policy, Proposal, RuleMode, RuleOutcome, SafeguardPolicy, Stabilize};
+use crate::policy::{
+    ComponentKind, Dimension, Guard, Policy, Proposal, RuleMode, RuleOutcome, SafeguardPolicy, Stabilize,
+};
 
 use super::bind::bind_proposal;
 use super::clamp::{Bounds, Quantum, down, one_step, up};
@@ -105,13 +107,14 @@ pub(super) fn change(
         return (band, Err(held(Invariant::NoRecommendation, "there is no size to start from")));
     }
     let field = Field { current, bounds: question.range.counted(quantum), band };
-    let outcome = proposed(&field, &stabilize, question, (newest, proposal, *raw), (timeline, trace)).and_then(|change| {
-        guard(safeguard, timeline, question, &change, (proposal, trace)).and_then(|limits| {
-            let Change { direction, wanted, confirmed } = change;
-            confirmed?;
-            settle(&field, question, (direction, wanted), &limits, (proposal, trace))
-        })
-    });
+    let outcome =
+        proposed(&field, &stabilize, question, (newest, proposal, *raw), (timeline, trace)).and_then(|change| {
+            guard(safeguard, timeline, question, &change, (proposal, trace)).and_then(|limits| {
+                let Change { direction, wanted, confirmed } = change;
+                confirmed?;
+                settle(&field, question, (direction, wanted), &limits, (proposal, trace))
+            })
+        });
     (band, outcome)
 }
 
@@ -209,7 +212,8 @@ fn guard(
             }
             (_, Some(Guard::Hold { message })) => Some(Held { by: By::Rule(rule.clone()), reason: message }),
             (_, Some(Guard::Bound { at_most, at_least })) => {
-                let counted = (at_most.map(|most| down(quantum.count(most))), at_least.map(|least| up(quantum.count(least))));
+                let counted =
+                    (at_most.map(|most| down(quantum.count(most))), at_least.map(|least| up(quantum.count(least))));
                 let binds = change.is_bound_by(counted);
                 trace.bounds.push(BoundTrace { rule: rule.clone(), at_most, at_least, binds });
                 limits.narrow(counted, rule);
@@ -278,7 +282,8 @@ fn settle(
         });
         settling.brake(*bound, By::Rule(rule.clone())).map_err(|mut held| {
             if let Some((bound, other)) = against {
-                held.reason.push_str(&format!(", and {other} contradicts it with {}", settling_text(question, *bound)));
+                let bound = size_text(question.dimension, Quantum::of(question.dimension).value(*bound));
+                held.reason = format!("{}, and {other} contradicts it with {bound}", held.reason);
             }
             held
         })?;
@@ -289,10 +294,6 @@ fn settle(
     settling.brake(stepped, By::Invariant(Invariant::Step))?;
     let Settling { size, by, reason, .. } = settling;
     Ok((Quantum::of(question.dimension).value(size), by, reason))
-}
-
-fn settling_text(question: &Question<'_>, size: f64) -> String {
-    size_text(question.dimension, Quantum::of(question.dimension).value(size))
 }
 
 /// A confirmed change on its way through what it is held to; sizes in units.

@@ -101,7 +101,7 @@ impl Bounds {
 /// none only from one, where none is a size at all.
 pub(super) fn one_step(current: f64, wanted: f64, takes_none: bool) -> f64 {
     if current <= 0.0 {
-        return wanted.min(1.0).max(0.0);
+        return wanted.clamp(0.0, 1.0);
     }
     let lowest = if takes_none && current <= 1.0 { 0.0 } else { up(current / 2.0) };
     wanted.clamp(lowest, down(current * 2.0).max(1.0).max(lowest))

@@ -32,7 +32,8 @@ mod timeline;
 pub use clamp::Range;
 pub use grid::Grid;
 pub use outcome::{
-    Action, BoundTrace, By, Direction, Invariant, LimitTrace, NfrDecision, NfrRecommendation, NfrTrace, WindowTrace, rules,
+    Action, BoundTrace, By, Direction, Invariant, LimitTrace, NfrDecision, NfrRecommendation, NfrTrace, WindowTrace,
+    rules,
 };
 pub use state::State;
 
@@ -138,7 +139,6 @@ fn size_text(dimension: Dimension, size: f64) -> String {
 fn span_text(millis: i64) -> String {
     humantime::format_duration(Duration::from_millis(millis.unsigned_abs())).to_string()
 }
-
 
 #[cfg(test)]
 mod tests;

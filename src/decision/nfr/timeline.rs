@@ -88,7 +88,6 @@ impl<'a> Timeline<'a> {
         Self { recommendations, facts, readings, nothing, grid, quantum, newest }
     }
 
-
     /// Gives the facts back as of now, every signal with all its samples.
     pub(super) fn facts(&mut self, now: Timestamp) -> &mut Facts {
         for reading in self.readings.iter_mut().filter(|one| one.hidden) {
@@ -203,9 +202,9 @@ impl<'a> Timeline<'a> {
         }
         if down && !self.readings.is_empty() {
             // Where no signal is required, that nothing was measured and that nothing was kept look the same.
-            let kept = |one: &Reading| one.series.points().first().is_some_and(|(time, _)| {
-                *time <= span.reaching_back(one.look_back).oldest()
-            });
+            let kept = |one: &Reading| {
+                one.series.points().first().is_some_and(|(time, _)| *time <= span.reaching_back(one.look_back).oldest())
+            };
             if !self.readings.iter().any(kept) {
                 return Some("no signal has samples that go back to its start".to_owned());
             }

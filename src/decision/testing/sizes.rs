@@ -99,7 +99,13 @@ struct Moment {
 }
 
 /// What is done over time; at every moment that is not listed nothing is.
-pub(super) fn safeguard(policy: &Policy, suite: &Suite, case: &Case, steps: &[Step], seen: &mut Coverage) -> Vec<String> {
+pub(super) fn safeguard(
+    policy: &Policy,
+    suite: &Suite,
+    case: &Case,
+    steps: &[Step],
+    seen: &mut Coverage,
+) -> Vec<String> {
     let target = suite.target_name();
     let Some(document) = policy.safeguards().iter().find(|one| one.unit().name() == target) else {
         return vec![format!("there is no document {target}")];

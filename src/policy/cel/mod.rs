@@ -5,9 +5,11 @@
 
 mod budget;
 mod calls;
+mod canonical;
 mod check;
 mod env;
 mod limits;
+mod paths;
 mod range;
 mod reach;
 mod signal;
@@ -27,9 +29,10 @@ use crate::policy::trace::Margin;
 
 pub(crate) use budget::Allowance;
 pub use budget::watch;
+pub(crate) use canonical::canonical;
 pub(crate) use check::{Comparison, Leaf, Names, Problem};
 pub(crate) use range::{Known, Range};
-pub(crate) use signal::{Look, SignalVal, missing_signal};
+pub(crate) use signal::{Look, SignalVal, missing_signal, signal_methods};
 pub(crate) use types::Type;
 
 /// Stack for parsing and checking: the parser recurses a dozen frames a level.

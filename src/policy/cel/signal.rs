@@ -90,11 +90,14 @@ struct Method {
     duration: bool,
     /// Points that it needs; with fewer it has no value.
     needs: usize,
+    doc: &'static str,
     evaluate: fn(&Window<'_>, f64) -> Option<f64>,
 }
 
-const fn over(name: &'static str, needs: usize, evaluate: fn(&Window<'_>, f64) -> Option<f64>) -> Method {
-    Method { name, takes: Takes::Length, duration: false, needs, evaluate }
+type Figure = fn(&Window<'_>, f64) -> Option<f64>;
+
+const fn over(name: &'static str, needs: usize, doc: &'static str, evaluate: Figure) -> Method {
+    Method { name, takes: Takes::Length, duration: false, needs, doc, evaluate }
 }
 
 /// What `has_data` is written like: a function, because it is no figure of the samples.
@@ -102,17 +105,42 @@ pub(super) const HAS_DATA: &str = "has_data";
 
 #[expect(clippy::cast_precision_loss, reason = "ages are far shorter than what a double can count")]
 static METHODS: [Method; 10] = [
-    Method { takes: Takes::Nothing, ..over("last", 1, |window, _| window.last()) },
-    Method { takes: Takes::Nothing, duration: true, ..over("age", 1, |window, _| window.age().map(|age| age as f64)) },
-    Method { takes: Takes::Nothing, ..over("count", 0, |window, _| Some(window.count())) },
-    over("min_over", 1, |window, _| window.min()),
-    over("max_over", 1, |window, _| window.max()),
-    over("avg_over", 1, |window, _| window.avg()),
-    Method { takes: Takes::ShareAndLength, ..over("quantile_over", 1, |window, share| window.quantile(share)) },
-    over("slope_over", 2, |window, _| window.slope()),
-    over("stddev_over", 2, |window, _| window.stddev()),
-    over("mean_step_over", 2, |window, _| window.mean_step()),
+    Method { takes: Takes::Nothing, ..over("last", 1, "the newest value", |window, _| window.last()) },
+    Method {
+        takes: Takes::Nothing,
+        duration: true,
+        ..over("age", 1, "how old the newest sample is", |window, _| window.age().map(|age| age as f64))
+    },
+    Method { takes: Takes::Nothing, ..over("count", 0, "number of samples kept", |window, _| Some(window.count())) },
+    over("min_over", 1, "the least value", |window, _| window.min()),
+    over("max_over", 1, "the greatest value", |window, _| window.max()),
+    over("avg_over", 1, "mean of the values", |window, _| window.avg()),
+    Method {
+        takes: Takes::ShareAndLength,
+        ..over("quantile_over", 1, "the value that a share `q` of them does not exceed, 0 to 1", |window, share| {
+            window.quantile(share)
+        })
+    },
+    over("slope_over", 2, "change a second, by the line that fits best", |window, _| window.slope()),
+    over("stddev_over", 2, "standard deviation of the values", |window, _| window.stddev()),
+    over("mean_step_over", 2, "mean absolute change from one sample to the next: how jumpy it is", |window, _| {
+        window.mean_step()
+    }),
 ];
+
+/// The methods as authors see them: usage, type, samples needed, what it is.
+pub(crate) fn signal_methods() -> impl Iterator<Item = (String, &'static str, usize, &'static str)> {
+    let methods = METHODS.iter().map(|method| {
+        let arguments = match method.takes {
+            Takes::Nothing => "",
+            Takes::Length => "d",
+            Takes::ShareAndLength => "q, d",
+        };
+        let ty = if method.duration { "duration" } else { "double" };
+        (format!("signals.NAME.{}({arguments})", method.name), ty, method.needs, method.doc)
+    });
+    methods.chain([(format!("{HAS_DATA}(signals.NAME, d)"), "bool", 0, "whether there is a sample at all")])
+}
 
 impl Method {
     fn find(name: &str) -> Option<&'static Self> {

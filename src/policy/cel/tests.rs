@@ -19,10 +19,9 @@ struct Table;
 impl Names for Table {
     fn lookup(&self, path: &str) -> Option<(Type, bool)> {
         match path {
-            "params" => Some((Type::Object(path.to_owned()), false)),
+            "params" | "signals" => Some((Type::Object(path.to_owned()), false)),
             "params.window" => Some((Type::Duration, false)),
             "params.rps" => Some((Type::Double, false)),
-            "signals" => Some((Type::Object(path.to_owned()), false)),
             "signals.cpu" | "signals.burst" | "signals.idle" | "signals.none" => Some((Type::Signal, false)),
             _ => facts::lookup(path),
         }

@@ -3,6 +3,7 @@
 use crate::policy::cel::Problem;
 use crate::policy::diagnostic::{Sink, nearest};
 use crate::policy::document::{Definitions, definitions, id, mode};
+use crate::policy::fields;
 use crate::policy::form::{self, Form};
 use crate::policy::trace::RuleMode;
 use crate::policy::units;
@@ -134,22 +135,7 @@ fn needed(node: Option<&Node>, name: &str, sink: &mut Sink) -> Option<Text> {
 
 impl SignalForm {
     pub(crate) fn read(spec: &Node, sink: &mut Sink) -> Option<Self> {
-        let known = [
-            "unit",
-            "type",
-            "quantile",
-            "query",
-            "join",
-            "combine",
-            "window",
-            "step",
-            "max_age",
-            "required_when",
-            "params",
-            "profiles",
-            "variables",
-        ];
-        let form = Form::open(spec, "spec of a Signal", &known, sink)?;
+        let form = Form::of(spec, &fields::SIGNAL, sink)?;
         let definitions = definitions(&form, sink);
         let measure = form.need_text("unit", sink).and_then(|text| unit(&text, sink));
         let yields = yields(&form, spec, sink);
@@ -223,10 +209,10 @@ fn yields(form: &Form<'_>, spec: &Node, sink: &mut Sink) -> Option<Yields> {
 /// How the pods of a component are put together. Buckets can only be added up.
 fn combine(form: &Form<'_>, histogram: bool, sink: &mut Sink) -> Option<Combine> {
     let known = [("sum", Combine::Sum), ("max", Combine::Max), ("min", Combine::Min), ("avg", Combine::Avg)];
-    if histogram && form.get("combine").is_none() {
+    if form.get("combine").is_none() {
         return Some(Combine::Sum);
     }
-    let text = form.need_text("combine", sink)?;
+    let text = form.text("combine", sink)?;
     let combine = choice(&text, "way to combine", &known, sink)?;
     if histogram && combine != Combine::Sum {
         let error = text.at.error("buckets of a histogram can only be added up");
@@ -282,8 +268,7 @@ impl RecommendationForm {
     }
 
     pub(crate) fn read(spec: &Node, sink: &mut Sink) -> Option<Self> {
-        let known = ["component", "dimension", "combine", "params", "profiles", "variables", "rules"];
-        let form = Form::open(spec, "spec of a Recommendation", &known, sink)?;
+        let form = Form::of(spec, &fields::RECOMMENDATION, sink)?;
         let definitions = definitions(&form, sink);
         let kinds = ComponentKind::ALL.map(|one| (one.name(), one));
         let component = form.need_text("component", sink);
@@ -296,8 +281,7 @@ impl RecommendationForm {
         let first = form.text("combine", sink).and_then(|text| choice(&text, "way to combine", &ways, sink));
         let mut found: Vec<RecommendationRuleForm> = Vec::new();
         for node in rules(&form, "Recommendation", sink) {
-            let known = ["id", "mode", "when", "target", "confidence", "basis"];
-            let Some(form) = Form::open(node, "a rule", &known, sink) else { continue };
+            let Some(form) = Form::of(node, &fields::RECOMMENDATION_RULE, sink) else { continue };
             let ids: Vec<Text> = found.iter().map(|rule| rule.id.clone()).collect();
             let (id, mode) = (id(&form, &ids, sink), mode(&form, sink));
             let when = form.expression("when", sink);
@@ -320,8 +304,7 @@ impl SafeguardForm {
     }
 
     pub(crate) fn read(spec: &Node, sink: &mut Sink) -> Option<Self> {
-        let known = ["dimension", "stabilize", "params", "profiles", "variables", "rules"];
-        let form = Form::open(spec, "spec of a Safeguard", &known, sink)?;
+        let form = Form::of(spec, &fields::SAFEGUARD, sink)?;
         let definitions = definitions(&form, sink);
         let dimension = dimension(&form, sink);
         if let Some((Dimension::Partitions, at)) = &dimension {
@@ -331,8 +314,7 @@ impl SafeguardForm {
         let stabilize = form.need("stabilize", sink).and_then(|node| stabilize(node, sink));
         let mut found: Vec<SafeguardRuleForm> = Vec::new();
         for node in rules(&form, "Safeguard", sink) {
-            let known = ["id", "mode", "when", "hold", "message", "at_most", "at_least"];
-            let Some(form) = Form::open(node, "a rule", &known, sink) else { continue };
+            let Some(form) = Form::of(node, &fields::SAFEGUARD_RULE, sink) else { continue };
             let ids: Vec<Text> = found.iter().map(|rule| rule.id.clone()).collect();
             let (id, mode) = (id(&form, &ids, sink), mode(&form, sink));
             let when = form.expression("when", sink);
@@ -345,7 +327,7 @@ impl SafeguardForm {
 }
 
 fn stabilize(node: &Node, sink: &mut Sink) -> Option<StabilizeForm> {
-    let form = Form::open(node, "stabilize", &["up", "down", "dead_band"], sink)?;
+    let form = Form::of(node, &fields::STABILIZE, sink)?;
     let up = needed(form.need("up", sink), "up", sink).map(spelled);
     let down = needed(form.need("down", sink), "down", sink).map(spelled);
     let dead_band = needed(form.need("dead_band", sink), "dead_band", sink);

@@ -43,8 +43,8 @@ struct SafeguardRule {
 
 #[derive(Debug)]
 enum Does {
-    Hold { message: Option<Expression> },
-    Bound { at_most: Option<Expression>, at_least: Option<Expression> },
+    Hold { message: Option<Box<Expression>> },
+    Bound { at_most: Option<Box<Expression>>, at_least: Option<Box<Expression>> },
 }
 
 /// What keeps noise from acting.
@@ -172,7 +172,7 @@ impl SafeguardRule {
                 let holds = rule.as_ref().map(Rule::conditions).unwrap_or_default();
                 let message = match message {
                     None => None,
-                    Some(message) => Some(compiler.compile_where(&holds, message, &Type::Text, sink)?),
+                    Some(message) => Some(Box::new(compiler.compile_where(&holds, message, &Type::Text, sink)?)),
                 };
                 Some(Self { rule: rule?, does: Does::Hold { message } })
             }
@@ -182,7 +182,9 @@ impl SafeguardRule {
                 let holds = rule.as_ref().map(Rule::conditions).unwrap_or_default();
                 let mut bound = |text: &Option<Text>| match text {
                     None => Some(None),
-                    Some(text) => compiler.compile_where(&holds, text, &Type::Double, sink).map(Some),
+                    Some(text) => {
+                        compiler.compile_where(&holds, text, &Type::Double, sink).map(|bound| Some(Box::new(bound)))
+                    }
                 };
                 let (at_most, at_least) = (bound(at_most), bound(at_least));
                 Some(Self { rule: rule?, does: Does::Bound { at_most: at_most?, at_least: at_least? } })
@@ -194,9 +196,9 @@ impl SafeguardRule {
         let mut trace = self.rule.evaluate(scope);
         let guard = match &trace.outcome {
             RuleOutcome::True => match &self.does {
-                Does::Hold { message } => Some(Guard::Hold { message: self.message(message.as_ref(), scope) }),
+                Does::Hold { message } => Some(Guard::Hold { message: self.message(message.as_deref(), scope) }),
                 Does::Bound { at_most, at_least } => {
-                    self.bound(scope, (at_most.as_ref(), at_least.as_ref()), &mut trace)
+                    bound(scope, (at_most.as_deref(), at_least.as_deref()), &mut trace)
                 }
             },
             RuleOutcome::False | RuleOutcome::Error(_) | RuleOutcome::Inapplicable(_) => None,
@@ -219,24 +221,24 @@ impl SafeguardRule {
             }),
         }
     }
+}
 
-    fn bound(
-        &self,
-        scope: &Scope<'_>,
-        (at_most, at_least): (Option<&Expression>, Option<&Expression>),
-        trace: &mut RuleTrace,
-    ) -> Option<Guard> {
-        if scope.is_explained() {
-            at_most.into_iter().chain(at_least).for_each(|bound| scope.note(bound, &mut trace.values));
-        }
-        let number = |bound: Option<&Expression>| bound.map(|bound| scope.try_number(bound)).transpose();
-        let bounds = number(at_most).and_then(|at_most| Ok((at_most, number(at_least)?)));
-        match bounds {
-            Ok((at_most, at_least)) => Some(Guard::Bound { at_most, at_least }),
-            Err(failure) => {
-                trace.outcome = scope.outcome(failure);
-                None
-            }
+/// How far a rule lets a change go; why it can't be told goes into its trace.
+fn bound(
+    scope: &Scope<'_>,
+    (at_most, at_least): (Option<&Expression>, Option<&Expression>),
+    trace: &mut RuleTrace,
+) -> Option<Guard> {
+    if scope.is_explained() {
+        at_most.into_iter().chain(at_least).for_each(|bound| scope.note(bound, &mut trace.values));
+    }
+    let number = |bound: Option<&Expression>| bound.map(|bound| scope.try_number(bound)).transpose();
+    let bounds = number(at_most).and_then(|at_most| Ok((at_most, number(at_least)?)));
+    match bounds {
+        Ok((at_most, at_least)) => Some(Guard::Bound { at_most, at_least }),
+        Err(failure) => {
+            trace.outcome = scope.outcome(failure);
+            None
         }
     }
 }

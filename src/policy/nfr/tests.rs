@@ -15,18 +15,17 @@ const DEV: &str = "apiVersion: policy.oaas.io/v1alpha1\nkind: Template\nmetadata
 /// Documents of these kinds with these specs, the first of a kind named `a`, beside the signals `cpu` (required) and
 /// `rps` (only where a throughput is asked for).
 fn policy(specs: &[(&str, &str)]) -> Policy {
-    let mut text = DEV.to_owned();
-    for (name, when) in [("cpu", "'true'"), ("rps", "has(nfr.min_throughput_rps)")] {
-        text += &format!(
-            "---\napiVersion: policy.oaas.io/v1alpha1\nkind: Signal\nmetadata: {{name: {name}}}\nspec: {{unit: cores, \
-             query: 'x{{$scope}}', join: pod, combine: sum, window: 10m, max_age: 2m, required_when: {when}}}\n"
-        );
-    }
-    for (kind, spec) in specs {
-        let spec: String = spec.lines().map(|line| format!("  {line}\n")).collect();
-        text +=
-            &format!("---\napiVersion: policy.oaas.io/v1alpha1\nkind: {kind}\nmetadata: {{name: a}}\nspec:\n{spec}");
-    }
+    let document = |kind: &str, name: &str, spec: &str| {
+        let spec = spec.lines().map(|line| ["  ", line, "\n"].concat()).collect::<String>();
+        format!("apiVersion: policy.oaas.io/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec:\n{spec}")
+    };
+    let signal = |name, when: &str| {
+        let spec = "unit: cores\nquery: 'x{$scope}'\njoin: pod\nwindow: 10m\nmax_age: 2m\nrequired_when: ";
+        document("Signal", name, &[spec, when].concat())
+    };
+    let mut texts = vec![DEV.to_owned(), signal("cpu", "true"), signal("rps", "has(nfr.min_throughput_rps)")];
+    texts.extend(specs.iter().map(|(kind, spec)| document(kind, "a", spec)));
+    let text = texts.join("---\n");
     let files = [File { name: "a.yaml".to_owned(), text }];
     let bundle = Bundle::read(&files, &[]).unwrap_or_else(|found| panic!("{found}"));
     bundle
@@ -131,7 +130,7 @@ fn missing_data_is_an_error_where_the_class_needs_it_and_else_the_rule_does_not_
     assert_eq!((found.proposal.map(|one| one.target), found.error), (Some(3.0), Some(error)));
 
     facts.set_signal("rps", series(&[700.0]));
-    assert_eq!(document.evaluate(&facts).proposal.unwrap().target, 7.0);
+    assert_eq!(document.evaluate(&facts).proposal.map(|one| one.target), Some(7.0));
     // As of before the first sample there is none.
     facts.set_now(at(0));
     assert_eq!(document.evaluate(&facts).proposal, None);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::policy::diagnostic::{Sink, nearest};
 use crate::policy::document;
 use crate::policy::facts::{self, FactKind, FactValue, Facts};
+use crate::policy::fields;
 use crate::policy::form::{self, Form};
 use crate::policy::units;
 use crate::policy::yaml::{Node, Text, Value};
@@ -23,15 +24,6 @@ pub struct Given {
     spec_age: Option<Duration>,
     policy_age: Option<Duration>,
 }
-
-/// Fields of `given` that every case has.
-const ALWAYS: &[&str] = &["profile", "features", "class", "nfr", "params"];
-/// What only the choice of a template and admission are asked with.
-const ADMISSION: &[&str] = &["cluster", "current_template"];
-/// What only recommendations and safeguards are asked with.
-const SIZES: &[&str] = &["component", "limits", "current", "proposal", "age"];
-/// Facts of a proposal that are given; the others are what is decided.
-const OF_PROPOSAL: &[&str] = &["proposal.since_applied", "proposal.changed_by"];
 
 impl Given {
     /// These facts, and those of `over` above them.
@@ -174,8 +166,8 @@ fn function(given: BTreeMap<String, FactValue>) -> BTreeMap<String, FactValue> {
 /// Reads `given`; `sizes` says that a recommendation or a safeguard is tested.
 pub(super) fn read(node: &Node, sizes: bool, sink: &mut Sink) -> Given {
     let mut given = Given::default();
-    let known = [ALWAYS, if sizes { SIZES } else { ADMISSION }].concat();
-    let Some(form) = Form::open(node, "given", &known, sink) else { return given };
+    let known = if sizes { &fields::GIVEN_SIZES } else { &fields::GIVEN };
+    let Some(form) = Form::of(node, known, sink) else { return given };
     if let Some(profile) = form.text("profile", sink) {
         if !document::profiles().contains(&profile.text) {
             let help = format!("profiles: {}", document::profiles().join(", "));
@@ -185,12 +177,15 @@ pub(super) fn read(node: &Node, sizes: bool, sink: &mut Sink) -> Given {
     }
     given.current_template = form.text("current_template", sink).map(|name| name.text);
     given.params = form.entries("params", sink).to_vec();
-    if let Some(form) = form.get("age").and_then(|node| Form::open(node, "age", &["spec", "policy"], sink)) {
+    if let Some(form) = form.get("age").and_then(|node| Form::of(node, &fields::AGE, sink)) {
         given.spec_age = duration(&form, "spec", sink);
         given.policy_age = duration(&form, "policy", sink);
     }
     for root in ["features", "class", "nfr", "cluster", "component", "limits", "current", "proposal"] {
         if let Some(node) = form.get(root) {
+            if root == "proposal" {
+                Form::of(node, &fields::PROPOSAL, sink);
+            }
             bind(root, node, &mut given, sink);
         }
     }
@@ -215,10 +210,6 @@ fn bind(path: &str, node: &Node, given: &mut Given, sink: &mut Sink) {
             Some(fact) if fact.kind == FactKind::Group => {
                 given.groups.push(below.clone());
                 bind(&below, value, given, sink);
-            }
-            Some(_) if path == "proposal" && !OF_PROPOSAL.contains(&below.as_str()) => {
-                let error = key.at.error(format!("`{below}` is what is decided, it can't be given"));
-                sink.push(error.help("of a proposal, since_applied and changed_by are given"));
             }
             Some(_) if path == "cluster" && matches!(&value.value, Value::Text(text) if text == "unknown") => {
                 given.values.insert(below, None);

@@ -45,7 +45,8 @@ fn one(word: &str, values: &mut Vec<Option<f64>>) -> Result<(), String> {
         Some((what, times)) => (what, Some(times.parse().map_err(|_| format!("{times:?} is no number of times"))?)),
     };
     let room = MAX_SAMPLES.saturating_sub(values.len());
-    let fits = |count: usize| (count <= room).then_some(()).ok_or(format!("a series has at most {MAX_SAMPLES} samples"));
+    let fits =
+        |count: usize| (count <= room).then_some(()).ok_or(format!("a series has at most {MAX_SAMPLES} samples"));
     if what == "_" {
         let count = times.unwrap_or(1);
         fits(count)?;

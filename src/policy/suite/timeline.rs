@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::policy::cel::Problem;
 use crate::policy::diagnostic::{self, Severity, Sink};
 use crate::policy::document;
+use crate::policy::fields;
 use crate::policy::form::{self, Form};
 use crate::policy::series::Series;
 use crate::policy::yaml::{Node, Text, Value};
@@ -20,16 +21,13 @@ const START: i64 = 1_767_225_600;
 /// Step of a test that states none.
 const STEP: Duration = Duration::from_secs(30);
 
-/// Fields of a spec and of a case that make a timeline.
-pub(super) const FIELDS: &[&str] = &["now", "step", "series", "changes"];
-
 /// A time in which samples come.
 #[derive(Clone, Debug)]
 pub struct Timeline {
     start: Timestamp,
     step: Duration,
     series: Vec<SeriesForm>,
-    changes: Vec<Change>,
+    changes: Vec<Turn>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,9 +38,9 @@ struct SeriesForm {
     length: Duration,
 }
 
-/// Facts that change at a time.
+/// A turn of what is given.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct Turn {
     /// When, from the start.
     pub at: Duration,
     /// To what.
@@ -88,7 +86,7 @@ impl Timeline {
     }
 
     /// What changes meanwhile, in the order of time.
-    pub fn changes(&self) -> &[Change] {
+    pub fn changes(&self) -> &[Turn] {
         &self.changes
     }
 }
@@ -108,13 +106,13 @@ impl Step {
 /// Reads a timeline: what a case states over what its suite does.
 pub(super) fn read(suite: &Form<'_>, case: &Form<'_>, sink: &mut Sink) -> Timeline {
     let field = |name: &str| if case.get(name).is_some() { case } else { suite };
-    let start = field("now").text("now", sink).and_then(|text| match text.text.parse::<Timestamp>() {
-        Ok(start) => Some(start),
-        Err(_) => {
+    let start = field("now").text("now", sink).and_then(|text| {
+        let start = text.text.parse::<Timestamp>().ok();
+        if start.is_none() {
             let error = text.at.error(format!("{:?} is no point in time", text.text));
             sink.push(error.help("write it like 2026-01-01T00:00:00Z"));
-            None
         }
+        start
     });
     let start = start.or_else(|| Timestamp::from_second(START).ok()).unwrap_or_default();
     let stated = field("step");
@@ -132,16 +130,16 @@ pub(super) fn read(suite: &Form<'_>, case: &Form<'_>, sink: &mut Sink) -> Timeli
             series.push(one);
         }
     }
-    let mut changes: Vec<Change> =
+    let mut changes: Vec<Turn> =
         field("changes").list("changes", sink).iter().filter_map(|node| change(node, sink)).collect();
     changes.sort_by_key(|change| change.at);
     Timeline { start, step, series, changes }
 }
 
 fn one_series(node: &Node, start: Timestamp, step: Duration, sink: &mut Sink) -> Option<SeriesForm> {
-    let form = Form::open(node, "a series", &["signal", "values"], sink)?;
+    let form = Form::of(node, &fields::SERIES, sink)?;
     let signal = form.need_text("signal", sink);
-    let values = values(form.need("values", sink)?, sink)?;
+    let values = values(form.get("values")?, sink)?;
     let mut points = Vec::with_capacity(values.len());
     let mut at = Duration::ZERO;
     let mut length = Duration::ZERO;
@@ -200,16 +198,15 @@ fn values(node: &Node, sink: &mut Sink) -> Option<Vec<Option<f64>>> {
     Some(all)
 }
 
-fn change(node: &Node, sink: &mut Sink) -> Option<Change> {
-    let form = Form::open(node, "a change", &["at", "given"], sink)?;
-    form.need("at", sink);
+fn change(node: &Node, sink: &mut Sink) -> Option<Turn> {
+    let form = Form::of(node, &fields::CHANGE, sink)?;
     let at = duration(&form, "at", sink);
     let stated = form.need("given", sink)?;
     let given = given::read(stated, true, sink);
     if given.profile().is_some() || !given.params().is_empty() {
         sink.push(stated.at.error("profile and params hold for a whole case, they don't change within"));
     }
-    Some(Change { at: at?, given })
+    Some(Turn { at: at?, given })
 }
 
 /// Reads the steps that a case expects.
@@ -232,8 +229,7 @@ pub(super) fn steps(node: &Node, timeline: &Timeline, sink: &mut Sink) -> Option
 }
 
 fn one_step(node: &Node, timeline: &Timeline, sink: &mut Sink) -> Option<Step> {
-    let known = ["at", "action", "target", "by", "rule", "reason"];
-    let form = Form::open(node, "a step", &known, sink)?;
+    let form = Form::of(node, &fields::STEP, sink)?;
     let place = form.need_text("at", sink)?;
     let at = duration(&form, "at", sink)?;
     if at.as_millis() % timeline.step.as_millis().max(1) != 0 {

@@ -40,7 +40,8 @@ fn number() -> impl Strategy<Value = String> {
             (inner.clone(), inner.clone(), prop::sample::select(vec!["+", "-", "*"]))
                 .prop_map(|(left, right, op)| format!("({left} {op} {right})")),
             (inner.clone(), inner.clone()).prop_map(|(left, right)| format!("min({left}, {right})")),
-            (inner.clone(), inner).prop_map(|(left, right)| format!("(proposal.direction == \"up\" ? {left} : {right})")),
+            (inner.clone(), inner)
+                .prop_map(|(left, right)| format!("(proposal.direction == \"up\" ? {left} : {right})")),
         ]
     })
 }
@@ -191,7 +192,14 @@ impl World {
         self.ask_with(policy, self.facts(), state, samples, seconds)
     }
 
-    fn ask_with(&self, policy: &Policy, mut facts: Facts, state: &State, samples: &Samples, seconds: i64) -> NfrDecision {
+    fn ask_with(
+        &self,
+        policy: &Policy,
+        mut facts: Facts,
+        state: &State,
+        samples: &Samples,
+        seconds: i64,
+    ) -> NfrDecision {
         let question = Question {
             component: ComponentKind::Function,
             dimension: Dimension::Replicas,
@@ -426,9 +434,22 @@ fn the_generated_worlds_see_every_way_to_end() {
         }
     }
     for wanted in [
-        "rise recommendation", "rise safeguard", "rise range", "rise step", "fall recommendation", "fall safeguard",
-        "fall range", "fall step", "hold safeguard", "hold recommendation", "hold signals", "hold history",
-        "hold stability", "hold dead-band", "hold range", "hold no-recommendation",
+        "rise recommendation",
+        "rise safeguard",
+        "rise range",
+        "rise step",
+        "fall recommendation",
+        "fall safeguard",
+        "fall range",
+        "fall step",
+        "hold safeguard",
+        "hold recommendation",
+        "hold signals",
+        "hold history",
+        "hold stability",
+        "hold dead-band",
+        "hold range",
+        "hold no-recommendation",
     ] {
         assert!(seen.get(wanted).is_some_and(|count| *count >= 5), "{wanted}: {seen:#?}");
     }

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::float_cmp)]
 
 use crate::decision::run_tests;
 use crate::policy::{Bundle, Diagnostics, File};
@@ -17,6 +17,7 @@ fn bundle(test: &str) -> Result<Bundle, Diagnostics> {
 fn faults(spec: &str) -> Vec<String> {
     let head = "apiVersion: policy.oaas.io/v1alpha1\nkind: Test\nmetadata: {name: story}\nspec:\n";
     let body = spec.lines().map(|line| ["  ", line, "\n"].concat()).collect::<String>();
-    let run = bundle(&[head, &body].concat()).and_then(|bundle| run_tests(&bundle)).unwrap_or_else(|found| panic!("{found}"));
+    let run =
+        bundle(&[head, &body].concat()).and_then(|bundle| run_tests(&bundle)).unwrap_or_else(|found| panic!("{found}"));
     run.cases.into_iter().flat_map(|case| case.faults).collect()
 }

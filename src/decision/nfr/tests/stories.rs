@@ -10,7 +10,7 @@ fn passes(spec: &str) {
 #[test]
 fn the_example_of_the_policy_language_holds() {
     passes(
-        r#"target: Safeguard/replicas
+        r"target: Safeguard/replicas
 now: 2026-01-01T00:00:00Z
 given: {profile: edge, component: {cpu_request: 0.5}, current: {replicas: 4},
         params: {stability_up: 1m, stability_down: 10m, cooldown_up: 2m, max_rise_pct: 30}}
@@ -19,7 +19,7 @@ series: [{signal: cpu, values: '1.0x8 3.0x8'}]      # promtool's notation: 1.0 a
 expect:
   - {at: 5m,    action: apply, target: 6, by: bounded-change}       # up window 1m: (4m, 5m] is all above
   - {at: 5m30s, action: hold,  by: cooldown}
-  - {at: 7m,    action: apply, target: 8}"#,
+  - {at: 7m,    action: apply, target: 8}",
     );
 }
 
@@ -128,9 +128,17 @@ fn a_rule_that_can_not_be_evaluated_stops_falls_and_is_named() {
         )
     };
     // Nothing is known of cpu: what its rule would ask for isn't either.
-    passes(&story("component: {cpu_request: 0.5}, current: {replicas: 20}", "_x20", "{at: 8m, action: hold, by: signals}"));
+    passes(&story(
+        "component: {cpu_request: 0.5}, current: {replicas: 20}",
+        "_x20",
+        "{at: 8m, action: hold, by: signals}",
+    ));
     // A Safeguard's rule that reads it holds a rise too.
-    passes(&story("component: {cpu_request: 0.5}, current: {replicas: 3}", "_x20", "{at: 8m, action: hold, by: fresh}"));
+    passes(&story(
+        "component: {cpu_request: 0.5}, current: {replicas: 3}",
+        "_x20",
+        "{at: 8m, action: hold, by: fresh}",
+    ));
 }
 
 #[test]

@@ -167,8 +167,8 @@ fn a_trace_shows_figures_of_signals_and_how_far_they_are_from_flipping() {
     ];
     assert_eq!(shown, expected);
     let margins = expression.margins(&given);
-    assert_eq!(margins.len(), 1);
-    assert!((margins[0].distance() - 8.0).abs() < 1e-9, "{margins:?}");
+    let [margin] = margins.as_slice() else { panic!("{margins:?}") };
+    assert!((margin.distance() - 8.0).abs() < 1e-9, "{margin:?}");
 }
 
 #[test]
