@@ -358,7 +358,7 @@ fn recommendation(node: &Node, timeline: &Timeline, sink: &mut Sink) -> Option<R
     let number = |name: &str, sink: &mut Sink| form.number(name, sink).map(|(value, _)| value);
     let text = |name: &str, sink: &mut Sink| form.text(name, sink).map(|text| text.text);
     let at = given::duration(&form, "at", sink);
-    if let (Some(node), true) = (form.get("at"), at.is_some_and(|at| at > timeline.length())) {
+    if let (Some(node), true) = (form.get("at"), at.is_some_and(|at| timeline.ends_before(at))) {
         let end = humantime::format_duration(timeline.length());
         sink.push(node.at.error(format!("this is after the last sample, at {end}")).help("make a series longer"));
     }

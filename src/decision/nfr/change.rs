@@ -66,6 +66,8 @@ impl Field {
 struct Change {
     direction: Direction,
     wanted: f64,
+    /// The range alone asks for it.
+    ranged: bool,
     /// Whether its window lets it happen.
     confirmed: Result<(), Held>,
 }
@@ -110,9 +112,9 @@ pub(super) fn change(
     let outcome =
         proposed(&field, &stabilize, question, (newest, proposal, *raw), (timeline, trace)).and_then(|change| {
             guard(safeguard, timeline, question, &change, (proposal, trace)).and_then(|limits| {
-                let Change { direction, wanted, confirmed } = change;
-                confirmed?;
-                settle(&field, question, (direction, wanted), &limits, (proposal, trace))
+                change.confirmed?;
+                let asked = (change.direction, change.wanted, change.ranged);
+                settle(&field, question, asked, &limits, (proposal, trace))
             })
         });
     (band, outcome)
@@ -189,7 +191,7 @@ fn weighed(
         None if rules_ask && !by_range => up(raw),
         None => field.bounds.clamp(field.current),
     };
-    Change { direction, wanted, confirmed }
+    Change { direction, wanted, ranged: by_range && bound.is_none(), confirmed }
 }
 
 /// Asks the Safeguard's rules about a change: the first that holds it, or where they let it end.
@@ -258,19 +260,20 @@ impl Limits {
 fn settle(
     field: &Field,
     question: &Question<'_>,
-    (direction, wanted): (Direction, f64),
+    (direction, wanted, ranged): (Direction, f64, bool),
     limits: &Limits,
     (proposal, trace): (&Proposal, &mut NfrTrace),
 ) -> Result<Applied, Held> {
-    let mut settling = Settling {
-        direction,
-        current: field.current,
-        size: wanted,
-        by: By::Rule(proposal.rule.clone()),
-        reason: format!("{} asks for {}", proposal.rule, size_text(question.dimension, proposal.target)),
-        dimension: question.dimension,
-        trace,
+    let text = |size: f64| size_text(question.dimension, Quantum::of(question.dimension).value(size));
+    let (by, reason) = if ranged {
+        let reason = format!("{} is there, {} is the bound", text(field.current), text(wanted));
+        (By::Invariant(Invariant::Range), reason)
+    } else {
+        let asks = size_text(question.dimension, proposal.target);
+        (By::Rule(proposal.rule.clone()), format!("{} asks for {asks}", proposal.rule))
     };
+    let mut settling =
+        Settling { direction, current: field.current, size: wanted, by, reason, dimension: question.dimension, trace };
     let (brake, other) = match direction {
         Direction::Up => (&limits.at_most, &limits.at_least),
         Direction::Down => (&limits.at_least, &limits.at_most),
@@ -282,14 +285,13 @@ fn settle(
         });
         settling.brake(*bound, By::Rule(rule.clone())).map_err(|mut held| {
             if let Some((bound, other)) = against {
-                let bound = size_text(question.dimension, Quantum::of(question.dimension).value(*bound));
-                held.reason = format!("{}, and {other} contradicts it with {bound}", held.reason);
+                held.reason = format!("{}, and {other} contradicts it with {}", held.reason, text(*bound));
             }
             held
         })?;
     }
-    let bound = if direction == Direction::Up { field.bounds.cap } else { field.bounds.floor };
-    settling.brake(bound, By::Invariant(Invariant::Range))?;
+    let Bounds { floor, cap } = field.bounds;
+    settling.brake(if direction == Direction::Up { cap } else { floor.min(cap) }, By::Invariant(Invariant::Range))?;
     let stepped = one_step(field.current, settling.size, field.bounds.takes_none());
     settling.brake(stepped, By::Invariant(Invariant::Step))?;
     let Settling { size, by, reason, .. } = settling;

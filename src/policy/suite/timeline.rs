@@ -28,6 +28,8 @@ pub struct Timeline {
     step: Duration,
     series: Vec<SeriesForm>,
     changes: Vec<Turn>,
+    /// A part of it has a fault, which is reported; what follows from that is not.
+    broken: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -85,6 +87,11 @@ impl Timeline {
         self.series.iter().map(|one| (one.signal.text.as_str(), &one.series, one.signal.at.text()))
     }
 
+    /// Whether a time lies behind its last sample.
+    pub(super) fn ends_before(&self, at: Duration) -> bool {
+        !self.broken && at > self.length()
+    }
+
     /// What changes meanwhile, in the order of time.
     pub fn changes(&self) -> &[Turn] {
         &self.changes
@@ -121,19 +128,21 @@ pub(super) fn read(suite: &Form<'_>, case: &Form<'_>, sink: &mut Sink) -> Timeli
         if let Some(node) = stated.get("step") {
             sink.push(node.at.error("a step is 1s to 1h long"));
         }
-        return Timeline { start, step: STEP, series: Vec::new(), changes: Vec::new() };
+        return Timeline { start, step: STEP, series: Vec::new(), changes: Vec::new(), broken: true };
     }
-    let mut series: Vec<SeriesForm> = Vec::new();
+    let (mut series, mut broken): (Vec<SeriesForm>, bool) = (Vec::new(), false);
     for node in field("series").list("series", sink) {
-        if let Some(one) = one_series(node, start, step, sink) {
-            document::twice(&one.signal, series.iter().map(|one| &one.signal), "the series of", sink);
-            series.push(one);
-        }
+        let Some(one) = one_series(node, start, step, sink) else {
+            broken = true;
+            continue;
+        };
+        document::twice(&one.signal, series.iter().map(|one| &one.signal), "the series of", sink);
+        series.push(one);
     }
     let mut changes: Vec<Turn> =
         field("changes").list("changes", sink).iter().filter_map(|node| change(node, sink)).collect();
     changes.sort_by_key(|change| change.at);
-    Timeline { start, step, series, changes }
+    Timeline { start, step, series, changes, broken }
 }
 
 fn one_series(node: &Node, start: Timestamp, step: Duration, sink: &mut Sink) -> Option<SeriesForm> {
@@ -236,7 +245,7 @@ fn one_step(node: &Node, timeline: &Timeline, sink: &mut Sink) -> Option<Step> {
         let step = humantime::format_duration(timeline.step);
         sink.push(place.at.error(format!("nothing is decided at {}: a step is {step} long", place.text)));
     }
-    if at > timeline.length() {
+    if timeline.ends_before(at) {
         let end = humantime::format_duration(timeline.length());
         let error = place.at.error(format!("{} is after the last sample, at {end}", place.text));
         sink.push(error.help("make a series longer; _ is a missing sample"));

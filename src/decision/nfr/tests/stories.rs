@@ -164,7 +164,7 @@ changes: [{at: 6m, given: {limits: {max_replicas: 10}}}]
 expect:
   - {at: 5m30s, action: hold, by: dead-band}
   - {at: 6m, action: apply, target: 14, by: bounded-change}
-  - {at: 8m, action: apply, target: 10, by: range}
+  - {at: 8m, action: apply, target: 10, by: range, reason: '14 is there, 10 is the bound'}
   - {at: 9m, action: hold, by: range, reason: 'asks for 19.75; range: at most 10'}",
     );
 }
@@ -226,7 +226,7 @@ expect:
   - {at: 30s, action: apply, target: 0.173, by: peak}
   - {at: 3m, action: apply, target: 0.346, by: bounded}
   - {at: 3m30s, action: apply, target: 0.35, by: range}
-  - {at: 4m, action: hold, by: range, reason: 'asks for 900m; range: at most 350m'}
+  - {at: 4m, action: hold, by: range, reason: 'asks for 900m; Safeguard/cpu/bounded: 700m instead of 900m; range: at most 350m'}
   - {at: 8m, action: apply, target: 0.175, by: step}
   - {at: 8m30s, action: apply, target: 0.088, by: step}
   - {at: 9m, action: apply, target: 0.05, by: peak}",
