@@ -33,7 +33,7 @@ pub use clamp::Range;
 pub use grid::Grid;
 pub use outcome::{
     Action, BoundTrace, By, Direction, Invariant, LimitTrace, NfrDecision, NfrRecommendation, NfrTrace, WindowTrace,
-    rules,
+    json_of_rules,
 };
 pub use state::State;
 
@@ -67,6 +67,7 @@ pub struct Question<'a> {
 /// signals, the time, the proposal and the size that the field has are bound here.
 pub fn decide(policy: &Policy, facts: &mut Facts, question: &Question<'_>) -> NfrDecision {
     let Question { component, dimension, state, samples, grid, now, .. } = *question;
+    facts.renew();
     bind::bind_current(facts, dimension, state.current);
     let answers = |one: &&RecommendationPolicy| one.component() == component && one.dimension() == dimension;
     let recommendations = policy.recommendations().iter().filter(answers).collect();
@@ -124,8 +125,8 @@ fn moment(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or(if millis < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-/// A size in words.
-fn size_text(dimension: Dimension, size: f64) -> String {
+/// A size in words: 8 replicas, 250m of CPU, 128Mi of memory.
+pub fn size_text(dimension: Dimension, size: f64) -> String {
     // Six digits: what binary fractions add behind them is no news to anyone.
     let short = |size: f64| (size * 1e6).round() / 1e6;
     match dimension {
