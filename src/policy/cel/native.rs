@@ -264,24 +264,30 @@ impl Condition {
         }
     }
 
+    /// Each side is compiled once, as what it is: to try one after the other would double the work at every level.
     fn comparison(order: Order, left: &IdedExpr, right: &IdedExpr, names: &dyn Names) -> Option<Self> {
-        if let (Some(l), Some(r)) = (Number::compile(left, names), Number::compile(right, names)) {
-            return Some(Self::Numbers(order, Box::new((l, r))));
-        }
-        // A number may be compared with a whole one.
-        match (Number::compile(left, names), whole(right)) {
-            (Some(l), Some(r)) => return Some(Self::Numbers(order, Box::new((l, Number::Constant(r))))),
-            _ => {}
-        }
-        if let (Some(l), Some(r)) = (whole(left), Number::compile(right, names)) {
-            return Some(Self::Numbers(order, Box::new((Number::Constant(l), r))));
-        }
-        if let (Some(l), Some(r)) = (Length::compile(left, names), Length::compile(right, names)) {
-            return Some(Self::Lengths(order, Box::new((l, r))));
-        }
-        match (Text::compile(left, names)?, Text::compile(right, names)?, order) {
-            (l, r, Order::Equal) => Some(Self::Text(l, vec![r], true)),
-            (l, r, Order::Different) => Some(Self::Text(l, vec![r], false)),
+        let number = |tree| Number::compile(tree, names);
+        match (Kind::of(left, names)?, Kind::of(right, names)?) {
+            (Kind::Number, Kind::Number) => Some(Self::Numbers(order, Box::new((number(left)?, number(right)?)))),
+            // A number may be compared with a whole one.
+            (Kind::Number, Kind::Whole(right)) => {
+                Some(Self::Numbers(order, Box::new((number(left)?, Number::Constant(right)))))
+            }
+            (Kind::Whole(left), Kind::Number) => {
+                Some(Self::Numbers(order, Box::new((Number::Constant(left), number(right)?))))
+            }
+            (Kind::Length, Kind::Length) => {
+                let sides = (Length::compile(left, names)?, Length::compile(right, names)?);
+                Some(Self::Lengths(order, Box::new(sides)))
+            }
+            (Kind::Text, Kind::Text) => {
+                let (left, right) = (Text::compile(left, names)?, Text::compile(right, names)?);
+                match order {
+                    Order::Equal => Some(Self::Text(left, vec![right], true)),
+                    Order::Different => Some(Self::Text(left, vec![right], false)),
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }
@@ -323,14 +329,46 @@ impl Condition {
     }
 }
 
-/// A whole literal, as far as a double can hold it.
-#[expect(clippy::cast_precision_loss, reason = "checked to be small enough")]
-fn whole(tree: &IdedExpr) -> Option<f64> {
-    match &tree.expr {
-        Expr::Literal(LiteralValue::Int(value)) if value.inner().unsigned_abs() <= 1 << 53 => {
-            Some(*value.inner() as f64)
+/// What the side of a comparison is.
+enum Kind {
+    Number,
+    /// A whole literal that a double can hold.
+    Whole(f64),
+    Length,
+    Text,
+}
+
+impl Kind {
+    #[expect(clippy::cast_precision_loss, reason = "checked to be small enough")]
+    fn of(tree: &IdedExpr, names: &dyn Names) -> Option<Self> {
+        match &tree.expr {
+            Expr::Literal(LiteralValue::Double(_)) => Some(Self::Number),
+            Expr::Literal(LiteralValue::String(_)) => Some(Self::Text),
+            Expr::Literal(LiteralValue::Int(value)) => {
+                (value.inner().unsigned_abs() <= 1 << 53).then_some(Self::Whole(*value.inner() as f64))
+            }
+            Expr::Ident(path) => match names.lookup(path)?.0 {
+                Type::Double => Some(Self::Number),
+                Type::Duration => Some(Self::Length),
+                Type::Text => Some(Self::Text),
+                _ => None,
+            },
+            _ => match call(tree)? {
+                ("duration", _) => Some(Self::Length),
+                (operators::CONDITIONAL, [_, yes, _]) => Self::of(yes, names),
+                // Of durations these are left to the interpreter.
+                (operators::NEGATE, [of]) | (operators::ADD | operators::SUBSTRACT | operators::MULTIPLY, [of, _]) => {
+                    Self::of(of, names).filter(|kind| matches!(kind, Self::Number))
+                }
+                (env::DIVIDE | env::MODULO, [of, _]) => Self::of(of, names).filter(|kind| matches!(kind, Self::Number)),
+                ("min" | "max" | "clamp", _) => Some(Self::Number),
+                (name, _) if env::unary_function(name).is_some() => Some(Self::Number),
+                (name, _) => {
+                    let method = signal::method_of(name)?;
+                    Some(if method.is_duration() { Self::Length } else { Self::Number })
+                }
+            },
         }
-        _ => None,
     }
 }
 
@@ -418,7 +456,7 @@ impl Text {
                     .downcast_ref::<CelString>()
                     .map(|text| text.inner().into())
                     .ok_or_else(ExecutionError::missing_argument_or_target),
-                owned => owned
+                owned @ CowVal::Owned(_) => owned
                     .downcast_ref::<CelString>()
                     .map(|text| text.inner().to_owned().into())
                     .ok_or_else(ExecutionError::missing_argument_or_target),

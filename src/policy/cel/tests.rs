@@ -452,10 +452,22 @@ fn what_rules_are_made_of_needs_no_interpreter() {
         ("size(class.addons) > 1", false),
         ("'odgm' in class.addons", false),
         ("exp(1000.0) > 1.0", true),
+        ("3 < params.rps && -params.rps <= -1.0 && 'a' != profile", true),
+        ("(features.odgm ? params.window : duration('1m')) >= duration('90s')", true),
+        ("params.window + params.window > duration('1m')", false),
+        ("1 < 2", false),
         ("1e308 * 10.0 - 1e308 * 10.0 < 1.0", true),
     ] {
         assert_eq!(agree(source, &scope()).unwrap(), native, "{source}");
     }
+}
+
+#[test]
+fn what_needs_the_interpreter_at_the_bottom_is_not_tried_again_at_every_level() {
+    let nested = |bottom: &str| (0..20).fold(bottom.to_owned(), |inner, _| format!("({inner} < 1.0 ? 1.0 : 2.0)"));
+    // To try each side twice would take a million attempts for each of these, three times a billion.
+    assert!(!agree(&nested("double(size(profile))"), &scope()).unwrap());
+    assert!(agree(&nested("params.rps"), &scope()).unwrap());
 }
 
 proptest! {
