@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::policy::{AdmissionPolicy, Policy, Rule, RuleOutcome, RuleTrace, TemplatePolicy};
+use crate::policy::{
+    AdmissionPolicy, Policy, RecommendationPolicy, Rule, RuleOutcome, RuleTrace, SafeguardPolicy, SignalPolicy,
+    TemplatePolicy,
+};
+
+use super::nfr::NfrTrace;
 
 /// What tests have seen of one rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,15 +28,40 @@ pub struct Coverage {
     rules: BTreeMap<String, Seen>,
 }
 
+/// A bound of a rule is a condition too: it binds a proposal, or lets it be.
+fn binding(rule: &str) -> String {
+    format!("{rule} (its bound)")
+}
+
 impl Coverage {
     /// Nothing seen yet of any rule of a policy.
     pub(super) fn expect(&mut self, policy: &Policy) {
         let admissions = policy.admissions().iter().flat_map(AdmissionPolicy::rules);
         let rules: Vec<&Rule> = admissions.chain(policy.templates().iter().flat_map(TemplatePolicy::rules)).collect();
-        for rule in rules {
+        let recommendations = policy.recommendations().iter().flat_map(RecommendationPolicy::rules);
+        let sizes = recommendations.chain(policy.safeguards().iter().flat_map(SafeguardPolicy::rules));
+        for rule in rules.into_iter().chain(sizes) {
             let seen = self.rules.entry(rule.name().to_owned()).or_default();
             seen.always = rule.always();
         }
+        let needs = policy.signals().iter().filter_map(SignalPolicy::required_when);
+        let bounds = policy.safeguards().iter().flat_map(SafeguardPolicy::bounds).map(binding);
+        for name in needs.chain(bounds) {
+            self.rules.entry(name).or_default();
+        }
+    }
+
+    /// A condition that no rule is made of: whether a class needs a signal, whether a bound binds.
+    pub(super) fn outcome(&mut self, name: String, held: bool) {
+        let seen = self.rules.entry(name).or_default();
+        seen.evaluated = true;
+        if held { seen.held = true } else { seen.failed = true }
+    }
+
+    /// What the rules of a decision have come to.
+    pub(super) fn decided(&mut self, trace: &NfrTrace) {
+        trace.recommendation.iter().chain(&trace.safeguard).for_each(|rule| self.see(rule));
+        trace.bounds.iter().for_each(|bound| self.outcome(binding(&bound.rule), bound.binds));
     }
 
     pub(super) fn see(&mut self, trace: &RuleTrace) {

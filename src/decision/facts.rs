@@ -12,9 +12,15 @@ use super::{ClusterFacts, Features, Setting};
 /// cluster is not known, and reading it is an error in the rule.
 pub fn bind(class: &Class, setting: &Setting) -> Facts {
     let mut facts = Facts::default();
+    bind_over(class, setting, &mut facts);
+    facts
+}
+
+/// Binds the facts over others.
+pub fn bind_over(class: &Class, setting: &Setting, facts: &mut Facts) {
     facts.set("profile", text(&setting.profile));
-    features(&mut facts, setting.features);
-    cluster(&mut facts, setting.cluster);
+    features(facts, setting.features);
+    cluster(facts, setting.cluster);
     facts.set("class.name", text(&class.name));
     facts.set("class.namespace", text(&class.namespace));
     facts.set("class.labels", FactValue::TextMap(class.labels.clone()));
@@ -36,7 +42,6 @@ pub fn bind(class: &Class, setting: &Setting) -> Facts {
     for (name, value) in nfr(&class.nfr) {
         facts.set(&format!("nfr.{name}"), value);
     }
-    facts
 }
 
 fn text(text: &str) -> FactValue {

@@ -4,7 +4,9 @@ mod admission;
 mod coverage;
 mod difference;
 mod facts;
+pub mod nfr;
 mod outcome;
+mod play;
 mod template;
 mod testing;
 

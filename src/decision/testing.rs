@@ -8,6 +8,8 @@ use super::coverage::Coverage;
 use super::template::choose;
 use super::{Chosen, TemplateProblem};
 
+mod sizes;
+
 /// How one case ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaseReport {
@@ -38,11 +40,12 @@ pub fn run_tests(bundle: &Bundle) -> Result<TestRun, Diagnostics> {
     run.coverage.expect(&bundle.compile(&inputs)?.0);
     for (name, suite) in bundle.suites() {
         for case in suite.cases() {
-            if !policies.contains_key(case.profile()) {
-                let inputs = Inputs { profile: case.profile().to_owned(), environment: BTreeMap::new() };
-                policies.insert(case.profile().to_owned(), bundle.compile(&inputs)?.0);
+            // Suites of one target share a policy where they give it the same params.
+            let key = format!("{} {}", suite.target_name(), case.policy_key());
+            if !policies.contains_key(&key) {
+                policies.insert(key.clone(), bundle.compile_case(suite, case)?);
             }
-            let policy = policies.get(case.profile());
+            let policy = policies.get(&key);
             let faults = policy.map(|policy| one(policy, suite, case, &mut run.coverage)).unwrap_or_default();
             let (case, place) = (case.name().to_owned(), case.place());
             run.cases.push(CaseReport { suite: name.to_owned(), case, place, faults });
@@ -55,6 +58,9 @@ fn one(policy: &Policy, suite: &Suite, case: &Case, seen: &mut Coverage) -> Vec<
     match case.expect() {
         Expect::Admission { deny, warn } => admission(policy, suite.target_name(), case, (deny, warn), seen),
         Expect::Template(expect) => template(policy, case, expect, seen),
+        Expect::Signal { required } => sizes::signal(policy, suite, case, *required, seen),
+        Expect::Recommendation(expect) => sizes::recommendation(policy, suite, case, expect, seen),
+        Expect::Safeguard(steps) => sizes::safeguard(policy, suite, case, steps, seen),
     }
 }
 
@@ -150,7 +156,7 @@ fn details(chosen: &Chosen, expect: &TemplateExpect, faults: &mut Vec<String>) {
 
 fn compare(what: &str, wanted: Option<f64>, got: Option<f64>, faults: &mut Vec<String>) {
     let Some(wanted) = wanted else { return };
-    let same = got.is_some_and(|got| (got - wanted).abs() < 1e-9);
+    let same = got.is_some_and(|got| (got - wanted).abs() <= 1e-9 * wanted.abs().max(1.0));
     if !same {
         let got = got.map_or_else(|| "none".to_owned(), |got| got.to_string());
         faults.push(format!("expected {what} {wanted}, got {got}"));

@@ -20,6 +20,9 @@ files![
     "templates/full.yaml",
     "templates/knative.yaml",
     "tests/admission.yaml",
+    "tests/recommendations.yaml",
+    "tests/safeguards.yaml",
+    "tests/signals.yaml",
     "tests/templates.yaml",
 ];
 

@@ -14,7 +14,7 @@ use super::nfr::{self, RecommendationPolicy, SafeguardPolicy, SignalPolicy};
 use super::overlay;
 use super::params::{self, ParamForm};
 use super::revision::{self, Revision, check_commit, short};
-use super::suite::Suite;
+use super::suite::{Case, Given, Suite};
 use super::unit::Unit;
 use super::yaml::{self, Node, Source, Text, Value};
 use super::{Inputs, Policy};
@@ -58,6 +58,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) params: &'a [SharedParam],
     values: &'a [(Text, Node)],
     overrides: &'a [Override],
+    /// What a test gives; it wins.
+    given: &'a [Override],
     /// The signals that documents declare.
     pub(crate) signals: &'a [Declared],
     /// Those of them that are right.
@@ -85,16 +87,22 @@ impl Declared {
 impl<'a> Shared<'a> {
     /// The override of a document's param.
     pub(crate) fn override_of(&self, document: &str, param: &str) -> Option<&'a Node> {
-        let (_, params) = self.overrides.iter().find(|(name, _)| name.text == document)?;
-        params.iter().find(|(name, _)| name.text == param).map(|(_, node)| node)
+        stated(self.given, document, param).or_else(|| stated(self.overrides, document, param))
     }
 
     /// The override of a shared param.
     pub(crate) fn override_of_shared(&self, param: &SharedParam) -> Option<&'a Node> {
         let name = &param.form.name.text;
-        let value = self.values.iter().find(|(stated, _)| stated.text == *name).map(|(_, node)| node);
-        value.or_else(|| self.override_of(&param.bundle, name))
+        let value = || self.values.iter().find(|(stated, _)| stated.text == *name).map(|(_, node)| node);
+        stated(self.given, &param.bundle, name).or_else(value).or_else(|| self.override_of(&param.bundle, name))
     }
+}
+
+/// What a list of overrides says of a document's param; the first of several counts.
+fn stated<'a>(overrides: &'a [Override], document: &str, param: &str) -> Option<&'a Node> {
+    let of_document = overrides.iter().filter(|(name, _)| name.text == document);
+    let mut params = of_document.flat_map(|(_, params)| params);
+    params.find(|(name, _)| name.text == param).map(|(_, node)| node)
 }
 
 impl BundleForm {
@@ -186,12 +194,51 @@ impl Bundle {
 
     /// Compiles the bundle; also gives what its author should look at.
     pub fn compile(&self, inputs: &Inputs) -> Result<(Policy, Vec<Diagnostic>), Diagnostics> {
+        self.compile_with(inputs, &[])
+    }
+
+    /// Compiles the bundle for a case of a suite: with its profile and its values of params, without environment.
+    pub fn compile_case(&self, suite: &Suite, case: &Case) -> Result<Policy, Diagnostics> {
+        self.compile_given(case.profile(), suite.target_name(), case.given())
+    }
+
+    /// Compiles the bundle without environment, with values of params that are `given`: those of the `target` by
+    /// their names, those of other documents by `Kind/name`.
+    pub fn compile_given(&self, profile: &str, target: &str, given: &Given) -> Result<Policy, Diagnostics> {
+        let inputs = Inputs { profile: profile.to_owned(), environment: BTreeMap::new() };
+        let mut sink = Sink::default();
+        let overrides = self.overrides_of(target, given.params(), &mut sink);
+        sink.finish()?;
+        self.compile_with(&inputs, &overrides).map(|(policy, _)| policy)
+    }
+
+    /// What a test gives, by document. A bare name means the target's own param, else a shared one.
+    fn overrides_of(&self, target: &str, params: &[(Text, Node)], sink: &mut Sink) -> Vec<Override> {
+        let mut overrides = Vec::new();
+        for (name, node) in params {
+            if name.text.contains('/') {
+                overrides.push((name.clone(), form::entries(node, &name.text, sink).to_vec()));
+                continue;
+            }
+            let own = self.params_of(target).is_some_and(|own| own.iter().any(|param| param.name.text == name.text));
+            let shared = self.shared_params().into_iter().find(|param| param.form.name.text == name.text);
+            let document = match shared {
+                Some(shared) if !own => shared.bundle,
+                _ => target.to_owned(),
+            };
+            overrides.push((Text { text: document, at: name.at.clone() }, vec![(name.clone(), node.clone())]));
+        }
+        overrides
+    }
+
+    fn compile_with(&self, inputs: &Inputs, given: &[Override]) -> Result<(Policy, Vec<Diagnostic>), Diagnostics> {
         let mut sink = Sink::default();
         for warning in &self.warnings {
             sink.push(warning.clone());
         }
         let params = self.shared_params();
         let overrides: Vec<_> = self.forms().flat_map(|(_, form)| form.overrides.iter().cloned()).collect();
+        self.check_overrides(given, &mut sink);
         self.check_overrides(&overrides, &mut sink);
         let values: Vec<_> = self.forms().flat_map(|(_, form)| form.values.iter().cloned()).collect();
         check_values(&values, &overrides, &params, &mut sink);
@@ -200,6 +247,7 @@ impl Bundle {
             params: &params,
             values: &values,
             overrides: &overrides,
+            given,
             signals: &declared,
             policies: Arc::new([]),
         };
@@ -298,7 +346,14 @@ impl Bundle {
         let values: Vec<_> = self.forms().flat_map(|(_, form)| form.values.iter().cloned()).collect();
         let overrides: Vec<_> = self.forms().flat_map(|(_, form)| form.overrides.iter().cloned()).collect();
         let (declared, policies) = (self.declared(), Arc::new([]));
-        read(&Shared { params: &params, values: &values, overrides: &overrides, signals: &declared, policies })
+        read(&Shared {
+            params: &params,
+            values: &values,
+            overrides: &overrides,
+            given: &[],
+            signals: &declared,
+            policies,
+        })
     }
 
     /// The Bundle documents: an overlay's own before the shipped one that it extends.
@@ -346,14 +401,19 @@ impl Bundle {
         }
     }
 
+    /// The params that a document declares, by `Kind/name`; `None` where there is none or its kind has none.
+    fn params_of(&self, document: &str) -> Option<&[ParamForm]> {
+        let document = self.documents.iter().find(|one| format!("{}/{}", one.kind, one.name.text) == document)?;
+        (!matches!(document.body, Body::Test(_))).then(|| document.body.params())
+    }
+
     fn check_overrides(&self, overrides: &[Override], sink: &mut Sink) {
         for (target, params) in overrides {
-            let document = self.documents.iter().find(|one| format!("{}/{}", one.kind, one.name.text) == target.text);
-            let Some(document) = document.filter(|one| !matches!(one.body, Body::Test(_))) else {
+            let Some(declared) = self.params_of(&target.text) else {
                 sink.push(target.at.error(format!("there is no document {:?} with params", target.text)));
                 continue;
             };
-            let names: Vec<String> = document.body.params().iter().map(|param| param.name.text.clone()).collect();
+            let names: Vec<String> = declared.iter().map(|param| param.name.text.clone()).collect();
             for (name, _) in params.iter().filter(|(name, _)| !names.contains(&name.text)) {
                 params::unknown(name, &names, sink);
             }

@@ -354,6 +354,11 @@ impl Facts {
         true
     }
 
+    /// Takes a fact away: where it is optional it is absent, else it is not known.
+    pub fn clear(&mut self, path: &str) {
+        self.values.remove(path);
+    }
+
     /// Sets the samples of a signal, in place of those that it had; they are shared, not copied. `false` where no
     /// signal can have that name.
     pub fn set_signal(&mut self, name: &str, series: Arc<Series>) -> bool {
@@ -394,7 +399,8 @@ impl Facts {
         &self.allowance
     }
 
-    pub(crate) fn is_explained(&self) -> bool {
+    /// Whether rules note what they read.
+    pub fn is_explained(&self) -> bool {
         self.explained
     }
 

@@ -6,6 +6,14 @@
 use super::document::{API_VERSION, PROFILES};
 use super::params;
 
+mod test;
+
+pub(crate) use test::{
+    ADMISSION_CASE, ADMISSION_EXPECT, AGE, CHANGE, GIVEN, GIVEN_SIZES, PROPOSAL, RECOMMENDATION_CASE,
+    RECOMMENDATION_EXPECT, SAFEGUARD_CASE, SCENE, SERIES, SIGNAL_CASE, SIGNAL_EXPECT, STEP, TEMPLATE_CASE,
+    TEMPLATE_EXPECT, TEST,
+};
+
 /// The fields of one map.
 #[derive(Debug)]
 pub(crate) struct Fields {
@@ -477,89 +485,3 @@ pub(crate) static SAFEGUARD_RULE: Fields = Fields {
     one_of: &[&["hold"], &["at_most", "at_least"]],
     narrowed: &[],
 };
-
-const GIVEN_FIELD: Field = may("given", Takes::Fields(&GIVEN), "facts, over sensible defaults");
-
-pub(crate) static TEST: Fields = Fields {
-    what: "spec of a Test",
-    all: &[
-        need(
-            "target",
-            Takes::Like { pattern: "^(Template|Admission/[a-z][a-z0-9-]*)$", example: "Admission/images" },
-            "what is tested: Template for the choice of one, or Admission/NAME",
-        ),
-        GIVEN_FIELD,
-        may("cases", Takes::List(&Takes::Free), "the cases"),
-    ],
-    one_of: &[],
-    narrowed: &[
-        Narrowed {
-            given: "target",
-            matches: "^Template$",
-            field: "cases",
-            takes: Takes::List(&TEMPLATE_CASES),
-            needed: false,
-        },
-        Narrowed {
-            given: "target",
-            matches: "^Admission/",
-            field: "cases",
-            takes: Takes::List(&ADMISSION_CASES),
-            needed: false,
-        },
-    ],
-};
-
-static TEMPLATE_CASES: Takes = Takes::Fields(&TEMPLATE_CASE);
-static ADMISSION_CASES: Takes = Takes::Fields(&ADMISSION_CASE);
-const CASE_NAME: Field = need("name", Takes::Text, "what must hold, in a sentence");
-
-pub(crate) static TEMPLATE_CASE: Fields = fields(
-    "a case",
-    &[
-        CASE_NAME,
-        GIVEN_FIELD,
-        need("expect", Takes::Fields(&TEMPLATE_EXPECT), "which template must be chosen, and how"),
-    ],
-);
-
-pub(crate) static ADMISSION_CASE: Fields = fields(
-    "a case",
-    &[CASE_NAME, GIVEN_FIELD, need("expect", Takes::Fields(&ADMISSION_EXPECT), "which rules must fire, and no others")],
-);
-
-pub(crate) static GIVEN: Fields = fields(
-    "given",
-    &[
-        or("profile", Takes::OneOf(PROFILES), "dev", "profile that params are resolved for"),
-        may("features", Takes::Facts("features"), "features that are on"),
-        may("class", Takes::Facts("class"), "the class"),
-        may("nfr", Takes::Facts("nfr"), "what is asked of the class"),
-        may("cluster", Takes::Facts("cluster"), "what the cluster has; `unknown` for what is not known"),
-        may("current_template", Takes::Text, "template that the class runs on"),
-    ],
-);
-
-pub(crate) static ADMISSION_EXPECT: Fields = fields(
-    "expect",
-    &[
-        may("deny", Takes::List(&Takes::Text), "ids of the rules that deny; all others must not"),
-        may("warn", Takes::List(&Takes::Text), "ids of the rules that warn; all others must not"),
-    ],
-);
-
-pub(crate) static TEMPLATE_EXPECT: Fields = Fields {
-    what: "expect",
-    all: &[
-        may("template", Takes::Text, "the template that is chosen"),
-        may("problem", Takes::OneOf(&["unknown", "not-enabled", "undecided"]), "why none is chosen"),
-        may("score", ANY_NUMBER, "its score"),
-        may("kept", Takes::Flag, "the class keeps what it has because the choice could not be evaluated"),
-        may("replicas", ANY_NUMBER, "replicas of a function"),
-        may("odgm_replicas", ANY_NUMBER, "pods of the data grid; 0 for none"),
-    ],
-    one_of: &[&["template"], &["problem"]],
-    narrowed: &[],
-};
-
-const ANY_NUMBER: Takes = Takes::Number { min: f64::NEG_INFINITY, max: f64::INFINITY, whole: false };

@@ -51,7 +51,7 @@ pub use revision::check_commit;
 pub use schema::{facts_markdown, json_schema};
 pub use series::{Series, SeriesError, Window};
 pub use source::{MAX_BYTES, MAX_FILES, is_policy_file};
-pub use suite::{Case, Expect, Suite, TemplateExpect};
+pub use suite::{Case, Expect, Given, RecommendationExpect, Scene, Step, Suite, TemplateExpect, Timeline, Turn};
 pub use trace::{Margin, RuleMode, RuleOutcome, RuleTrace};
 pub use unit::{Rule, Scope, Unit};
 

@@ -1,13 +1,21 @@
 //! Test documents: cases of given facts and what is expected of them. They never see the environment.
 
-use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
 
-use super::diagnostic::Sink;
+use super::diagnostic::{Diagnostic, Diagnostics, Sink};
 use super::document;
-use super::facts::{self, FactKind, FactValue, Facts};
-use super::fields;
-use super::form::{self, Form};
-use super::yaml::{Node, Text, Value};
+use super::facts::{FactValue, Facts};
+use super::fields::{self, Fields};
+use super::form::Form;
+use super::yaml::{self, Node, Source, Text};
+
+mod given;
+mod notation;
+mod timeline;
+
+pub use given::Given;
+pub use timeline::{Step, Timeline, Turn};
 
 /// A document of kind Test.
 #[derive(Debug)]
@@ -21,13 +29,13 @@ pub struct Suite {
 pub struct Case {
     name: Text,
     profile: String,
-    current: Option<String>,
     given: Given,
+    timeline: Option<Timeline>,
     expect: Expect,
 }
 
 /// What a case expects.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Expect {
     /// Of the rules of one Admission: those listed fire, all others don't.
     Admission {
@@ -38,6 +46,15 @@ pub enum Expect {
     },
     /// Of the choice of a template; what is not stated is not compared.
     Template(TemplateExpect),
+    /// Of a Signal: whether a class needs it.
+    Signal {
+        /// It does.
+        required: bool,
+    },
+    /// Of a Recommendation, at one moment.
+    Recommendation(RecommendationExpect),
+    /// Of a Safeguard: what is done when. At every other moment nothing is.
+    Safeguard(Vec<Step>),
 }
 
 /// What a case expects of the choice of a template.
@@ -57,17 +74,107 @@ pub struct TemplateExpect {
     pub odgm_replicas: Option<f64>,
 }
 
-/// Facts by path; `None` says that a fact is not known.
-#[derive(Clone, Debug, Default)]
-struct Given {
-    values: BTreeMap<String, Option<FactValue>>,
-    groups: Vec<String>,
-    profile: Option<String>,
-    current: Option<String>,
+/// What a case expects of a Recommendation; what is not stated is not compared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RecommendationExpect {
+    /// When, from the start; without it at the last value of the series.
+    pub at: Option<std::time::Duration>,
+    /// The size as computed, before it is rounded; `None` says that none is recommended.
+    pub target: Option<f64>,
+    /// The rule that recommends it.
+    pub rule: Option<String>,
+    /// How sure it is.
+    pub confidence: Option<f64>,
+    /// What the basis contains.
+    pub basis: Option<String>,
+    /// A rule that can't be evaluated.
+    pub failed: Option<String>,
+}
+
+/// What a file gives to explain a decision with: the `given`, `now`, `step`, `series` and `changes` of a Test.
+#[derive(Debug)]
+pub struct Scene {
+    /// What is given.
+    pub given: Given,
+    /// The time in which it plays.
+    pub timeline: Timeline,
+}
+
+impl Scene {
+    /// Reads a scene from the text of a file; every fault with its place.
+    pub fn read(name: &str, text: &str) -> Result<Self, Diagnostics> {
+        let mut sink = Sink::default();
+        let source = Arc::new(Source { name: name.to_owned(), text: text.to_owned() });
+        let nodes = yaml::parse(&source).map_err(|fault| Diagnostics(vec![*fault]))?;
+        let [node] = nodes.as_slice() else {
+            let message = format!("a scene is one YAML document, here are {}", nodes.len());
+            return Err(Diagnostics(vec![Diagnostic::whole(name, message)]));
+        };
+        let scene = Form::of(node, &fields::SCENE, &mut sink).map(|form| Self {
+            given: form.get("given").map(|node| given::read(node, true, &mut sink)).unwrap_or_default(),
+            timeline: timeline::read(&form, &form, &mut sink),
+        });
+        sink.finish()?;
+        scene.ok_or_else(|| Diagnostics(vec![Diagnostic::whole(name, "this is no scene")]))
+    }
+
+    /// Profile that is given.
+    pub fn profile(&self) -> &str {
+        self.given.profile().unwrap_or("dev")
+    }
+}
+
+/// What a suite tests.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Admission,
+    Template,
+    Signal,
+    Recommendation,
+    Safeguard,
+}
+
+const KINDS: &[(&str, Kind)] = &[
+    ("Admission/", Kind::Admission),
+    ("Signal/", Kind::Signal),
+    ("Recommendation/", Kind::Recommendation),
+    ("Safeguard/", Kind::Safeguard),
+];
+
+/// Fields of a spec that make a time.
+const TIME: &[&str] = &["now", "step", "series", "changes"];
+
+impl Kind {
+    fn of(target: &str) -> Option<Self> {
+        if target == "Template" {
+            return Some(Self::Template);
+        }
+        KINDS.iter().find(|(prefix, _)| target.starts_with(prefix)).map(|(_, kind)| *kind)
+    }
+
+    /// The fields of its cases.
+    fn case(self) -> &'static Fields {
+        match self {
+            Self::Admission => &fields::ADMISSION_CASE,
+            Self::Template => &fields::TEMPLATE_CASE,
+            Self::Signal => &fields::SIGNAL_CASE,
+            Self::Recommendation => &fields::RECOMMENDATION_CASE,
+            Self::Safeguard => &fields::SAFEGUARD_CASE,
+        }
+    }
+
+    /// Whether sizes are decided, over time.
+    fn over_time(self) -> bool {
+        matches!(self, Self::Recommendation | Self::Safeguard)
+    }
+
+    fn wants_sizes(self) -> bool {
+        self.over_time() || self == Self::Signal
+    }
 }
 
 impl Suite {
-    /// What is tested: `Template`, or `Admission/NAME`.
+    /// What is tested: `Template`, or a document as `Kind/name`.
     pub(crate) fn target(&self) -> &Text {
         &self.target
     }
@@ -90,33 +197,69 @@ impl Suite {
     pub(crate) fn read(spec: &Node, sink: &mut Sink) -> Option<Self> {
         let form = Form::of(spec, &fields::TEST, sink)?;
         let target = form.need_text("target", sink)?;
-        let admission = target.text.starts_with("Admission/");
-        if !admission && target.text != "Template" {
-            let help = "targets: Admission/NAME, or Template for the choice of a template";
+        let Some(kind) = Kind::of(&target.text) else {
+            let help = "targets: Template for the choice of a template, Admission/NAME, Signal/NAME, \
+                        Recommendation/NAME, Safeguard/NAME";
             sink.push(target.at.error(format!("can't test {:?}", target.text)).help(help));
             return None;
-        }
-        let common = form.get("given").map(|node| given(node, sink)).unwrap_or_default();
+        };
+        let common = form.get("given").map(|node| given::read(node, kind.wants_sizes(), sink)).unwrap_or_default();
+        let reader = Reader { kind, suite: &form, common };
+        reader.refuse_time(&form, sink);
         let mut cases: Vec<Case> = Vec::new();
+        // A suite of one case may do without a list of cases.
+        if form.get("expect").is_some() {
+            let name = Text { text: target.text.clone(), at: target.at.clone() };
+            cases.extend(reader.case(name, &form, Given::default(), sink));
+        }
         for node in form.list("cases", sink) {
-            let known = if admission { &fields::ADMISSION_CASE } else { &fields::TEMPLATE_CASE };
-            let Some(form) = Form::of(node, known, sink) else { continue };
+            let Some(form) = Form::of(node, kind.case(), sink) else { continue };
             let name = form.need_text("name", sink);
             if let Some(name) = &name {
                 document::twice(name, cases.iter().map(|case| &case.name), "case", sink);
             }
-            let own = form.get("given").map(|node| given(node, sink)).unwrap_or_default();
-            let expect = form.need("expect", sink).and_then(|node| expect(node, admission, sink));
-            if let (Some(name), Some(expect)) = (name, expect) {
-                let given = common.clone().with(own);
-                let profile = given.profile.clone().unwrap_or_else(|| "dev".to_owned());
-                cases.push(Case { name, profile, current: given.current.clone(), given, expect });
+            let own = form.get("given").map(|node| given::read(node, kind.wants_sizes(), sink)).unwrap_or_default();
+            if let Some(name) = name {
+                cases.extend(reader.case(name, &form, own, sink));
             }
         }
         if cases.is_empty() && !sink.has_errors() {
             sink.push(target.at.error("a suite without a case tests nothing").help("add `cases`, or remove the suite"));
         }
         Some(Self { target, cases })
+    }
+}
+
+/// Reads the cases of a suite.
+struct Reader<'a> {
+    kind: Kind,
+    suite: &'a Form<'a>,
+    common: Given,
+}
+
+impl Reader<'_> {
+    /// What is decided at once has no timeline.
+    fn refuse_time(&self, form: &Form<'_>, sink: &mut Sink) {
+        for field in TIME.iter().filter(|_| !self.kind.over_time()) {
+            if let Some(node) = form.get(field) {
+                let error = node.at.error(format!("`{field}` is for tests of a Recommendation or a Safeguard"));
+                sink.push(error.help("remove it"));
+            }
+        }
+    }
+
+    fn case(&self, name: Text, form: &Form<'_>, own: Given, sink: &mut Sink) -> Option<Case> {
+        let timeline = self.kind.over_time().then(|| timeline::read(self.suite, form, sink));
+        let node = form.need("expect", sink)?;
+        let expect = match (self.kind, &timeline) {
+            (Kind::Recommendation, Some(timeline)) => Expect::Recommendation(recommendation(node, timeline, sink)?),
+            (Kind::Safeguard, Some(timeline)) => Expect::Safeguard(timeline::steps(node, timeline, sink)?),
+            (Kind::Signal, _) => signal(node, sink)?,
+            (kind, _) => expect(node, kind == Kind::Admission, sink)?,
+        };
+        let given = self.common.clone().with(own);
+        let profile = given.profile().unwrap_or("dev").to_owned();
+        Some(Case { name, profile, given, timeline, expect })
     }
 }
 
@@ -136,15 +279,30 @@ impl Case {
         &self.profile
     }
 
+    /// What the policy of the case depends on: equal keys, equal policy.
+    pub fn policy_key(&self) -> String {
+        let mut key = format!("{:?}", self.profile);
+        for (name, node) in self.given.params() {
+            let _ = write!(key, "{:?}:", name.text);
+            node.value.canonical(&mut key);
+        }
+        key
+    }
+
+    /// What it is given.
+    pub fn given(&self) -> &Given {
+        &self.given
+    }
+
     /// Template that the class has.
     pub fn current_template(&self) -> Option<&str> {
-        self.current.as_deref()
+        self.given.current_template()
     }
 
     /// Template that the record names.
     pub fn selected_template(&self) -> Option<&str> {
-        match self.given.values.get("class.selected_template") {
-            Some(Some(FactValue::Text(name))) => Some(name),
+        match self.given.value("class.selected_template") {
+            Some(FactValue::Text(name)) => Some(name),
             _ => None,
         }
     }
@@ -154,187 +312,15 @@ impl Case {
         &self.expect
     }
 
+    /// The time in which it plays; only where sizes are decided.
+    pub fn timeline(&self) -> Option<&Timeline> {
+        self.timeline.as_ref()
+    }
+
     /// The facts: what is given over sensible defaults (a class of one function, all features off).
     pub fn facts(&self) -> Facts {
-        let mut values = defaults();
-        values.insert("profile".to_owned(), Some(FactValue::Text(self.profile.clone())));
-        values.extend(self.given.values.clone());
-        let mut facts = Facts::default();
-        for group in &self.given.groups {
-            facts.set_group(group);
-        }
-        for (path, value) in values {
-            // Facts of an absent group are absent.
-            let absent = path.starts_with("class.odgm.") && self.given.groups.is_empty();
-            if let (Some(value), false) = (value, absent) {
-                facts.set(&path, value);
-            }
-        }
-        facts
+        self.given.facts(&self.profile)
     }
-}
-
-impl Given {
-    fn with(mut self, over: Self) -> Self {
-        self.values.extend(over.values);
-        self.groups.extend(over.groups);
-        self.profile = over.profile.or(self.profile);
-        self.current = over.current.or(self.current);
-        self
-    }
-}
-
-fn defaults() -> BTreeMap<String, Option<FactValue>> {
-    let text = |text: &str| FactValue::Text(text.to_owned());
-    let texts = |texts: &[&str]| FactValue::Texts(texts.iter().map(ToString::to_string).collect());
-    let mut values: BTreeMap<String, Option<FactValue>> = BTreeMap::new();
-    for fact in facts::FACTS.iter().filter(|fact| !fact.optional && !fact.path.contains("[]")) {
-        let value = match fact.kind {
-            FactKind::Bool => FactValue::Bool(false),
-            FactKind::Number if fact.path.starts_with("cluster.") => FactValue::Number(3.0),
-            FactKind::Number => FactValue::Number(1.0),
-            FactKind::Duration => FactValue::Duration(std::time::Duration::ZERO),
-            FactKind::Texts => FactValue::Texts(Vec::new()),
-            FactKind::TextMap => FactValue::TextMap(BTreeMap::new()),
-            FactKind::Groups => FactValue::Groups(vec![function(BTreeMap::new())]),
-            FactKind::Text | FactKind::Group => text(""),
-        };
-        values.insert(fact.path.to_owned(), Some(value));
-    }
-    for (path, value) in [
-        ("class.name", text("example")),
-        ("class.namespace", text("default")),
-        ("class.odgm.shard_type", text("mst")),
-        ("class.enforcement.mode", text("observe")),
-        ("class.enforcement.dimensions", texts(&["replicas"])),
-    ] {
-        values.insert(path.to_owned(), Some(value));
-    }
-    values
-}
-
-fn function(given: BTreeMap<String, FactValue>) -> BTreeMap<String, FactValue> {
-    let mut function = BTreeMap::from([
-        ("key".to_owned(), FactValue::Text("function".to_owned())),
-        ("image".to_owned(), FactValue::Text("images.test/function:1".to_owned())),
-        ("port".to_owned(), FactValue::Number(8080.0)),
-        ("port_stated".to_owned(), FactValue::Bool(false)),
-        ("need_http2".to_owned(), FactValue::Bool(false)),
-    ]);
-    function.extend(given);
-    function
-}
-
-fn given(node: &Node, sink: &mut Sink) -> Given {
-    let mut given = Given::default();
-    let Some(form) = Form::of(node, &fields::GIVEN, sink) else { return given };
-    if let Some(profile) = form.text("profile", sink) {
-        if !document::profiles().contains(&profile.text) {
-            let help = format!("profiles: {}", document::profiles().join(", "));
-            sink.push(profile.at.error(format!("there is no profile {:?}", profile.text)).help(help));
-        }
-        given.profile = Some(profile.text);
-    }
-    given.current = form.text("current_template", sink).map(|name| name.text);
-    for root in ["features", "class", "nfr", "cluster"] {
-        if let Some(node) = form.get(root) {
-            bind(root, node, &mut given, sink);
-        }
-    }
-    given
-}
-
-fn bind(path: &str, node: &Node, given: &mut Given, sink: &mut Sink) {
-    for (key, value) in form::entries(node, path, sink) {
-        let below = format!("{path}.{}", key.text);
-        match facts::find(&below) {
-            Some(fact) if fact.kind == FactKind::Group => {
-                given.groups.push(below.clone());
-                bind(&below, value, given, sink);
-            }
-            Some(_) if path == "cluster" && matches!(&value.value, Value::Text(text) if text == "unknown") => {
-                given.values.insert(below, None);
-            }
-            Some(fact) => {
-                if let Some(value) = fact_value(&below, fact.kind, value, sink) {
-                    given.values.insert(below, Some(value));
-                }
-            }
-            None if facts::lookup(&below).is_some() => bind(&below, value, given, sink),
-            None => unknown(path, key, sink),
-        }
-    }
-}
-
-fn unknown(path: &str, key: &Text, sink: &mut Sink) {
-    let known = facts::below(path);
-    let help = match super::diagnostic::nearest(&key.text, known.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("facts: {}", known.join(", ")),
-    };
-    sink.push(key.at.error(format!("`{path}` has no `{}`", key.text)).help(help));
-}
-
-fn fact_value(path: &str, kind: FactKind, node: &Node, sink: &mut Sink) -> Option<FactValue> {
-    let value = match (kind, &node.value) {
-        (FactKind::Bool, Value::Bool(value)) => FactValue::Bool(*value),
-        (FactKind::Number, Value::Number(value)) if value.is_finite() => FactValue::Number(*value),
-        (FactKind::Duration, Value::Text(text)) if duration(text).is_some() => {
-            FactValue::Duration(duration(text).unwrap_or_default())
-        }
-        (FactKind::Text, Value::Text(text)) => FactValue::Text(text.clone()),
-        (FactKind::Texts, Value::List(items)) => {
-            FactValue::Texts(items.iter().filter_map(|item| form::text(item, path, sink)).map(|t| t.text).collect())
-        }
-        (FactKind::TextMap, Value::Map(entries)) => FactValue::TextMap(
-            entries
-                .iter()
-                .filter_map(|(key, node)| form::text(node, path, sink).map(|text| (key.text.clone(), text.text)))
-                .collect(),
-        ),
-        (FactKind::Groups, Value::List(items)) => {
-            FactValue::Groups(items.iter().map(|item| function(group(&format!("{path}[]"), "", item, sink))).collect())
-        }
-        (_, other) => {
-            let wanted = match kind {
-                FactKind::Bool => "true or false",
-                FactKind::Number => "a number",
-                FactKind::Duration => "a duration such as 3m",
-                FactKind::Text => "a text",
-                FactKind::Texts => "a list of texts",
-                FactKind::TextMap | FactKind::Group => "a map",
-                FactKind::Groups => "a list of maps",
-            };
-            sink.push(node.at.error(format!("`{path}` is {wanted}, this is {}", other.describe())));
-            return None;
-        }
-    };
-    Some(value)
-}
-
-fn duration(text: &str) -> Option<std::time::Duration> {
-    super::units::duration(text).and_then(|duration| duration.to_std().ok())
-}
-
-/// The facts of one element; those of a group within get names such as `nfr.max_latency_ms`.
-fn group(path: &str, within: &str, node: &Node, sink: &mut Sink) -> BTreeMap<String, FactValue> {
-    let mut found = BTreeMap::new();
-    for (key, value) in form::entries(node, path, sink) {
-        let below = format!("{path}.{}", key.text);
-        let name = format!("{within}{}", key.text);
-        match facts::find(&below) {
-            Some(fact) => {
-                if let Some(value) = fact_value(&below, fact.kind, value, sink) {
-                    found.insert(name, value);
-                }
-            }
-            None if facts::lookup(&below).is_some() => {
-                found.extend(group(&below, &format!("{name}."), value, sink));
-            }
-            None => unknown(path, key, sink),
-        }
-    }
-    found
 }
 
 fn expect(node: &Node, admission: bool, sink: &mut Sink) -> Option<Expect> {
@@ -360,4 +346,35 @@ fn expect(node: &Node, admission: bool, sink: &mut Sink) -> Option<Expect> {
         return None;
     }
     Some(Expect::Template(expect))
+}
+
+fn signal(node: &Node, sink: &mut Sink) -> Option<Expect> {
+    let form = Form::of(node, &fields::SIGNAL_EXPECT, sink)?;
+    form.flag("required", sink).map(|required| Expect::Signal { required })
+}
+
+fn recommendation(node: &Node, timeline: &Timeline, sink: &mut Sink) -> Option<RecommendationExpect> {
+    let form = Form::of(node, &fields::RECOMMENDATION_EXPECT, sink)?;
+    let number = |name: &str, sink: &mut Sink| form.number(name, sink).map(|(value, _)| value);
+    let text = |name: &str, sink: &mut Sink| form.text(name, sink).map(|text| text.text);
+    let at = given::duration(&form, "at", sink);
+    if let (Some(node), true) = (form.get("at"), at.is_some_and(|at| timeline.ends_before(at))) {
+        let end = humantime::format_duration(timeline.length());
+        sink.push(node.at.error(format!("this is after the last sample, at {end}")).help("make a series longer"));
+    }
+    let stated = form.need("target", sink)?;
+    let nothing = matches!(&stated.value, yaml::Value::Text(text) if text == "none");
+    let target = if nothing { None } else { Some(number("target", sink)?) };
+    let expect = RecommendationExpect {
+        at,
+        target,
+        rule: text("rule", sink),
+        confidence: number("confidence", sink),
+        basis: text("basis", sink),
+        failed: text("failed", sink),
+    };
+    if nothing && (expect.rule.is_some() || expect.confidence.is_some() || expect.basis.is_some()) {
+        sink.push(stated.at.error("where no target is recommended there is no rule, confidence or basis"));
+    }
+    Some(expect)
 }

@@ -123,7 +123,8 @@ impl Place {
         &self.source.name
     }
 
-    fn raw(&self) -> &str {
+    /// What stands there, as written.
+    pub(crate) fn raw(&self) -> &str {
         self.source.text.get(self.start..self.start + self.len).unwrap_or("")
     }
 

@@ -126,8 +126,10 @@ fn test_drops_the_shipped_suites_of_what_an_overlay_changes_and_no_others() {
         let (code, out, errors) = tested(params, "");
         assert_eq!(code, 0, "{out}{errors}");
         assert!(out.contains("ok    templates: ") && !out.contains("  scale: "), "{out}");
-        assert!(errors.contains("changes the param `max_replicas`, which Admission/scale reads"), "{errors}");
-        assert_eq!(errors.matches("drop out").count(), 1, "{errors}");
+        for reader in ["Admission/scale", "Safeguard/replicas"] {
+            assert!(errors.contains(&format!("changes the param `max_replicas`, which {reader} reads")), "{errors}");
+        }
+        assert_eq!(errors.matches("drop out").count(), 2, "{errors}");
     }
 
     let own = "apiVersion: policy.oaas.io/v1alpha1\nkind: Template\nmetadata: {name: mine}\nspec: {workload: {kind: \

@@ -121,6 +121,11 @@ impl SafeguardPolicy {
         self.rules.iter().map(|rule| &rule.rule)
     }
 
+    /// Names of the rules that bound a target, rather than hold it.
+    pub fn bounds(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().filter(|rule| matches!(rule.does, Does::Bound { .. })).map(|rule| rule.rule.name())
+    }
+
     /// How long a change must be asked for, and from which share on; the field and reason where that can't be told.
     pub fn stabilize(&self, facts: &Facts) -> Result<Stabilize, (String, String)> {
         let scope = self.unit.over(facts);

@@ -130,6 +130,13 @@ impl SignalPolicy {
         self.max_age
     }
 
+    /// The condition on which a class needs it, by the name that a rule would have; `None` where it says always or
+    /// never.
+    pub fn required_when(&self) -> Option<String> {
+        let when = self.required_when.as_ref()?;
+        when.always().is_none().then(|| format!("{}/required_when", self.unit.name()))
+    }
+
     /// Whether a class needs it, over the facts of its spec; the reason where that can't be evaluated. What is not said
     /// to be needed only sometimes is needed.
     pub fn required(&self, facts: &Facts) -> Result<bool, String> {

@@ -1,0 +1,265 @@
+//! The rules asked at points of the grid, with each point's samples and the facts of now; and what a window of points
+//! says together. Nothing of it is kept: a replay asks the same and gets the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::policy::{Dimension, Facts, Policy, Proposal, RecommendationPolicy, RuleTrace, Series};
+
+use super::clamp::Quantum;
+use super::grid::{Cover, Grid, Span, enough, millis, sampled};
+use super::outcome::{Direction, WindowTrace};
+use super::{Samples, moment, span_text};
+
+/// A signal that the rules read.
+struct Reading {
+    name: String,
+    series: Arc<Series>,
+    /// The class needs it: without it nothing shrinks.
+    required: bool,
+    max_age: i64,
+    /// How far back the rules look from a point.
+    look_back: Duration,
+    /// It is bound without samples, because they are too old.
+    hidden: bool,
+}
+
+/// A rule that could not be evaluated, and why.
+pub(super) type Failure = (String, String);
+
+/// What the rules say at a point.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// The highest proposal, and its size in units.
+    pub(super) proposal: Option<(Proposal, f64)>,
+    /// A rule that could not be evaluated: what it would have asked for is not known.
+    pub(super) failure: Option<Failure>,
+    pub(super) trace: Vec<RuleTrace>,
+}
+
+/// A window, and what it says about a change.
+pub(super) struct Window {
+    pub(super) trace: WindowTrace,
+    /// The lowest proposal of a window upwards, the highest of one downwards, in units.
+    pub(super) bound: Option<f64>,
+    /// The point that speaks against the change: when, and what it asks for.
+    pub(super) against: Option<(Timestamp, f64)>,
+}
+
+/// The Recommendations of one dimension of one component, over its samples.
+pub(super) struct Timeline<'a> {
+    recommendations: Vec<&'a RecommendationPolicy>,
+    facts: &'a mut Facts,
+    readings: Vec<Reading>,
+    nothing: Arc<Series>,
+    grid: Grid,
+    quantum: Quantum,
+    newest: i64,
+}
+
+impl<'a> Timeline<'a> {
+    pub(super) fn new(
+        policy: &'a Policy,
+        facts: &'a mut Facts,
+        recommendations: Vec<&'a RecommendationPolicy>,
+        (samples, dimension): (&Samples, Dimension),
+        (grid, newest): (Grid, i64),
+    ) -> Self {
+        let nothing = Arc::new(Series::default());
+        let mut readings = Vec::new();
+        for signal in policy.signals() {
+            let series = samples.get(signal.name()).unwrap_or(&nothing);
+            facts.set_signal(signal.name(), Arc::clone(series));
+            let looks = recommendations.iter().filter_map(|one| one.unit().look_back(signal.name()));
+            let Some(look_back) = looks.max() else { continue };
+            readings.push(Reading {
+                name: signal.name().to_owned(),
+                series: Arc::clone(series),
+                // What can't be told is taken for needed: that only ever holds.
+                required: signal.required(facts).unwrap_or(true),
+                max_age: millis(signal.max_age()),
+                look_back,
+                hidden: false,
+            });
+        }
+        let quantum = Quantum::of(dimension);
+        Self { recommendations, facts, readings, nothing, grid, quantum, newest }
+    }
+
+    /// Gives the facts back as of now, every signal with all its samples.
+    pub(super) fn facts(&mut self, now: Timestamp) -> &mut Facts {
+        for reading in self.readings.iter_mut().filter(|one| one.hidden) {
+            reading.hidden = false;
+            self.facts.set_signal(&reading.name, Arc::clone(&reading.series));
+        }
+        self.facts.set_now(now);
+        self.facts
+    }
+
+    /// Signals that the class needs and that have no data at the newest point, in words.
+    pub(super) fn missing(&self) -> Vec<String> {
+        let required = self.readings.iter().filter(|one| one.required);
+        required.filter_map(|one| one.fault_at(self.newest)).collect()
+    }
+
+    /// Asks the rules at a point.
+    pub(super) fn ask(&mut self, at: i64) -> Asked {
+        self.facts.set_now(moment(at));
+        for reading in &mut self.readings {
+            let hide = reading.fault_at(at).is_some();
+            if hide != reading.hidden {
+                reading.hidden = hide;
+                let series = if hide { &self.nothing } else { &reading.series };
+                self.facts.set_signal(&reading.name, Arc::clone(series));
+            }
+        }
+        let mut asked = Asked::default();
+        for recommendation in &self.recommendations {
+            let said = recommendation.evaluate(self.facts);
+            asked.trace.extend(said.trace);
+            asked.failure = asked.failure.or(said.error);
+            if let Some(proposal) = said.proposal {
+                let size = self.quantum.count(proposal.target);
+                // Several documents for one dimension: the highest wins, the first by name where they are equal.
+                if asked.proposal.as_ref().is_none_or(|(_, highest)| size > *highest) {
+                    asked.proposal = Some((proposal, size));
+                }
+            }
+        }
+        asked
+    }
+
+    /// Asks the window of a change. `agrees` says whether a proposal goes along with it. Unless the whole window
+    /// matters, or is to be explained, the first point that does not is the last that is asked.
+    pub(super) fn window(
+        &mut self,
+        direction: Direction,
+        length: Duration,
+        (newest, since): (&Asked, Timestamp),
+        (agrees, whole): (impl Fn(f64) -> bool, bool),
+    ) -> Window {
+        let span = self.grid.span(self.newest, length);
+        let whole = whole || self.facts.is_explained();
+        let shortfall = self.shortfall(direction, span, since);
+        let trace = WindowTrace { direction, of: span.len(), there: 0, bound: None, shortfall, points: Vec::new() };
+        let mut window = Window { trace, bound: None, against: None };
+        if window.trace.shortfall.is_some() && !self.facts.is_explained() {
+            return window;
+        }
+        for at in span.newest_first() {
+            let value = if at == self.newest {
+                self.counts(newest, at, direction)
+            } else {
+                let asked = self.ask(at);
+                self.counts(&asked, at, direction)
+            };
+            window.add(moment(at), value.map(|units| (units, self.quantum.value(units))));
+            if value.is_some_and(|units| !agrees(units)) && window.against.is_none() {
+                window.against = window.trace.points.last().and_then(|(at, value)| Some((*at, (*value)?)));
+                if !whole {
+                    return window;
+                }
+            }
+        }
+        let newest_there = window.trace.points.first().is_some_and(|(_, value)| value.is_some());
+        if window.trace.shortfall.is_none() && !(newest_there && enough(window.trace.there, span.len())) {
+            let (there, of) = (window.trace.there, span.len());
+            window.trace.shortfall = Some(format!("the rules have an answer at {there} of its {of} points"));
+        }
+        window
+    }
+
+    /// What a point contributes to a window. Downwards only what is whole: every rule evaluated, every required signal
+    /// sampled. Upwards what some rules ask for is enough, from signals that are there: more can only be needed.
+    fn counts(&self, asked: &Asked, at: i64, direction: Direction) -> Option<f64> {
+        let (_, value) = asked.proposal.as_ref()?;
+        let whole = direction == Direction::Up || asked.failure.is_none();
+        let there = |one: &Reading| sampled(one.series.points(), at, self.grid.step());
+        let needed = |one: &&Reading| self.needs(one, direction);
+        (whole && self.readings.iter().filter(needed).all(there)).then_some(*value)
+    }
+
+    /// Whether a window in this direction needs the samples of a signal.
+    fn needs(&self, reading: &Reading, direction: Direction) -> bool {
+        reading.required && (direction == Direction::Down || reading.fault_at(self.newest).is_none())
+    }
+
+    /// Why the samples of a window don't let it count.
+    fn shortfall(&self, direction: Direction, span: Span, since: Timestamp) -> Option<String> {
+        let down = direction == Direction::Down;
+        if down && span.start() < since.as_millisecond() {
+            let length = span_text(self.newest - span.start());
+            return Some(format!("spec and policy are what they are only since {since}, and it is {length} long"));
+        }
+        for reading in self.readings.iter().filter(|one| self.needs(one, direction)) {
+            // Downwards the look back of the oldest point belongs to it: a peak there must have been seen.
+            let span = if down { span.reaching_back(reading.look_back) } else { span };
+            if let Some(fault) = reading.fault_over(span, down) {
+                return Some(fault);
+            }
+        }
+        if down && !self.readings.is_empty() {
+            // Where no signal is required, that nothing was measured and that nothing was kept look the same.
+            let kept = |one: &Reading| {
+                one.series.points().first().is_some_and(|(time, _)| *time <= span.reaching_back(one.look_back).oldest())
+            };
+            if !self.readings.iter().any(kept) {
+                return Some("no signal has samples that go back to its start".to_owned());
+            }
+        }
+        None
+    }
+}
+
+impl Window {
+    fn add(&mut self, at: Timestamp, value: Option<(f64, f64)>) {
+        self.trace.points.push((at, value.map(|(_, value)| value)));
+        let Some((units, value)) = value else { return };
+        self.trace.there += 1;
+        let further = self.bound.is_none_or(|bound| match self.trace.direction {
+            Direction::Up => units < bound,
+            Direction::Down => units > bound,
+        });
+        if further {
+            (self.bound, self.trace.bound) = (Some(units), Some(value));
+        }
+    }
+}
+
+impl Reading {
+    /// Why there is no data at a point.
+    fn fault_at(&self, at: i64) -> Option<String> {
+        let points = self.series.points();
+        let next = points.partition_point(|(time, _)| *time <= at);
+        match next.checked_sub(1).and_then(|last| points.get(last)) {
+            None => Some(format!("signals.{} has no samples", self.name)),
+            Some((time, _)) if at - time > self.max_age => {
+                let (age, allowed) = (span_text(at - time), span_text(self.max_age));
+                Some(format!("the newest sample of signals.{} is {age} old, max_age is {allowed}", self.name))
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Why its samples in a window are not enough. `from_start` asks for one at its oldest point too.
+    fn fault_over(&self, span: Span, from_start: bool) -> Option<String> {
+        let Cover { of, cells, oldest, newest, longest_gap } = span.samples(self.series.points());
+        let name = &self.name;
+        if !newest {
+            return Some(format!("signals.{name} has no sample at the newest point"));
+        }
+        if from_start && !oldest {
+            let from = moment(span.oldest());
+            return Some(format!("signals.{name} has no sample at {from}, where the rules begin to look"));
+        }
+        if !enough(cells, of) {
+            return Some(format!("signals.{name} has samples at {cells} of {of} points"));
+        }
+        (longest_gap > self.max_age).then(|| {
+            let (gap, allowed) = (span_text(longest_gap), span_text(self.max_age));
+            format!("signals.{name} has a gap of {gap}, max_age is {allowed}")
+        })
+    }
+}
