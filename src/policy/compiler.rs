@@ -8,7 +8,7 @@ use cel_interpreter::common::value::CowVal;
 use cel_interpreter::context::VariableResolver;
 
 use super::bundle::Shared;
-use super::cel::{self, Allowance, Expression, Known, Look, Names, Problem, Type};
+use super::cel::{self, Allowance, Constant, Expression, Known, Look, Names, Problem, Type};
 use super::diagnostic::{Diagnostic, Severity, Sink, UNUSED, WINDOW};
 use super::document::{Definitions, RuleForm};
 use super::facts::{self, Reader};
@@ -30,6 +30,8 @@ struct Scoped {
     reader: Reader,
     own: BTreeMap<String, (Type, Option<Known>)>,
     signals: Vec<String>,
+    /// Values of params.
+    constants: BTreeMap<String, Constant>,
 }
 
 /// A literal that its author chose.
@@ -72,6 +74,10 @@ impl Names for Scoped {
             Some((_, known)) => known.clone(),
             None => facts::domain(path),
         }
+    }
+
+    fn constant(&self, path: &str) -> Option<Constant> {
+        self.constants.get(path).cloned()
     }
 
     fn elsewhere(&self, name: &str) -> Option<(String, String)> {
@@ -123,7 +129,7 @@ impl<'a> Compiler<'a> {
     ) -> Self {
         let name = format!("{}/{name}", reader.name());
         let signals = shared.signals.iter().map(|signal| signal.name.text.clone()).collect();
-        let mut names = Scoped { reader, own: BTreeMap::new(), signals };
+        let mut names = Scoped { reader, own: BTreeMap::new(), signals, constants: BTreeMap::new() };
         if reader.reads(facts::SIGNALS) {
             let paths = names.signals.iter().map(|name| format!("{}.{name}", facts::SIGNALS));
             names.own = paths.map(|path| (path, (Type::Signal, None))).collect();
@@ -134,6 +140,7 @@ impl<'a> Compiler<'a> {
             let path = format!("params.{}", form.name.text);
             names.own.insert(path.clone(), (form.cel(), form.domain()));
             if let Some(param) = form.resolve(inputs, shared.override_of_shared(shared_param), sink) {
+                names.constants.extend(param.constant().map(|value| (path.clone(), value)));
                 params.insert(path, param);
             }
         }
@@ -142,6 +149,7 @@ impl<'a> Compiler<'a> {
             super::document::twice(&form.name, shared.params.iter().map(|shared| &shared.form.name), "param", sink);
             names.own.insert(path.clone(), (form.cel(), form.domain()));
             if let Some(param) = form.resolve(inputs, shared.override_of(&name, &form.name.text), sink) {
+                names.constants.extend(param.constant().map(|value| (path.clone(), value)));
                 params.insert(path, param);
             }
         }

@@ -6,7 +6,7 @@ use cel_interpreter::common::types::{CelBool, CelDouble, CelDuration, CelString}
 use cel_interpreter::common::value::Val;
 
 use super::Inputs;
-use super::cel::{Known, Range, Type};
+use super::cel::{Constant, Known, Range, Type};
 use super::diagnostic::{Diagnostic, Sink, nearest};
 use super::fields;
 use super::form::{self, Form};
@@ -132,6 +132,22 @@ pub(crate) struct Param {
     pub(crate) origin: Origin,
     /// Of a duration, the longest that it can be set to: its `max`, else its value.
     pub(crate) longest: Option<CelDuration>,
+}
+
+impl Param {
+    /// Its value, for expressions that are compiled with it.
+    pub(crate) fn constant(&self) -> Option<Constant> {
+        let value = self.value.as_ref();
+        if let Some(number) = value.downcast_ref::<CelDouble>() {
+            Some(Constant::Number(*number.inner()))
+        } else if let Some(length) = value.downcast_ref::<CelDuration>() {
+            Some(Constant::Duration(*length.inner()))
+        } else if let Some(flag) = value.downcast_ref::<CelBool>() {
+            Some(Constant::Bool(*flag.inner()))
+        } else {
+            value.downcast_ref::<CelString>().map(|text| Constant::Text(text.inner().to_owned()))
+        }
+    }
 }
 
 impl ParamType {

@@ -282,14 +282,19 @@ impl Rule {
         self.when.iter().chain([&self.condition]).collect()
     }
 
-    /// Evaluates the rule, with everything that it looked at.
-    pub fn evaluate(&self, scope: &Scope<'_>) -> RuleTrace {
+    /// Evaluates the rule, and notes nothing.
+    pub(crate) fn outcome(&self, scope: &Scope<'_>) -> RuleOutcome {
         let asked = self.when.as_ref().map_or(Ok(true), |when| scope.try_condition(when));
-        let outcome = match asked.and_then(|asked| Ok(asked && scope.try_condition(&self.condition)?)) {
+        match asked.and_then(|asked| Ok(asked && scope.try_condition(&self.condition)?)) {
             Ok(true) => RuleOutcome::True,
             Ok(false) => RuleOutcome::False,
             Err(failure) => scope.outcome(failure),
-        };
+        }
+    }
+
+    /// Evaluates the rule, with everything that it looked at.
+    pub fn evaluate(&self, scope: &Scope<'_>) -> RuleTrace {
+        let outcome = self.outcome(scope);
         let (mut values, mut margins) = (Vec::new(), Vec::new());
         if scope.is_explained() {
             for condition in self.when.iter().chain([&self.condition]) {

@@ -117,7 +117,9 @@ impl<'a> Timeline<'a> {
         }
         let mut asked = Asked::default();
         for recommendation in &self.recommendations {
-            let said = recommendation.evaluate(self.facts);
+            // Of all points but the newest only the size counts.
+            let newest = at == self.newest;
+            let said = if newest { recommendation.evaluate(self.facts) } else { recommendation.glance(self.facts) };
             asked.trace.extend(said.trace);
             asked.failure = asked.failure.or(said.error);
             if let Some(proposal) = said.proposal {

@@ -13,6 +13,7 @@ use cel_interpreter::common::ast::{
 };
 use regex::Regex;
 
+use super::Constant;
 use super::calls;
 use super::env;
 use super::limits;
@@ -30,6 +31,10 @@ pub(crate) trait Names {
     fn below(&self, path: &str) -> Vec<String>;
     /// What is known of a value before there is one: bounds of a param, the strings that a fact can be.
     fn domain(&self, _path: &str) -> Option<Known> {
+        None
+    }
+    /// The value of a path that has one before there are facts: of a param.
+    fn constant(&self, _path: &str) -> Option<Constant> {
         None
     }
     /// Why a name that exists is not known here, and what to do.

@@ -72,8 +72,8 @@ pub(super) type Outcome<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
 fn build() -> Result<Env, DeclarationError> {
     let mut env = Env::stdlib();
     let d = || DOUBLE_TYPE;
-    for (name, op) in UNARY {
-        env.add_overload(name, &format!("{name}_double"), vec![d()], *op)?;
+    for Unary { name, overload, .. } in &UNARY {
+        env.add_overload(name, &format!("{name}_double"), vec![d()], *overload)?;
     }
     for arity in 2..=4 {
         env.add_overload("min", &format!("min_{arity}"), std::iter::repeat_with(d).take(arity).collect(), least)?;
@@ -97,14 +97,27 @@ fn build() -> Result<Env, DeclarationError> {
 
 pub(super) type Overload = for<'b, 'v> fn(Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError>;
 
-const UNARY: &[(&str, Overload)] = &[
-    ("ceil", |args| unary(&args, f64::ceil)),
-    ("floor", |args| unary(&args, f64::floor)),
-    ("round", |args| unary(&args, f64::round)),
-    ("abs", |args| unary(&args, f64::abs)),
-    ("log", |args| unary(&args, f64::ln)),
-    ("exp", |args| unary(&args, f64::exp)),
+/// A function of one number.
+#[derive(Debug)]
+pub(super) struct Unary {
+    name: &'static str,
+    pub(super) apply: fn(f64) -> f64,
+    overload: Overload,
+}
+
+static UNARY: [Unary; 6] = [
+    Unary { name: "ceil", apply: f64::ceil, overload: |args| unary(&args, f64::ceil) },
+    Unary { name: "floor", apply: f64::floor, overload: |args| unary(&args, f64::floor) },
+    Unary { name: "round", apply: f64::round, overload: |args| unary(&args, f64::round) },
+    Unary { name: "abs", apply: f64::abs, overload: |args| unary(&args, f64::abs) },
+    Unary { name: "log", apply: f64::ln, overload: |args| unary(&args, f64::ln) },
+    Unary { name: "exp", apply: f64::exp, overload: |args| unary(&args, f64::exp) },
 ];
+
+/// The function of one number with this name.
+pub(super) fn unary_function(name: &str) -> Option<&'static Unary> {
+    UNARY.iter().find(|one| one.name == name)
+}
 
 pub(super) fn number(args: &Values<'_, '_>, index: usize) -> Result<f64, ExecutionError> {
     args.get(index)
@@ -127,16 +140,21 @@ fn text<'a>(args: &'a Values<'_, '_>, index: usize) -> Result<&'a str, Execution
         .ok_or_else(ExecutionError::missing_argument_or_target)
 }
 
-fn finite<'b, 'v>(value: f64, what: &str) -> Outcome<'b, 'v> {
+/// A result, which must be finite.
+pub(super) fn finite(value: f64, what: &str) -> Result<f64, ExecutionError> {
     if value.is_finite() {
-        Ok(CowVal::owned(CelDouble::from(value)))
+        Ok(value)
     } else {
         Err(ExecutionError::function_error(what, "the result is not a finite number"))
     }
 }
 
+fn double<'b, 'v>(value: f64) -> CowVal<'b, 'v> {
+    CowVal::owned(CelDouble::from(value))
+}
+
 fn unary<'b, 'v>(args: &Values<'b, 'v>, apply: fn(f64) -> f64) -> Outcome<'b, 'v> {
-    finite(apply(number(args, 0)?), "math")
+    finite(apply(number(args, 0)?), "math").map(double)
 }
 
 fn least<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
@@ -152,11 +170,15 @@ fn fold<'b, 'v>(args: &Values<'b, 'v>, apply: fn(f64, f64) -> f64) -> Outcome<'b
     for index in 1..args.len() {
         value = apply(value, number(args, index)?);
     }
-    finite(value, "min/max")
+    finite(value, "min/max").map(double)
 }
 
 fn clamp<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
-    let (value, low, high) = (number(&args, 0)?, number(&args, 1)?, number(&args, 2)?);
+    clamped(number(&args, 0)?, number(&args, 1)?, number(&args, 2)?).map(double)
+}
+
+/// A number within bounds.
+pub(super) fn clamped(value: f64, low: f64, high: f64) -> Result<f64, ExecutionError> {
     if low > high {
         return Err(ExecutionError::function_error(
             "clamp",
@@ -171,12 +193,20 @@ fn zero(left: &str) -> ExecutionError {
 }
 
 fn divide<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
-    let (left, right) = (number(&args, 0)?, number(&args, 1)?);
+    divided(number(&args, 0)?, number(&args, 1)?).map(double)
+}
+
+/// A quotient; there is none by zero.
+pub(super) fn divided(left: f64, right: f64) -> Result<f64, ExecutionError> {
     if right == 0.0 { Err(zero(&left.to_string())) } else { finite(left / right, "division") }
 }
 
 fn modulo<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
-    let (left, right) = (number(&args, 0)?, number(&args, 1)?);
+    remainder(number(&args, 0)?, number(&args, 1)?).map(double)
+}
+
+/// What a division leaves; there is none by zero.
+pub(super) fn remainder(left: f64, right: f64) -> Result<f64, ExecutionError> {
     if right == 0.0 { Err(zero(&left.to_string())) } else { finite(left % right, "remainder") }
 }
 

@@ -9,6 +9,7 @@ mod canonical;
 mod check;
 mod env;
 mod limits;
+mod native;
 mod paths;
 mod range;
 mod reach;
@@ -58,6 +59,17 @@ pub(crate) struct Expression {
     always: Option<(bool, Problem)>,
     /// Parts that are gone through at least once.
     parts: u32,
+    /// The same without the interpreter, where it can do without.
+    native: Option<native::Native>,
+}
+
+/// A value that is known before there are facts.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Constant {
+    Bool(bool),
+    Number(f64),
+    Duration(chrono::Duration),
+    Text(String),
 }
 
 /// What expressions are evaluated over: names with values, and the steps that may be spent on it.
@@ -127,6 +139,7 @@ impl Expression {
         Ok(Self {
             source: source.to_owned(),
             parts: u32::try_from(limits::parts(&rewritten)).unwrap_or(u32::MAX),
+            native: native::Native::compile(&rewritten, &ty, names),
             tree: rewritten,
             ty,
             leaves,
@@ -216,6 +229,12 @@ impl Expression {
         }
     }
 
+    /// What the interpreter says, and whether the expression does without it.
+    #[cfg(test)]
+    fn interpreted(&self, scope: &dyn Scope) -> (Result<Value, ExecutionError>, bool) {
+        (evaluate(&self.tree, self.parts, scope), self.native.is_some())
+    }
+
     /// What the expression reads, with values, in order of appearance; `None` for what has none.
     pub(crate) fn values(&self, scope: &dyn Scope) -> Vec<(String, Option<String>)> {
         self.leaves
@@ -231,8 +250,13 @@ impl Expression {
     }
 
     fn with<T>(&self, scope: &dyn Scope, take: impl Fn(Value) -> Option<T>) -> Result<T, ExecutionError> {
-        let value = evaluate(&self.tree, self.parts, scope)?;
-        take(value).ok_or_else(|| ExecutionError::function_error("result", "it has an unexpected type"))
+        let value = match &self.native {
+            Some(native) => stacker::maybe_grow(EVALUATE_RED_ZONE, EVALUATE_STACK, || {
+                budget::within(scope.allowance(), self.parts, || native.value(scope))
+            }),
+            None => evaluate(&self.tree, self.parts, scope),
+        };
+        take(value?).ok_or_else(|| ExecutionError::function_error("result", "it has an unexpected type"))
     }
 
     /// The comparisons of numbers and durations whose two sides have values here, and how they come out.
@@ -252,6 +276,12 @@ fn evaluate(tree: &IdedExpr, parts: u32, scope: &dyn Scope) -> Result<Value, Exe
             Value::resolve(tree, &context)
         })
     })
+}
+
+/// The value of a tree of literals.
+fn interpret_constant(tree: &IdedExpr) -> Option<Value> {
+    let context = Context::with_env(Arc::clone(env::shared()?));
+    Value::resolve(tree, &context).ok()
 }
 
 fn margin(one: &Comparison, scope: &dyn Scope) -> Option<Margin> {

@@ -83,7 +83,8 @@ enum Takes {
     ShareAndLength,
 }
 
-struct Method {
+#[derive(Debug)]
+pub(super) struct Method {
     name: &'static str,
     takes: Takes,
     /// A length of time; all others give a number.
@@ -158,6 +159,10 @@ impl Method {
         }
     }
 
+    pub(super) fn is_duration(&self) -> bool {
+        self.duration
+    }
+
     fn arguments(&self) -> usize {
         match self.takes {
             Takes::Nothing => 0,
@@ -173,7 +178,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Name of a method's overload, which nobody can write.
-fn internal(name: &str) -> String {
+pub(super) fn internal(name: &str) -> String {
     format!("@{name}")
 }
 
@@ -353,7 +358,7 @@ fn at<'b, 'v, const NUMBER: usize>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
 
 fn has_data<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
     let signal = signal_of(&args)?;
-    Ok(CowVal::owned(CelBool::from(signal.window(length(&args)?)?.has_data())))
+    signal.has_data(length(&args)?).map(|found| CowVal::owned(CelBool::from(found)))
 }
 
 fn signal_of<'a>(args: &'a Values<'_, '_>) -> Result<&'a SignalVal, ExecutionError> {
@@ -372,6 +377,25 @@ fn words(milliseconds: i64) -> String {
 }
 
 impl SignalVal {
+    /// A figure of the samples; of an age, its milliseconds.
+    pub(super) fn figure(
+        &self,
+        method: &Method,
+        share: Option<f64>,
+        length: Option<i64>,
+    ) -> Result<f64, ExecutionError> {
+        let (length, share) = (length.unwrap_or(self.keeps), share.unwrap_or(0.0));
+        let window = self.window(length)?;
+        if !(0.0..=1.0).contains(&share) {
+            return Err(ExecutionError::function_error(method.name, format!("{share} is no share between 0 and 1")));
+        }
+        (method.evaluate)(&window, share).ok_or_else(|| self.missing(&window, method.needs, length))
+    }
+
+    pub(super) fn has_data(&self, length: i64) -> Result<bool, ExecutionError> {
+        Ok(self.window(length)?.has_data())
+    }
+
     fn window(&self, length: i64) -> Result<Window<'_>, ExecutionError> {
         static NONE: Series = Series::EMPTY;
         if length <= 0 {
@@ -402,20 +426,24 @@ impl SignalVal {
 
 fn apply<'b, 'v>(method: &Method, args: &Values<'b, 'v>) -> Outcome<'b, 'v> {
     let signal = signal_of(args)?;
-    let length = if method.takes == Takes::Nothing { signal.keeps } else { length(args)? };
-    let share = if method.takes == Takes::ShareAndLength { number(args, 1)? } else { 0.0 };
-    let window = signal.window(length)?;
-    if !(0.0..=1.0).contains(&share) {
-        return Err(ExecutionError::function_error(method.name, format!("{share} is no share between 0 and 1")));
-    }
-    let value = (method.evaluate)(&window, share);
-    let value = value.ok_or_else(|| signal.missing(&window, method.needs, length))?;
+    let length = if method.takes == Takes::Nothing { None } else { Some(length(args)?) };
+    let share = if method.takes == Takes::ShareAndLength { Some(number(args, 1)?) } else { None };
+    let value = signal.figure(method, share, length)?;
     if method.duration {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ages are whole and not negative")]
-        let age = std::time::Duration::from_millis(value as u64);
-        return Ok(CowVal::owned(CelDuration::from(units::at_most_ten_years(age))));
+        return Ok(CowVal::owned(CelDuration::from(length_of_age(value))));
     }
     Ok(CowVal::owned(CelDouble::from(value)))
+}
+
+/// The method of a rewritten call.
+pub(super) fn method_of(internal: &str) -> Option<&'static Method> {
+    Method::find(internal.strip_prefix('@')?)
+}
+
+/// An age, in milliseconds, as a length of time.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ages are whole and not negative")]
+pub(super) fn length_of_age(milliseconds: f64) -> chrono::Duration {
+    units::at_most_ten_years(std::time::Duration::from_millis(milliseconds as u64))
 }
 
 /// The signal that an evaluation error is about, where it is one of missing data.

@@ -27,6 +27,14 @@ impl Names for Table {
         }
     }
 
+    fn constant(&self, path: &str) -> Option<super::Constant> {
+        match path {
+            "params.window" => Some(super::Constant::Duration(chrono::Duration::seconds(90))),
+            "params.rps" => Some(super::Constant::Number(300.0)),
+            _ => None,
+        }
+    }
+
     fn domain(&self, path: &str) -> Option<super::Known> {
         facts::domain(path)
     }
@@ -403,6 +411,72 @@ fn generated() -> impl Strategy<Value = String> {
             (inner.clone(), inner).prop_map(|(a, b)| format!("{a}[{b}]")),
         ]
     })
+}
+
+/// What is computed directly comes out as the interpreter has it, errors included.
+fn agree(source: &str, given: &Given) -> Result<bool, TestCaseError> {
+    let mut native = false;
+    for wanted in [Type::Bool, Type::Double, Type::Duration] {
+        let Ok(expression) = Expression::compile(source, &wanted, &Table) else { continue };
+        let (interpreted, direct) = expression.interpreted(given);
+        native |= direct;
+        match (interpreted, expression.with(given, Some)) {
+            (Ok(left), Ok(right)) => {
+                // What is no number equals nothing, not even itself.
+                let same = left == right || format!("{left:?}") == format!("{right:?}");
+                prop_assert!(same, "{source}: {left:?} is not {right:?}");
+            }
+            (Err(left), Err(right)) => {
+                let (left, right) = (left.to_string(), right.to_string());
+                prop_assert!(
+                    left == right || right.contains("no number can't be compared"),
+                    "{source}: {left} / {right}"
+                );
+            }
+            (left, right) => prop_assert!(false, "{}: {:?} is not {:?}", source, left, right),
+        }
+    }
+    Ok(native)
+}
+
+#[test]
+fn what_rules_are_made_of_needs_no_interpreter() {
+    for (source, native) in [
+        ("has(nfr.min_throughput_rps) && nfr.min_throughput_rps >= params.rps", true),
+        ("profile in ['edge', 'full'] || !features.odgm", true),
+        ("clamp(max(params.rps, 1.0) % 7.0, 0.0, 5.0) / exp(1.0) - -3.0", true),
+        ("signals.cpu.quantile_over(0.9, params.window) * 2.0", true),
+        ("params.window > duration('1m')", true),
+        ("params.rps > 3", true),
+        ("class.addons.exists(a, a == 'odgm')", false),
+        ("size(class.addons) > 1", false),
+        ("'odgm' in class.addons", false),
+        ("exp(1000.0) > 1.0", true),
+        ("3 < params.rps && -params.rps <= -1.0 && 'a' != profile", true),
+        ("(features.odgm ? params.window : duration('1m')) >= duration('90s')", true),
+        ("params.window + params.window > duration('1m')", false),
+        ("1 < 2", false),
+        ("1e308 * 10.0 - 1e308 * 10.0 < 1.0", true),
+    ] {
+        assert_eq!(agree(source, &scope()).unwrap(), native, "{source}");
+    }
+}
+
+#[test]
+fn what_needs_the_interpreter_at_the_bottom_is_not_tried_again_at_every_level() {
+    let nested = |bottom: &str| (0..20).fold(bottom.to_owned(), |inner, _| format!("({inner} < 1.0 ? 1.0 : 2.0)"));
+    // To try each side twice would take a million attempts for each of these, three times a billion.
+    assert!(!agree(&nested("double(size(profile))"), &scope()).unwrap());
+    assert!(agree(&nested("params.rps"), &scope()).unwrap());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn expressions_without_the_interpreter_come_out_like_those_with_it(source in generated()) {
+        agree(&source, &scope())?;
+    }
 }
 
 proptest! {

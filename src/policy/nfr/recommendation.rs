@@ -111,53 +111,76 @@ impl RecommendationPolicy {
     /// With `combine: first` the first rule that applies answers, and one that fails before it leaves no answer. Rules
     /// that only warn or run dry are traced and count for nothing.
     pub fn evaluate(&self, facts: &Facts) -> Recommended {
+        self.ask(facts, true)
+    }
+
+    /// The same answer without trace and basis: for the many points of a window, of which only the size counts.
+    pub fn glance(&self, facts: &Facts) -> Recommended {
+        self.ask(facts, false)
+    }
+
+    fn ask(&self, facts: &Facts, words: bool) -> Recommended {
         let scope = self.unit.over(facts);
-        let mut found = Recommended { trace: Vec::with_capacity(self.rules.len()), ..Recommended::default() };
-        let mut sizes: Vec<(usize, f64)> = Vec::new();
+        let mut found = Recommended::default();
+        let mut sizes: Vec<(usize, f64)> = Vec::with_capacity(self.rules.len());
         for (index, rule) in self.rules.iter().enumerate() {
-            let (mut trace, size) = rule.size(&scope);
-            let counts = trace.mode == RuleMode::Enforce;
+            let counts = rule.rule.mode() == RuleMode::Enforce;
+            if !words && !counts {
+                continue;
+            }
+            let mut trace = if words { Some(rule.rule.evaluate(&scope)) } else { None };
+            let outcome = trace.as_ref().map_or_else(|| rule.rule.outcome(&scope), |trace| trace.outcome.clone());
+            let (outcome, size) = rule.size(&scope, outcome);
             if let Some(size) = size.filter(|_| counts) {
                 sizes.push((index, size));
             }
-            if let (RuleOutcome::Error(reason), true, None) = (&trace.outcome, counts, &found.error) {
-                found.error = Some((trace.rule.clone(), reason.clone()));
+            if let (RuleOutcome::Error(reason), true, None) = (&outcome, counts, &found.error) {
+                found.error = Some((rule.rule.name().to_owned(), reason.clone()));
             }
-            if let (Some(size), true) = (size, scope.is_explained() || !counts) {
-                trace.effect = Some(format!("{}target {size}", if counts { "" } else { "would be " }));
+            if let Some(mut trace) = trace.take() {
+                rule.note(&scope, &outcome, size, &mut trace);
+                trace.outcome = outcome;
+                found.trace.push(trace);
             }
-            found.trace.push(trace);
             if self.first && (!sizes.is_empty() || found.error.is_some()) {
                 break;
             }
         }
         if !(self.first && found.error.is_some()) {
-            self.choose(&scope, sizes, &mut found);
+            self.choose(&scope, sizes, words, &mut found);
         }
         found
     }
 
     /// The highest size whose rule can say how sure it is.
-    fn choose(&self, scope: &Scope<'_>, mut sizes: Vec<(usize, f64)>, found: &mut Recommended) {
+    fn choose(&self, scope: &Scope<'_>, mut sizes: Vec<(usize, f64)>, words: bool, found: &mut Recommended) {
         // Stable: of equal sizes the first rule's comes first.
         sizes.sort_by(|(_, left), (_, right)| right.total_cmp(left));
         for (index, target) in sizes {
-            let (Some(rule), Some(trace)) = (self.rules.get(index), found.trace.get_mut(index)) else { continue };
-            let confidence = match rule.confidence(scope) {
-                Ok(confidence) => confidence,
-                Err(failure) => {
-                    trace.outcome = scope.outcome(failure);
-                    if let (RuleOutcome::Error(reason), None) = (&trace.outcome, &found.error) {
-                        found.error = Some((trace.rule.clone(), reason.clone()));
+            let Some(rule) = self.rules.get(index) else { continue };
+            let name = rule.rule.name();
+            let trace = found.trace.get_mut(index).filter(|_| words);
+            match rule.confidence(scope) {
+                Ok(confidence) => {
+                    // Words that fail must not lose the number.
+                    let basis = || scope.text(&rule.basis).unwrap_or_else(|reason| format!("not known: {reason}"));
+                    let basis = if words { basis() } else { String::new() };
+                    if let Some(trace) = trace {
+                        trace.effect = Some(format!("target {target}, confidence {confidence}: {basis}"));
                     }
-                    continue;
+                    found.proposal = Some(Proposal { target, confidence, basis, rule: name.to_owned() });
+                    return;
                 }
-            };
-            // Words that fail must not lose the number.
-            let basis = scope.text(&rule.basis).unwrap_or_else(|reason| format!("not known: {reason}"));
-            trace.effect = Some(format!("target {target}, confidence {confidence}: {basis}"));
-            found.proposal = Some(Proposal { target, confidence, basis, rule: trace.rule.clone() });
-            return;
+                Err(failure) => {
+                    let outcome = scope.outcome(failure);
+                    if let (RuleOutcome::Error(reason), None) = (&outcome, &found.error) {
+                        found.error = Some((name.to_owned(), reason.clone()));
+                    }
+                    if let Some(trace) = trace {
+                        trace.outcome = outcome;
+                    }
+                }
+            }
         }
     }
 }
@@ -178,26 +201,28 @@ impl RecommendationRule {
         Some(Self { rule: rule?, target: target?, confidence, basis: basis? })
     }
 
-    /// The rule as evaluated, and what it asks for where it applies.
-    fn size(&self, scope: &Scope<'_>) -> (RuleTrace, Option<f64>) {
-        let mut trace = self.rule.evaluate(scope);
-        if trace.outcome != RuleOutcome::True {
-            return (trace, None);
+    /// What the rule asks for where its condition came out true, and how it comes out then.
+    fn size(&self, scope: &Scope<'_>, outcome: RuleOutcome) -> (RuleOutcome, Option<f64>) {
+        if outcome != RuleOutcome::True {
+            return (outcome, None);
         }
-        if scope.is_explained() {
+        match scope.try_number(&self.target) {
+            Ok(size) if size < 0.0 => (RuleOutcome::Error(format!("the target is {size}, which is below 0")), None),
+            Ok(size) => (outcome, Some(size)),
+            Err(failure) => (scope.outcome(failure), None),
+        }
+    }
+
+    /// Notes what the size was computed from, and the size where it is not the answer anyway.
+    fn note(&self, scope: &Scope<'_>, outcome: &RuleOutcome, size: Option<f64>, trace: &mut RuleTrace) {
+        let applies = trace.outcome == RuleOutcome::True;
+        if scope.is_explained() && applies {
             scope.note(&self.target, &mut trace.values);
             self.confidence.iter().for_each(|confidence| scope.note(confidence, &mut trace.values));
         }
-        let size = match scope.try_number(&self.target) {
-            Ok(size) if size < 0.0 => Err(Failure::of(format!("the target is {size}, which is below 0"))),
-            size => size,
-        };
-        match size {
-            Ok(size) => (trace, Some(size)),
-            Err(failure) => {
-                trace.outcome = scope.outcome(failure);
-                (trace, None)
-            }
+        let counts = trace.mode == RuleMode::Enforce;
+        if let (Some(size), RuleOutcome::True, true) = (size, outcome, scope.is_explained() || !counts) {
+            trace.effect = Some(format!("{}target {size}", if counts { "" } else { "would be " }));
         }
     }
 

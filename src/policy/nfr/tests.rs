@@ -183,6 +183,25 @@ fn rules_that_only_warn_or_run_dry_are_traced_and_count_for_nothing() {
     assert!(outcomes(&found.trace)[1].starts_with("error: the target is -8"));
 }
 
+#[test]
+fn a_glance_gives_the_same_answer_without_words() {
+    let policy = recommendation(
+        "combine: first\nrules:\n- {id: trial, mode: warn, target: 9.0, basis: '\"t\"'}\n\
+         - {id: rps, target: 'signals.rps.last()', basis: '\"r\"'}\n\
+         - {id: one, when: 'signals.cpu.last() > 1.0', target: 2.0, confidence: 'signals.cpu.last() / 4.0', basis: '\"o\"'}\n\
+         - {id: two, target: 3.0, basis: '\"t\"'}",
+    );
+    for (cpu, expected) in
+        [(2.0, Some(("Recommendation/a/one", 0.5))), (1.0, Some(("Recommendation/a/two", 1.0))), (5.0, None)]
+    {
+        let found = policy.recommendations()[0].glance(&facts(&[cpu]));
+        assert!(found.trace.is_empty());
+        assert_eq!(found.error.is_some(), expected.is_none());
+        let proposal = found.proposal.as_ref().map(|one| (one.rule.as_str(), one.confidence));
+        assert_eq!((proposal, found.proposal.as_ref().is_none_or(|one| one.basis.is_empty())), (expected, true));
+    }
+}
+
 fn proposed(facts: &mut Facts, current: f64, target: f64) {
     let direction = if target > current { "up" } else { "down" };
     facts.set("current.replicas", FactValue::Number(current));
@@ -450,7 +469,9 @@ proptest! {
             facts.set("current.hpa.targets_cpu", FactValue::Bool(true));
         }
         for document in policy.recommendations() {
-            let found = document.evaluate(&facts);
+            let (found, glance) = (document.evaluate(&facts), document.glance(&facts));
+            let bare = |one: Option<Proposal>| one.map(|one| Proposal { basis: String::new(), ..one });
+            prop_assert_eq!((glance.proposal, &glance.error), (bare(found.proposal.clone()), &found.error));
             if let Some(proposal) = found.proposal {
                 prop_assert!(proposal.target.is_finite() && proposal.target >= 0.0, "{proposal:?}");
                 prop_assert!((0.0..=1.0).contains(&proposal.confidence), "{proposal:?}");

@@ -235,6 +235,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
+    fn figures_without_the_interpreter_come_out_like_those_with_it(source in generated()) {
+        agree(&source, &given())?;
+    }
+
+    #[test]
     fn no_expression_over_signals_panics_and_what_is_accepted_has_its_type(source in generated()) {
         let given = given();
         for wanted in [Type::Bool, Type::Double, Type::Duration, Type::Text] {
