@@ -25,7 +25,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", required_unless_present = "target")]
     record: Option<String>,
     #[command(flatten)]
-    sizes: nfr::Args,
+    sizes: nfr::Sizes,
     #[command(flatten)]
     offline: Offline,
     /// Template that the class runs on now.

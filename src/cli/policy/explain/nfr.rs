@@ -17,7 +17,7 @@ use super::{Format, Text, clip};
 
 /// What is to be explained on given facts and samples.
 #[derive(clap::Args)]
-pub(super) struct Args {
+pub(super) struct Sizes {
     /// Signal, Recommendation or Safeguard to explain, such as Safeguard/replicas, on what --given says. With --record
     /// the class is the record's.
     #[arg(long, value_name = "KIND/NAME", requires = "given")]
@@ -37,7 +37,7 @@ pub(super) struct Asked<'a> {
     at: Option<Duration>,
 }
 
-impl Args {
+impl Sizes {
     pub(super) fn asked(&self) -> Option<Asked<'_>> {
         Some(Asked { target: self.target.as_deref()?, given: self.given.as_deref()?, at: self.at })
     }
