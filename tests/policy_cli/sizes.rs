@@ -84,5 +84,5 @@ fn what_can_not_be_explained_is_told_in_a_line() {
     let wrong = dir.path().join("wrong.yaml");
     let (code, _, errors) = run(&["explain", "--target", "Safeguard/replicas", "--given", wrong.to_str().unwrap()]);
     assert_eq!(code, 2);
-    assert!(errors.contains("wrong.yaml:1:32") && errors.contains("\"1.0y3\" is no sample"), "{errors}");
+    assert!(errors.contains("wrong.yaml:1:33") && errors.contains("\"1.0y3\" is no sample"), "{errors}");
 }
