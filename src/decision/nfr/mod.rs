@@ -72,10 +72,12 @@ pub fn decide(policy: &Policy, facts: &mut Facts, question: &Question<'_>) -> Nf
     let answers = |one: &&RecommendationPolicy| one.component() == component && one.dimension() == dimension;
     let recommendations = policy.recommendations().iter().filter(answers).collect();
     let at = grid.newest(now);
-    let mut timeline = Timeline::new(policy, facts, recommendations, (samples, dimension), (grid, at));
+    let safeguard = policy.safeguards().iter().find(|one| one.dimension() == dimension);
+    let asked = (recommendations, safeguard);
+    let mut timeline = Timeline::new(policy, facts, asked, (samples, dimension), (grid, at));
     let mut newest = timeline.ask(at);
     let mut trace = NfrTrace { recommendation: std::mem::take(&mut newest.trace), ..NfrTrace::default() };
-    let (band, outcome) = change::change(policy, &mut timeline, question, &newest, &mut trace);
+    let (band, outcome) = change::change(safeguard, &mut timeline, question, &newest, &mut trace);
     let (action, by, reason) = match outcome {
         Ok((target, by, reason)) => (Action::Apply { target }, by, reason),
         Err(Held { by, reason }) => (Action::Hold, by, reason),
@@ -96,7 +98,7 @@ pub fn recommend(
     let Some(grid) = Grid::new(Duration::from_secs(1), Duration::ZERO) else { return Recommended::default() };
     let dimension = recommendation.dimension();
     let at = now.as_millisecond();
-    let asked = Timeline::new(policy, facts, vec![recommendation], (samples, dimension), (grid, at)).ask(at);
+    let asked = Timeline::new(policy, facts, (vec![recommendation], None), (samples, dimension), (grid, at)).ask(at);
     Recommended { proposal: asked.proposal.map(|(proposal, _)| proposal), error: asked.failure, trace: asked.trace }
 }
 

@@ -10,7 +10,7 @@ use crate::decision::nfr::{Action, NfrDecision, WindowTrace, json_of_rules, reco
 use crate::decision::play::{Of, Play, samples};
 use crate::decision::{RuleOutcome, RuleTrace};
 use crate::policy::{
-    Bundle, Dimension, Policy, RecommendationPolicy, Recommended, SafeguardPolicy, Scene, SignalPolicy,
+    Bundle, Dimension, Policy, RecommendationPolicy, Recommended, SafeguardPolicy, Scene, SignalPolicy, Unit,
 };
 
 use super::{Format, Text, clip};
@@ -59,7 +59,7 @@ fn document<'a>(policy: &'a Policy, target: &str) -> Result<Document<'a>, String
         let signals = policy.signals().iter().map(SignalPolicy::unit);
         let others = policy.recommendations().iter().map(RecommendationPolicy::unit);
         let units = signals.chain(others).chain(policy.safeguards().iter().map(SafeguardPolicy::unit));
-        let names: Vec<&str> = units.map(|unit| unit.name()).collect();
+        let names: Vec<&str> = units.map(Unit::name).collect();
         format!("--target {target}: the bundle has no such document; choose one of {}", names.join(", "))
     })
 }
@@ -269,7 +269,7 @@ impl Text {
     }
 
     fn window(&self, window: &WindowTrace, dimension: Dimension, out: &mut String) {
-        let bound = window.bound.map(|bound| size_text(dimension, bound)).unwrap_or_else(|| "none".to_owned());
+        let bound = window.bound.map_or_else(|| "none".to_owned(), |bound| size_text(dimension, bound));
         let end = if window.direction.name() == "up" { "lowest" } else { "highest" };
         let (there, of, direction) = (window.there, window.of, window.direction.name());
         let head = self.paint("1", &format!("Window {direction}"));
@@ -278,7 +278,7 @@ impl Text {
             let _ = writeln!(out, "    {}", self.paint("33", &format!("does not count: {shortfall}")));
         }
         for (at, value) in &window.points {
-            let value = value.map(|value| size_text(dimension, value)).unwrap_or_else(|| "no answer".to_owned());
+            let value = value.map_or_else(|| "no answer".to_owned(), |value| size_text(dimension, value));
             let _ = writeln!(out, "    {at}  {value}");
         }
     }
