@@ -6,7 +6,7 @@ mod difference;
 mod facts;
 pub mod nfr;
 mod outcome;
-mod play;
+pub mod play;
 mod template;
 mod testing;
 
@@ -34,6 +34,11 @@ pub fn decide(policy: &Policy, class: &Class, setting: &Setting, current_templat
 /// Decides the same, and notes in every trace what the rule read and how far it is from coming out the other way.
 pub fn explain(policy: &Policy, class: &Class, setting: &Setting, current_template: Option<&str>) -> Decision {
     over(policy, class, &facts::bind(class, setting).explained(), current_template)
+}
+
+/// The facts of a class, as [`decide`] binds them; what decides about its components adds theirs.
+pub fn facts(class: &Class, setting: &Setting) -> Facts {
+    facts::bind(class, setting)
 }
 
 fn over(policy: &Policy, class: &Class, facts: &Facts, current_template: Option<&str>) -> Decision {

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::Class;
-use crate::policy::{ComponentKind, Dimension, FactValue, Facts, Given, Policy, SignalPolicy, Timeline};
+use crate::model::{Class, Quantity, Resources};
+use crate::policy::{
+    ComponentKind, Dimension, FactValue, Facts, Given, Policy, SafeguardPolicy, SignalPolicy, Stabilize, Timeline,
+};
 
 use super::Setting;
 use super::facts;
@@ -24,6 +26,31 @@ pub struct Of<'a> {
     pub setting: &'a Setting,
 }
 
+impl Of<'_> {
+    /// What the record says of a component: the function that is given by its name, else the first.
+    fn component(&self, given: &Given) -> Vec<(&'static str, FactValue)> {
+        let functions = &self.class.functions;
+        let named = given.text("component.name").and_then(|name| functions.iter().find(|one| one.key == name));
+        let Some(function) = named.or(functions.first()) else { return Vec::new() };
+        let Resources { cpu_request, memory_request, cpu_limit, memory_limit } = &function.resources;
+        let quantity = |value: &Option<Quantity>| value.as_ref().map(Quantity::value);
+        let numbers = [
+            ("component.replicas", function.replicas.map(f64::from)),
+            ("component.cpu_request", quantity(cpu_request)),
+            ("component.memory_request", quantity(memory_request)),
+            ("component.cpu_limit", quantity(cpu_limit)),
+            ("component.memory_limit", quantity(memory_limit)),
+        ];
+        let stated = numbers.into_iter().filter_map(|(path, value)| Some((path, FactValue::Number(value?))));
+        std::iter::once(("component.name", FactValue::Text(function.key.clone()))).chain(stated).collect()
+    }
+
+    fn number(&self, given: &Given, path: &str) -> Option<f64> {
+        let found = self.component(given).into_iter().find(|(known, _)| *known == path);
+        if let Some((_, FactValue::Number(value))) = found { Some(value) } else { None }
+    }
+}
+
 /// A component, played from the start.
 pub struct Play<'a> {
     policy: &'a Policy,
@@ -37,6 +64,7 @@ pub struct Play<'a> {
     samples: Samples,
     grid: Grid,
     state: State,
+    now: Timestamp,
     /// Changes of what is given that have come.
     changed: usize,
 }
@@ -72,19 +100,6 @@ pub fn samples(policy: &Policy, timeline: &Timeline) -> Result<Samples, String> 
     Ok(samples)
 }
 
-/// Between what the field of a dimension may be.
-fn range(given: &Given, dimension: Dimension) -> Range {
-    match dimension {
-        Dimension::Replicas | Dimension::Partitions => Range::replicas(
-            given.text("component.workload") == Some("KnativeService"),
-            given.number("limits.max_replicas").unwrap_or(MAX_REPLICAS),
-            given.number("current.hpa.max_replicas"),
-        ),
-        Dimension::Cpu => Range::request(given.number("component.cpu_limit")),
-        Dimension::Memory => Range::request(given.number("component.memory_limit")),
-    }
-}
-
 /// The moment that lies so far after another.
 fn after(start: Timestamp, elapsed: Duration) -> Timestamp {
     start.checked_add(elapsed).unwrap_or(Timestamp::MAX)
@@ -108,7 +123,9 @@ impl<'a> Play<'a> {
         let grid = Grid::new(timeline.step(), Duration::ZERO).ok_or("the step is too short")?;
         let start = timeline.start();
         let since = |age: Option<Duration>| age.map_or(Timestamp::MIN, |age| before(start, age));
-        let current = given.number(field(dimension)).or_else(|| given.number("component.replicas"));
+        let number = |path: &str| given.number(path).or_else(|| class.and_then(|of| of.number(given, path)));
+        let stated = if dimension == Dimension::Replicas { number("component.replicas") } else { None };
+        let current = number(field(dimension)).or(stated);
         if current.is_none() && dimension != Dimension::Replicas {
             return Err(format!("`given` needs {}: what is to be changed", field(dimension)));
         }
@@ -132,22 +149,61 @@ impl<'a> Play<'a> {
             samples,
             grid,
             state,
+            now: start,
             changed: 0,
         };
         play.bind();
         Ok(play)
     }
 
-    /// Binds what is given, and what the record says over it.
+    /// The facts that are given, and what the record says over them.
+    pub fn facts_of(given: &Given, profile: &str, of: Option<Of<'_>>) -> Facts {
+        let mut facts = given.facts(profile);
+        if let Some(of) = of {
+            facts::bind_over(of.class, of.setting, &mut facts);
+            for (path, value) in of.component(given) {
+                if given.value(path).is_none() {
+                    facts.set(path, value);
+                }
+            }
+        }
+        facts
+    }
+
+    /// What keeps noise from acting, where that can be told.
+    pub fn stabilize(&self, safeguard: &SafeguardPolicy) -> Option<Stabilize> {
+        safeguard.stabilize(&self.facts).ok()
+    }
+
+    /// How long ago the field got its value, and from whom.
+    pub fn set(&self) -> Option<String> {
+        let ago = Duration::try_from(self.now.duration_since(self.state.applied_at?)).ok()?;
+        let by = self.state.changed_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        Some(format!("{} ago{by}", humantime::format_duration(ago)))
+    }
+
+    /// Binds what is given.
     fn bind(&mut self) {
         let explained = self.facts.is_explained();
-        self.facts = self.given.facts(&self.profile);
-        if let Some(Of { class, setting }) = self.class {
-            facts::bind_over(class, setting, &mut self.facts);
-        }
+        self.facts = Self::facts_of(&self.given, &self.profile, self.class);
         self.follow();
         if explained {
             self.explain();
+        }
+    }
+
+    /// Between what the field may be.
+    fn range(&self) -> Range {
+        let given = &self.given;
+        let limit = |path: &str| given.number(path).or_else(|| self.class.and_then(|of| of.number(given, path)));
+        match self.dimension {
+            Dimension::Replicas | Dimension::Partitions => Range::replicas(
+                given.text("component.workload") == Some("KnativeService"),
+                given.number("limits.max_replicas").unwrap_or(MAX_REPLICAS),
+                given.number("current.hpa.max_replicas"),
+            ),
+            Dimension::Cpu => Range::request(limit("component.cpu_limit")),
+            Dimension::Memory => Range::request(limit("component.memory_limit")),
         }
     }
 
@@ -167,11 +223,12 @@ impl<'a> Play<'a> {
     pub fn decide(&mut self, elapsed: Duration) -> NfrDecision {
         self.change(elapsed);
         let now = after(self.timeline.start(), elapsed);
+        self.now = now;
         let question = Question {
             component: self.component,
             dimension: self.dimension,
             state: &self.state,
-            range: range(&self.given, self.dimension),
+            range: self.range(),
             samples: &self.samples,
             grid: self.grid,
             now,
@@ -183,6 +240,16 @@ impl<'a> Play<'a> {
     pub fn apply(&mut self, decision: &NfrDecision, elapsed: Duration) {
         self.state = self.state.after(decision, true, after(self.timeline.start(), elapsed));
         self.follow();
+    }
+
+    /// Decides at every moment before one, and does it.
+    pub fn until(&mut self, end: Duration) {
+        let mut elapsed = Duration::ZERO;
+        while elapsed < end {
+            let decision = self.decide(elapsed);
+            self.apply(&decision, elapsed);
+            elapsed += self.timeline.step();
+        }
     }
 
     /// From here on rules note what they read.

@@ -354,6 +354,11 @@ impl Facts {
         true
     }
 
+    /// Lets rules spend their steps on these facts anew, for another decision.
+    pub fn renew(&mut self) {
+        self.allowance = Allowance::default();
+    }
+
     /// Takes a fact away: where it is optional it is absent, else it is not known.
     pub fn clear(&mut self, path: &str) {
         self.values.remove(path);

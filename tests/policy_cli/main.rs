@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 mod diff;
 mod schema;
 mod show;
+mod sizes;
 
 fn run(args: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } =

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::offline::Offline;
 use crate::cli::records;
+use crate::decision::play::Of;
 use crate::decision::{
     Candidate, ClusterFacts, Decision, Features, RuleMode, RuleOutcome, RuleTrace, Setting, TemplatePlan, WorkloadKind,
     explain as explained,
@@ -15,12 +16,16 @@ use crate::decision::{
 use crate::model::{Class, Resources, Schema};
 use crate::policy::Inputs;
 
+mod nfr;
+
 /// Arguments of `policy explain`.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// File with `DeploymentRecords`, several documents allowed; - is the standard input.
-    #[arg(long, value_name = "FILE")]
-    record: String,
+    #[arg(long, value_name = "FILE", required_unless_present = "target")]
+    record: Option<String>,
+    #[command(flatten)]
+    sizes: nfr::Sizes,
     #[command(flatten)]
     offline: Offline,
     /// Template that the class runs on now.
@@ -52,11 +57,21 @@ pub(super) fn run(args: &Args) -> ExitCode {
 fn explain(args: &Args) -> Result<bool, String> {
     let setting = args.offline.setting();
     let inputs = Inputs { profile: setting.profile.clone(), environment: super::environment() };
-    let bundle = super::read(args.offline.bundle.as_deref());
-    let (policy, _) = bundle.and_then(|bundle| bundle.compile(&inputs)).map_err(|found| found.to_string())?;
+    let bundle = super::read(args.offline.bundle.as_deref()).map_err(|found| found.to_string())?;
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let classes = args.record.as_deref().map(|record| classes(args, record)).transpose()?;
+    if let Some(asked) = args.sizes.asked() {
+        let class = classes.as_ref().map(|classes| match classes.as_slice() {
+            [class] => Ok(class),
+            more => Err(format!("--target explains one record, here are {}", more.len())),
+        });
+        let of = class.transpose()?.map(|class| Of { class, setting: &setting });
+        super::print(&nfr::explain(&asked, &bundle, of, (args.format, colour))?);
+        return Ok(true);
+    }
+    let (policy, _) = bundle.compile(&inputs).map_err(|found| found.to_string())?;
     let mut accepted = true;
-    for (index, class) in classes(args)?.iter().enumerate() {
+    for (index, class) in classes.iter().flatten().enumerate() {
         let decision = explained(&policy, class, &setting, args.current_template.as_deref());
         let between = if index > 0 && args.format == Format::Text { "\n" } else { "" };
         let answer = match args.format {
@@ -70,12 +85,12 @@ fn explain(args: &Args) -> Result<bool, String> {
 }
 
 /// The classes of the file, or all its faults with file and line.
-fn classes(args: &Args) -> Result<Vec<Class>, String> {
+fn classes(args: &Args, record: &str) -> Result<Vec<Class>, String> {
     let schema = Schema::new().map_err(|error| error.to_string())?;
-    let text = records::read(&args.record)?;
-    let found = records::records(&args.record, &text, args.offline.namespace.as_deref(), &schema)?;
+    let text = records::read(record)?;
+    let found = records::records(record, &text, args.offline.namespace.as_deref(), &schema)?;
     if found.records.is_empty() {
-        return Err(format!("{}: holds no DeploymentRecord", args.record));
+        return Err(format!("{record}: holds no DeploymentRecord"));
     }
     let mut classes = Vec::new();
     let mut faults = Vec::new();

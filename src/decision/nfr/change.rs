@@ -1,8 +1,6 @@
 //! Whether a change is made, and how far it goes.
 
-use crate::policy::{
-    ComponentKind, Dimension, Guard, Policy, Proposal, RuleMode, RuleOutcome, SafeguardPolicy, Stabilize,
-};
+use crate::policy::{ComponentKind, Dimension, Guard, Proposal, RuleMode, RuleOutcome, SafeguardPolicy, Stabilize};
 
 use super::bind::bind_proposal;
 use super::clamp::{Bounds, Quantum, down, one_step, up};
@@ -50,7 +48,7 @@ impl Field {
     fn out_of_range(&self) -> Option<Direction> {
         if self.current > self.bounds.cap {
             Some(Direction::Down)
-        } else if self.current < self.bounds.floor {
+        } else if self.current < self.bounds.floor.min(self.bounds.cap) {
             Some(Direction::Up)
         } else {
             None
@@ -81,7 +79,7 @@ struct Limits {
 
 /// Makes the change that the newest point asks for, or says why not. Also gives the dead-band, as a share.
 pub(super) fn change(
-    policy: &Policy,
+    safeguard: Option<&SafeguardPolicy>,
     timeline: &mut Timeline<'_>,
     question: &Question<'_>,
     newest: &Asked,
@@ -90,7 +88,7 @@ pub(super) fn change(
     if question.component == ComponentKind::Odgm || question.dimension == Dimension::Partitions {
         return (0.0, Err(held(Invariant::Advice, "a data grid is not resized by the controller: this is advice")));
     }
-    let Some(safeguard) = policy.safeguards().iter().find(|one| one.dimension() == question.dimension) else {
+    let Some(safeguard) = safeguard else {
         return (0.0, Err(held(Invariant::NoSafeguard, "the policy has no Safeguard for this, so nothing is applied")));
     };
     let Some((proposal, raw)) = &newest.proposal else {

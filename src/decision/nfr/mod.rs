@@ -33,7 +33,7 @@ pub use clamp::Range;
 pub use grid::Grid;
 pub use outcome::{
     Action, BoundTrace, By, Direction, Invariant, LimitTrace, NfrDecision, NfrRecommendation, NfrTrace, WindowTrace,
-    rules,
+    json_of_rules,
 };
 pub use state::State;
 
@@ -67,14 +67,17 @@ pub struct Question<'a> {
 /// signals, the time, the proposal and the size that the field has are bound here.
 pub fn decide(policy: &Policy, facts: &mut Facts, question: &Question<'_>) -> NfrDecision {
     let Question { component, dimension, state, samples, grid, now, .. } = *question;
+    facts.renew();
     bind::bind_current(facts, dimension, state.current);
     let answers = |one: &&RecommendationPolicy| one.component() == component && one.dimension() == dimension;
     let recommendations = policy.recommendations().iter().filter(answers).collect();
     let at = grid.newest(now);
-    let mut timeline = Timeline::new(policy, facts, recommendations, (samples, dimension), (grid, at));
+    let safeguard = policy.safeguards().iter().find(|one| one.dimension() == dimension);
+    let asked = (recommendations, safeguard);
+    let mut timeline = Timeline::new(policy, facts, asked, (samples, dimension), (grid, at));
     let mut newest = timeline.ask(at);
     let mut trace = NfrTrace { recommendation: std::mem::take(&mut newest.trace), ..NfrTrace::default() };
-    let (band, outcome) = change::change(policy, &mut timeline, question, &newest, &mut trace);
+    let (band, outcome) = change::change(safeguard, &mut timeline, question, &newest, &mut trace);
     let (action, by, reason) = match outcome {
         Ok((target, by, reason)) => (Action::Apply { target }, by, reason),
         Err(Held { by, reason }) => (Action::Hold, by, reason),
@@ -95,7 +98,7 @@ pub fn recommend(
     let Some(grid) = Grid::new(Duration::from_secs(1), Duration::ZERO) else { return Recommended::default() };
     let dimension = recommendation.dimension();
     let at = now.as_millisecond();
-    let asked = Timeline::new(policy, facts, vec![recommendation], (samples, dimension), (grid, at)).ask(at);
+    let asked = Timeline::new(policy, facts, (vec![recommendation], None), (samples, dimension), (grid, at)).ask(at);
     Recommended { proposal: asked.proposal.map(|(proposal, _)| proposal), error: asked.failure, trace: asked.trace }
 }
 
@@ -124,8 +127,8 @@ fn moment(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(millis).unwrap_or(if millis < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-/// A size in words.
-fn size_text(dimension: Dimension, size: f64) -> String {
+/// A size in words: 8 replicas, 250m of CPU, 128Mi of memory.
+pub fn size_text(dimension: Dimension, size: f64) -> String {
     // Six digits: what binary fractions add behind them is no news to anyone.
     let short = |size: f64| (size * 1e6).round() / 1e6;
     match dimension {

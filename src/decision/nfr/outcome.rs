@@ -216,9 +216,9 @@ impl NfrDecision {
             "target": target,
             "by": self.by.to_string(),
             "reason": self.reason,
-            "recommendation_rules": rules(&self.trace.recommendation),
+            "recommendation_rules": json_of_rules(&self.trace.recommendation),
             "window": self.trace.window.as_ref().map(WindowTrace::json),
-            "safeguard_rules": rules(&self.trace.safeguard),
+            "safeguard_rules": json_of_rules(&self.trace.safeguard),
             "bounds": self.trace.bounds.iter().map(|one| {
                 json!({"rule": one.rule, "at_most": one.at_most, "at_least": one.at_least, "binds": one.binds})
             }).collect::<Vec<_>>(),
@@ -250,7 +250,7 @@ impl WindowTrace {
 }
 
 /// Rules as JSON, in their order.
-pub fn rules(traces: &[RuleTrace]) -> Vec<Value> {
+pub fn json_of_rules(traces: &[RuleTrace]) -> Vec<Value> {
     traces.iter().map(rule).collect()
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::policy::{Dimension, Facts, Policy, Proposal, RecommendationPolicy, RuleTrace, Series};
+use crate::policy::{Dimension, Facts, Policy, Proposal, RecommendationPolicy, RuleTrace, SafeguardPolicy, Series};
 
 use super::clamp::Quantum;
 use super::grid::{Cover, Grid, Span, enough, millis, sampled};
@@ -20,8 +20,10 @@ struct Reading {
     /// The class needs it: without it nothing shrinks.
     required: bool,
     max_age: i64,
-    /// How far back the rules look from a point.
-    look_back: Duration,
+    /// How far back the rules of the Recommendations look from a point, where they read it.
+    look_back: Option<Duration>,
+    /// How far back those of the Safeguard look from now, where they do.
+    guards_back: Option<Duration>,
     /// It is bound without samples, because they are too old.
     hidden: bool,
 }
@@ -63,7 +65,7 @@ impl<'a> Timeline<'a> {
     pub(super) fn new(
         policy: &'a Policy,
         facts: &'a mut Facts,
-        recommendations: Vec<&'a RecommendationPolicy>,
+        (recommendations, safeguard): (Vec<&'a RecommendationPolicy>, Option<&'a SafeguardPolicy>),
         (samples, dimension): (&Samples, Dimension),
         (grid, newest): (Grid, i64),
     ) -> Self {
@@ -73,7 +75,11 @@ impl<'a> Timeline<'a> {
             let series = samples.get(signal.name()).unwrap_or(&nothing);
             facts.set_signal(signal.name(), Arc::clone(series));
             let looks = recommendations.iter().filter_map(|one| one.unit().look_back(signal.name()));
-            let Some(look_back) = looks.max() else { continue };
+            let look_back = looks.max();
+            let guards_back = safeguard.and_then(|one| one.unit().look_back(signal.name()));
+            if look_back.is_none() && guards_back.is_none() {
+                continue;
+            }
             readings.push(Reading {
                 name: signal.name().to_owned(),
                 series: Arc::clone(series),
@@ -81,6 +87,7 @@ impl<'a> Timeline<'a> {
                 required: signal.required(facts).unwrap_or(true),
                 max_age: millis(signal.max_age()),
                 look_back,
+                guards_back,
                 hidden: false,
             });
         }
@@ -143,7 +150,7 @@ impl<'a> Timeline<'a> {
         (agrees, whole): (impl Fn(f64) -> bool, bool),
     ) -> Window {
         let span = self.grid.span(self.newest, length);
-        let whole = whole || self.facts.is_explained();
+        let all = whole || self.facts.is_explained();
         let shortfall = self.shortfall(direction, span, since);
         let trace = WindowTrace { direction, of: span.len(), there: 0, bound: None, shortfall, points: Vec::new() };
         let mut window = Window { trace, bound: None, against: None };
@@ -160,10 +167,14 @@ impl<'a> Timeline<'a> {
             window.add(moment(at), value.map(|units| (units, self.quantum.value(units))));
             if value.is_some_and(|units| !agrees(units)) && window.against.is_none() {
                 window.against = window.trace.points.last().and_then(|(at, value)| Some((*at, (*value)?)));
-                if !whole {
+                if !all {
                     return window;
                 }
             }
+        }
+        // A point that speaks against it says enough, unless the range asks for the change all the same.
+        if window.against.is_some() && !whole {
+            return window;
         }
         let newest_there = window.trace.points.first().is_some_and(|(_, value)| value.is_some());
         if window.trace.shortfall.is_none() && !(newest_there && enough(window.trace.there, span.len())) {
@@ -185,7 +196,8 @@ impl<'a> Timeline<'a> {
 
     /// Whether a window in this direction needs the samples of a signal.
     fn needs(&self, reading: &Reading, direction: Direction) -> bool {
-        reading.required && (direction == Direction::Down || reading.fault_at(self.newest).is_none())
+        let reads = reading.required && reading.look_back.is_some();
+        reads && (direction == Direction::Down || reading.fault_at(self.newest).is_none())
     }
 
     /// Why the samples of a window don't let it count.
@@ -197,21 +209,27 @@ impl<'a> Timeline<'a> {
         }
         for reading in self.readings.iter().filter(|one| self.needs(one, direction)) {
             // Downwards the look back of the oldest point belongs to it: a peak there must have been seen.
-            let span = if down { span.reaching_back(reading.look_back) } else { span };
+            let span = if down { span.reaching_back(reading.look_back.unwrap_or_default()) } else { span };
             if let Some(fault) = reading.fault_over(span, down) {
                 return Some(fault);
             }
         }
-        if down && !self.readings.is_empty() {
-            // Where no signal is required, that nothing was measured and that nothing was kept look the same.
-            let kept = |one: &Reading| {
-                one.series.points().first().is_some_and(|(time, _)| *time <= span.reaching_back(one.look_back).oldest())
-            };
-            if !self.readings.iter().any(kept) {
-                return Some("no signal has samples that go back to its start".to_owned());
-            }
-        }
-        None
+        if down { self.unknown_past(span) } else { None }
+    }
+
+    /// Why it is not known what all rules look back at. Of a signal that is not required, that nothing was measured and
+    /// that nothing was kept look the same; so at least one signal must reach back as far as any rule looks.
+    fn unknown_past(&self, span: Span) -> Option<String> {
+        let looks = self.readings.iter().map(|one| {
+            let recommends = one.look_back.map(|back| span.reaching_back(back).oldest());
+            let guards = one.guards_back.map(|back| self.grid.span(self.newest, back).oldest());
+            recommends.into_iter().chain(guards).min().unwrap_or(self.newest)
+        });
+        let oldest = looks.min()?;
+        let kept = self.readings.iter().filter_map(|one| Some(one.series.points().first()?.0)).min();
+        let reaches = kept.is_some_and(|first| first <= oldest);
+        (!reaches)
+            .then(|| format!("no signal has samples that go back to {}, where the rules begin to look", moment(oldest)))
     }
 }
 

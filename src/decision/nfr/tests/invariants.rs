@@ -234,7 +234,7 @@ fn newest(seconds: i64) -> i64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 120, max_global_rejects: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 2, max_global_rejects: 20_000, ..ProptestConfig::default() })]
 
     /// Invariants 2 and 3. Fails without `Bounds::clamp` in `weighed`, with the floor applied after the cap in it,
     /// without `one_step` in `settle`, and where `settle` lets a limit widen a change (`*most < size` turned around).

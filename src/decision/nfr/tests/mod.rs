@@ -4,6 +4,7 @@ use crate::decision::run_tests;
 use crate::policy::{Bundle, Diagnostics, File};
 
 mod invariants;
+mod shipped;
 mod stories;
 
 /// The policies of these tests, and a Test document on top.

@@ -1,0 +1,137 @@
+//! What holds for the shipped bundle besides: it comes to rest, and it is quick where that counts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use crate::decision::nfr::{Action, Grid, Question, Range, Samples, State, decide};
+use crate::policy::{ComponentKind, Dimension, FactValue, Facts, Inputs, Policy, Series};
+
+const STEP: i64 = 30;
+/// Length of a run, steps.
+const LENGTH: i64 = 120;
+/// When a load changes for good, steps.
+const TURN: i64 = 100;
+const START: i64 = 1_767_225_600;
+
+fn policy() -> Policy {
+    Policy::builtin(&Inputs { profile: "edge".to_owned(), ..Inputs::default() }).unwrap()
+}
+
+fn at(step: i64) -> Timestamp {
+    Timestamp::from_second(START + step * STEP).unwrap()
+}
+
+fn facts(request: f64, replicas: f64) -> Facts {
+    let mut facts = Facts::default();
+    for (path, value) in [
+        ("component.cpu_request", request),
+        ("limits.max_replicas", 20.0),
+        ("limits.req_cpu_per_pod", 0.5),
+        ("current.ready_replicas", replicas),
+    ] {
+        facts.set(path, FactValue::Number(value));
+    }
+    facts.set("features.hpa", FactValue::Bool(true));
+    facts
+}
+
+/// Runs a load in closed loop; the steps at which something was applied, and what.
+fn run(policy: &Policy, load: impl Fn(i64) -> f64, request: f64, replicas: f64) -> Vec<(i64, f64)> {
+    let points = (0..=LENGTH).map(|step| (at(step), load(step)));
+    let samples = Samples::from([("cpu".to_owned(), Arc::new(Series::new(points).unwrap()))]);
+    let since = at(-1000);
+    let mut state = State {
+        current: replicas,
+        applied_at: None,
+        changed_by: None,
+        generation_since: since,
+        revision_since: since,
+        recommended: None,
+    };
+    let mut facts = facts(request, replicas);
+    let mut applied = Vec::new();
+    for step in 0..=LENGTH {
+        let question = Question {
+            component: ComponentKind::Function,
+            dimension: Dimension::Replicas,
+            state: &state,
+            range: Range::replicas(false, 20.0, None),
+            samples: &samples,
+            grid: Grid::new(Duration::from_secs(30), Duration::ZERO).unwrap(),
+            now: at(step),
+        };
+        let decision = decide(policy, &mut facts, &question);
+        if let Action::Apply { target } = decision.action {
+            applied.push((step, target));
+        }
+        state = state.after(&decision, true, at(step));
+        facts.set("current.ready_replicas", FactValue::Number(state.current));
+    }
+    applied
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Invariant 10, first half. Fails where `direction` has no dead-band, and where a fall goes to the lowest of its
+    /// window.
+    #[test]
+    fn a_steady_load_ends_in_silence(
+        level in 0.1..6.0_f64, request in 0.2..1.0_f64, replicas in 1_u32..21, noise in 0.0..0.04_f64,
+    ) {
+        let sign = |step: i64| if step % 2 == 0 { 1.0 } else { -1.0 };
+        let load = |step: i64| level * (1.0 + sign(step) * noise);
+        let applied = run(&policy(), load, request, f64::from(replicas));
+        // From any size to any other takes its windows, cooldowns and steps; then nothing moves.
+        prop_assert!(applied.iter().all(|(step, _)| *step < 80), "{applied:?}");
+    }
+
+    /// Invariant 10, second half. Fails where a rise waits for the window of a fall.
+    #[test]
+    fn the_first_step_of_a_lasting_rise_comes_within_window_cooldown_and_one_cycle(
+        level in 0.5..2.0_f64, request in 0.3..1.0_f64, times in 1.5..3.0_f64,
+    ) {
+        let replicas = (level / (request * 0.8)).ceil();
+        let load = |step: i64| if step < TURN { level } else { level * times };
+        let applied = run(&policy(), load, request, replicas);
+        prop_assume!(level * times / (request * 0.8) > replicas * 1.2);
+        // Window 15 s, cooldown 30 s, one cycle 30 s: three steps.
+        let first = applied.iter().find(|(step, _)| *step >= TURN);
+        prop_assert!(first.is_some_and(|(step, target)| *step <= TURN + 3 && *target > replicas), "{applied:?}");
+    }
+}
+
+#[test]
+fn a_class_that_is_decided_about_a_thousand_times_is_decided_about_the_same() {
+    let policy = policy();
+    let points = (0..80).map(|step| (at(step), 2.0));
+    let samples = Samples::from([("cpu".to_owned(), Arc::new(Series::new(points).unwrap()))]);
+    let since = at(-1000);
+    let state = State {
+        current: 9.0,
+        applied_at: None,
+        changed_by: None,
+        generation_since: since,
+        revision_since: since,
+        recommended: None,
+    };
+    let question = Question {
+        component: ComponentKind::Function,
+        dimension: Dimension::Replicas,
+        state: &state,
+        range: Range::replicas(false, 20.0, None),
+        samples: &samples,
+        grid: Grid::new(Duration::from_secs(30), Duration::ZERO).unwrap(),
+        now: at(79),
+    };
+    // The steps that rules may spend are those of one decision, however often the facts are used.
+    let mut facts = facts(0.5, 9.0);
+    let first = decide(&policy, &mut facts, &question);
+    assert_eq!(first.action, Action::Apply { target: 7.0 });
+    for _ in 0..1000 {
+        assert_eq!(decide(&policy, &mut facts, &question), first);
+    }
+}
