@@ -139,6 +139,11 @@ impl Bundle {
         builtin::files()
     }
 
+    /// Reads a bundle from texts; `extends: builtin` means the bundle that is part of the binary.
+    pub fn over_builtin(files: &[File]) -> Result<Self, Diagnostics> {
+        Self::read(files, &builtin::files())
+    }
+
     /// Reads the bundle in a directory.
     pub fn load(dir: &Path) -> Result<Self, Diagnostics> {
         Self::of(&source::read(dir)?)

@@ -1,10 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-use proptest::prelude::*;
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::{Bundle, Diagnostic, Diagnostics, File, Inputs, Policy, builtin};
 
 mod cases;
+mod edits;
 
 fn file(name: &str, text: &str) -> File {
     File { name: name.to_owned(), text: text.to_owned() }
@@ -311,33 +310,4 @@ fn the_revision_tells_of_params_that_the_environment_sets_and_of_the_commit() {
 
     let found = faults(&document("Bundle", "b", "metadata: {commit: 'a b'}"));
     assert!(found.iter().any(|one| one.contains("a.yaml:6:22: \"a b\" is no commit")), "{found:?}");
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
-
-    /// Whatever an editor leaves behind: valid, or refused at a place of the file that was edited.
-    #[test]
-    fn a_broken_edit_never_panics_and_is_refused_with_a_place(
-        which in 0_usize..6, line in 0_usize..60, edit in 0_u8..4, junk in "[ -~]{0,12}",
-    ) {
-        let mut files = builtin::files();
-        let one = files.get_mut(which).unwrap();
-        let mut lines: Vec<String> = one.text.lines().map(str::to_owned).collect();
-        let line = line % lines.len();
-        match edit {
-            0 => { lines.remove(line); }
-            1 => lines.insert(line, junk),
-            2 => { let text = lines.get(line).unwrap().replace(':', ""); *lines.get_mut(line).unwrap() = text; }
-            _ => { lines.get_mut(line).unwrap().push_str(&junk); }
-        }
-        one.text = lines.join("\n");
-        for profile in ["dev", "full"] {
-            let inputs = Inputs { profile: profile.to_owned(), ..Inputs::default() };
-            if let Err(Diagnostics(found)) = compile(&files, &inputs) {
-                prop_assert!(!found.is_empty());
-                prop_assert!(found.iter().all(|one| !one.message.is_empty() && !one.file.is_empty()));
-            }
-        }
-    }
 }

@@ -237,10 +237,60 @@ fn syntax(source: &Arc<Source>, error: &serde_saphyr::Error) -> Diagnostic {
                 Some((text, _)) => format!("{text} is given twice").replace("duplicate mapping key: ", "the key "),
                 None => format!("this is no valid YAML: {message}"),
             };
-            Place::new(source, location).error(message).topic(diagnostic::YAML)
+            let place = Place::new(source, location);
+            let error = place.error(message).topic(diagnostic::YAML);
+            let open = open_above(&source.text, place.line);
+            match open.or_else(|| cause_above(&source.text, place.line)) {
+                Some((line, why)) => error.related(format!("{}:{line}", source.name), why),
+                None => error,
+            }
         }
         None => Diagnostic::whole(&source.name, format!("this is no valid YAML: {message}")).topic(diagnostic::YAML),
     }
+}
+
+/// The last line up to this one that opens a quote, or a bracket that is still open here.
+fn open_above(text: &str, line: u32) -> Option<(usize, &'static str)> {
+    let mut open: Vec<usize> = Vec::new();
+    let mut quoted = None;
+    for (at, line) in text.lines().take(line as usize).enumerate() {
+        if line.starts_with("---") {
+            open.clear();
+            quoted = None;
+        }
+        let mut quote = None;
+        let comment = line.find(" #").unwrap_or(line.len());
+        for c in line.get(..comment).unwrap_or_default().chars().skip(usize::from(line.starts_with('#')) * line.len()) {
+            match (quote, c) {
+                (None, '\'' | '"') => quote = Some(c),
+                (Some(open), _) if open == c => quote = None,
+                (None, '{' | '[') => open.push(at),
+                (None, '}' | ']') => drop(open.pop()),
+                _ => {}
+            }
+        }
+        quoted = quote.map(|_| at).or(quoted);
+    }
+    let found = open.pop().map(|at| (at, "a bracket is opened here and not closed"));
+    found.or(quoted.map(|at| (at, "a quote is opened here and not closed"))).map(|(at, why)| (at + 1, why))
+}
+
+/// Where to look for the cause of a fault that the parser notices at a line, but that stands further up: a line without
+/// its colon, or the first line of a block that is indented deeper than this line.
+fn cause_above(text: &str, line: u32) -> Option<(usize, &'static str)> {
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    let lines: Vec<&str> = text.lines().take(line as usize).collect();
+    let (own, above) = lines.split_last()?;
+    let last = above.iter().rposition(|line| !blank(line))?;
+    let beside = above.get(last).is_some_and(|line| depth(line) == depth(own) && !line.contains(':'));
+    if beside {
+        return Some((last + 1, "this line is no field: a field is written `name: value`"));
+    }
+    let deeper = |line: &&&str| blank(line) || (depth(line) > depth(own) && !line.starts_with("---"));
+    let first = above.len() - above.iter().rev().take_while(deeper).count();
+    let begin = above.iter().skip(first).position(|line| !blank(line))?;
+    Some((first + begin + 1, "the block above begins here; the line below it is neither part of it nor beside it"))
 }
 
 fn node(source: &Arc<Source>, raw: Spanned<Raw>) -> Node {

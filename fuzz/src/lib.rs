@@ -1,0 +1,92 @@
+//! What the fuzz targets do with their bytes: the same as the controller does with the files of a bundle.
+
+use std::sync::Once;
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use oprc_crm::decision::run_tests;
+use oprc_crm::policy::{Bundle, Diagnostics, FactValue, Facts, File, Inputs, Policy, watch};
+
+/// Time that this thread has computed for: a busy machine is no fault of a rule.
+fn computed() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
+}
+
+/// Gives the watchdog a clock, so that a rule whose steps do not end in time is found.
+fn watched() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| watch(computed));
+}
+
+fn compile(name: &str, text: &str) -> Result<(Bundle, Policy), Diagnostics> {
+    let file = File { name: name.to_owned(), text: text.to_owned() };
+    let overlay = File {
+        name: "bundle.yaml".to_owned(),
+        text: "apiVersion: policy.oaas.io/v1alpha1\nkind: Bundle\nmetadata: {name: fuzz}\nspec: {extends: builtin}\n"
+            .to_owned(),
+    };
+    let has_its_own = text.contains("kind: Bundle");
+    let files: Vec<File> = [file].into_iter().chain((!has_its_own).then_some(overlay)).collect();
+    let bundle = Bundle::over_builtin(&files)?;
+    let inputs = Inputs { profile: "edge".to_owned(), ..Inputs::default() };
+    let (policy, _) = bundle.compile(&inputs)?;
+    Ok((bundle, policy))
+}
+
+/// Facts that are as large as a record can make them.
+fn facts() -> Facts {
+    let mut facts = Facts::default();
+    let text = |text: &str| FactValue::Text(text.to_owned());
+    facts.set("profile", text("edge"));
+    facts.set("class.name", text(&"n".repeat(63)));
+    facts.set("class.namespace", text("default"));
+    facts.set("class.addons", FactValue::Texts((0..16).map(|n| "x".repeat(n * 16)).collect()));
+    facts.set("class.labels", FactValue::TextMap((0..64).map(|n| (format!("label-{n}"), "v".repeat(63))).collect()));
+    let function = |n: u32| {
+        let pair = |name: &str, value| (name.to_owned(), value);
+        let image = FactValue::Text(format!("registry.example/{}:{n}", "a/".repeat(200)));
+        [pair("key", text(&format!("f{n}"))), pair("image", image), pair("port", FactValue::Number(8080.0))].into()
+    };
+    facts.set("class.functions", FactValue::Groups((0..64).map(function).collect()));
+    facts.set("nfr.min_throughput_rps", FactValue::Number(900.0));
+    facts.explained()
+}
+
+fn evaluate(policy: &Policy) {
+    let facts = facts();
+    for verdict in policy.admissions().iter().flat_map(|document| document.evaluate(&facts)) {
+        let told = format!("{verdict:?}");
+        assert!(!told.contains("the rule takes too long"), "the budget let a rule run too long: {told}");
+    }
+    for template in policy.templates() {
+        let scope = template.unit().over(&facts);
+        let told = format!("{:?} {:?}", template.standing(&scope), template.shape(&scope));
+        assert!(!told.contains("the rule takes too long"), "the budget let a rule run too long: {told}");
+    }
+}
+
+/// Bytes as a file of a bundle: read, checked, compiled, evaluated, its tests run.
+pub fn documents(bytes: &[u8]) {
+    watched();
+    let text = String::from_utf8_lossy(bytes);
+    match compile("fuzz.yaml", &text) {
+        Ok((bundle, policy)) => {
+            evaluate(&policy);
+            let _ = run_tests(&bundle);
+        }
+        Err(Diagnostics(found)) => assert!(!found.is_empty(), "refused without a reason"),
+    }
+}
+
+/// Bytes as an expression of an admission rule.
+pub fn expressions(bytes: &[u8]) {
+    watched();
+    let text = String::from_utf8_lossy(bytes).replace('\'', "''");
+    let rule = format!(
+        "apiVersion: policy.oaas.io/v1alpha1\nkind: Admission\nmetadata: {{name: fuzz}}\nspec:\n  rules:\n  \
+         - {{id: x, deny: '{text}', message: \"'m'\"}}\n"
+    );
+    if let Ok((_, policy)) = compile("fuzz.yaml", &rule) {
+        evaluate(&policy);
+    }
+}

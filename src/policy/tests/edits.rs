@@ -1,0 +1,168 @@
+//! What an editor leaves behind: each edit of the shipped bundle is valid, or refused at the place that caused it.
+
+use proptest::prelude::*;
+
+use super::{Bundle, Diagnostic, Diagnostics, Inputs, builtin};
+
+/// One edit of one line.
+#[derive(Clone, Debug)]
+enum Edit {
+    Delete,
+    /// A word becomes another word of the same file.
+    Swap(prop::sample::Index, prop::sample::Index),
+    /// A word loses a letter.
+    Misspell(prop::sample::Index, prop::sample::Index),
+    Number(prop::sample::Index, &'static str),
+    /// A sign is added or taken away, so that the YAML or the expression is broken.
+    Break(prop::sample::Index, &'static str),
+    Unpunctuate(prop::sample::Index),
+    Indent(usize),
+}
+
+fn edits() -> impl Strategy<Value = Edit> {
+    use prop::sample::{Index, select};
+    let index = any::<Index>;
+    prop_oneof![
+        2 => Just(Edit::Delete),
+        2 => (index(), index()).prop_map(|(word, with)| Edit::Swap(word, with)),
+        2 => (index(), index()).prop_map(|(word, letter)| Edit::Misspell(word, letter)),
+        2 => (index(), select(vec!["0", "-1", "1e400", "12m", "x", "999999", "1.5"]))
+            .prop_map(|(number, to)| Edit::Number(number, to)),
+        2 => (index(), select(vec!["[", "]", "{", "}", "\"", "'", ":", "\t", "- ", "&&", "(", ")", "#", "*", "\u{7}"]))
+            .prop_map(|(at, sign)| Edit::Break(at, sign)),
+        1 => index().prop_map(Edit::Unpunctuate),
+        1 => (1_usize..4).prop_map(Edit::Indent),
+    ]
+}
+
+/// Byte ranges of the words of a line that a predicate likes.
+fn words(line: &str, keep: impl Fn(&str) -> bool) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let mut start = None;
+    for (at, c) in line.char_indices().chain([(line.len(), ' ')]) {
+        let inside = c.is_ascii_alphanumeric() || c == '_' || c == '.';
+        match (start, inside) {
+            (None, true) => start = Some(at),
+            (Some(from), false) => {
+                found.push((from, at));
+                start = None;
+            }
+            _ => {}
+        }
+    }
+    found.retain(|(from, to)| keep(&line[*from..*to]));
+    found
+}
+
+fn is_number(word: &str) -> bool {
+    word.parse::<f64>().is_ok()
+}
+
+/// The file's text after the edit of one line; `None` where the line has nothing to edit in this way.
+fn edited(lines: &[&str], at: usize, edit: &Edit) -> Option<String> {
+    let line = lines[at];
+    let replaced = |(from, to): (usize, usize), with: &str| [&line[..from], with, &line[to..]].concat();
+    let pick = |ranges: Vec<(usize, usize)>, index: &prop::sample::Index| {
+        (!ranges.is_empty()).then(|| ranges[index.index(ranges.len())])
+    };
+    let new = match edit {
+        Edit::Delete => None,
+        Edit::Swap(word, with) => {
+            let range = pick(words(line, |word| !is_number(word)), word)?;
+            let others: Vec<&str> = lines
+                .iter()
+                .flat_map(|other| words(other, |word| !is_number(word)).into_iter().map(|(a, b)| &other[a..b]))
+                .collect();
+            Some(replaced(range, others[with.index(others.len())]))
+        }
+        Edit::Misspell(word, letter) => {
+            let (from, to) = pick(words(line, |word| word.len() > 3 && !is_number(word)), word)?;
+            let at = from + letter.index(to - from);
+            Some(replaced((at, at + 1), ""))
+        }
+        Edit::Number(number, to) => Some(replaced(pick(words(line, is_number), number)?, to)),
+        Edit::Break(at, sign) => {
+            let places: Vec<usize> = line.char_indices().map(|(at, _)| at).chain([line.len()]).collect();
+            let at = places[at.index(places.len())];
+            Some(replaced((at, at), sign))
+        }
+        Edit::Unpunctuate(at) => {
+            let signs: Vec<usize> =
+                line.char_indices().filter(|(_, c)| ":'\"[]{},-".contains(*c)).map(|(at, _)| at).collect();
+            let at = *signs.get(at.index(signs.len().max(1)))?;
+            Some(replaced((at, at + 1), ""))
+        }
+        Edit::Indent(by) => Some([&" ".repeat(*by), line].concat()),
+    };
+    let before = lines[..at].iter().copied().map(str::to_owned);
+    let after = lines[at + 1..].iter().copied().map(str::to_owned);
+    Some(before.chain(new).chain(after).collect::<Vec<_>>().join("\n") + "\n")
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+/// Whether a finding leads an author to the edit: it stands there, or at what encloses it, or it names what was changed.
+fn leads_to(found: &Diagnostic, file: &str, lines: &[&str], at: usize, now: &str) -> bool {
+    let number = found.line as usize;
+    if found.file == file {
+        // One line up or down: what is missing is told of its neighbours.
+        if number.abs_diff(at + 1) <= 1 {
+            return true;
+        }
+        let enclosing = |above: usize| {
+            let least = lines[above..at].iter().skip(1).filter(|line| !line.trim().is_empty()).map(|line| indent(line));
+            least.chain([indent(lines[at])]).min().is_some_and(|least| indent(lines[above]) < least)
+        };
+        if (1..=at).contains(&number) && enclosing(number - 1) {
+            return true;
+        }
+    }
+    let near = |place: &str| {
+        let number = place.strip_prefix(file).and_then(|rest| rest.split(':').nth(1)?.parse::<usize>().ok());
+        number.is_some_and(|number| number.abs_diff(at + 1) <= 1)
+    };
+    if found.related.iter().any(|(place, _)| near(place)) {
+        return true;
+    }
+    let told = format!("{} {} {}", found.message, found.source_line, found.help.as_deref().unwrap_or_default());
+    let named =
+        |line: &str| words(line, |word| word.len() > 2).into_iter().any(|(from, to)| told.contains(&line[from..to]));
+    named(lines[at]) || named(now)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn every_edit_of_the_shipped_bundle_is_valid_or_refused_at_the_right_file_and_line(
+        which in any::<prop::sample::Index>(), line in any::<prop::sample::Index>(), edit in edits(),
+    ) {
+        let mut files = builtin::files();
+        let which = which.index(files.len());
+        let original = files[which].clone();
+        let lines: Vec<&str> = original.text.lines().collect();
+        let at = line.index(lines.len());
+        let Some(text) = edited(&lines, at, &edit) else { return Ok(()) };
+        files[which].text = text;
+        let inputs = Inputs { profile: "edge".to_owned(), ..Inputs::default() };
+        let result = Bundle::read(&files, &[]).and_then(|bundle| bundle.compile(&inputs).map(|_| ()));
+        let Err(Diagnostics(found)) = result else { return Ok(()) };
+        for one in &found {
+            let file = files.iter().find(|file| file.name == one.file);
+            let shown = file.and_then(|file| file.text.lines().nth((one.line as usize).saturating_sub(1)));
+            if one.line > 0 {
+                prop_assert_eq!(shown, Some(one.source_line.as_str()), "{} does not show its own line", one);
+                let width = one.source_line.chars().count();
+                prop_assert!((1..=width + 1).contains(&(one.column as usize)), "{one}");
+            }
+        }
+        let now = files[which].text.lines().nth(at).unwrap_or("");
+        let all: Vec<String> = found.iter().map(ToString::to_string).collect();
+        prop_assert!(
+            found.iter().any(|one| leads_to(one, &original.name, &lines, at, now)),
+            "{:?} of {}:{} {:?} -> {:?} is answered by\n{}", edit, original.name, at + 1, lines[at], now, all.join("\n")
+        );
+    }
+}
