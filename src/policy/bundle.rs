@@ -12,6 +12,7 @@ use super::kinds::{AdmissionPolicy, TemplatePolicy};
 use super::overlay;
 use super::params::{self, ParamForm};
 use super::revision::{self, Revision, check_commit, short};
+use super::rollout::RolloutForm;
 use super::suite::Suite;
 use super::unit::Unit;
 use super::yaml::{self, Node, Source, Text, Value};
@@ -36,6 +37,7 @@ pub(crate) struct BundleForm {
     extends: bool,
     /// Where the bundle comes from, as its `metadata.commit` says.
     commit: Option<String>,
+    rollout: RolloutForm,
     pub(super) params: Vec<ParamForm>,
     /// Values of params that the bundle beneath declares, by their names alone.
     pub(super) values: Vec<(Text, Node)>,
@@ -75,7 +77,7 @@ impl<'a> Shared<'a> {
 
 impl BundleForm {
     pub(crate) fn read(spec: &Node, sink: &mut Sink) -> Option<Self> {
-        let known = ["extends", "profiles", "params", "metadata"];
+        let known = ["extends", "profiles", "params", "rollout", "metadata"];
         let form = Form::open(spec, "spec of a Bundle", &known, sink)?;
         let extends = match form.text("extends", sink) {
             None => false,
@@ -97,7 +99,8 @@ impl BundleForm {
                 (name, entries)
             })
             .collect();
-        Some(Self { extends, commit: commit(&form, sink), params, values, overrides })
+        let (commit, rollout) = (commit(&form, sink), RolloutForm::read(&form, sink));
+        Some(Self { extends, commit, rollout, params, values, overrides })
     }
 }
 
@@ -161,6 +164,11 @@ impl Bundle {
         &self.revision
     }
 
+    /// Whether it changes the bundle that is part of the binary rather than standing alone.
+    pub fn extends(&self) -> bool {
+        self.forms().any(|(_, form)| form.extends)
+    }
+
     /// Compiles the bundle; also gives what its author should look at.
     pub fn compile(&self, inputs: &Inputs) -> Result<(Policy, Vec<Diagnostic>), Diagnostics> {
         let mut sink = Sink::default();
@@ -196,7 +204,16 @@ impl Bundle {
         if let Some(commit) = self.forms().find_map(|(_, form)| form.commit.as_ref()) {
             revision = revision.with_commit(commit);
         }
-        Ok((Policy { revision, admissions, templates }, warnings))
+        let policy = Policy {
+            name: self.forms().next().map(|(name, _)| name.to_owned()),
+            revision,
+            rollout: RolloutForm::resolve(self.forms().map(|(_, form)| &form.rollout)),
+            variables: units.iter().flat_map(|unit| unit.variables()).map(str::to_owned).collect(),
+            reads: units.iter().flat_map(|unit| unit.paths()).map(str::to_owned).collect(),
+            admissions,
+            templates,
+        };
+        Ok((policy, warnings))
     }
 
     /// What its author should look at, as far as it shows without compiling.

@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of Kubernetes objects or of classes; `crate::decision` puts the questions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 mod builtin;
@@ -17,8 +17,10 @@ mod overlay;
 mod params;
 pub mod report;
 mod revision;
+mod rollout;
 mod series;
 mod source;
+mod store;
 mod suite;
 mod trace;
 mod unit;
@@ -34,7 +36,9 @@ pub use document::{ResourceTexts, Security};
 pub use facts::{FACTS, Fact, FactKind, FactValue, Facts};
 pub use kinds::{AdmissionPolicy, Effect, OdgmShape, Shape, Standing, TemplatePolicy, Verdict};
 pub use revision::check_commit;
+pub use rollout::{Pace, RolloutPolicy};
 pub use series::{Series, SeriesError, Window};
+pub use store::{Look, Watched};
 pub use suite::{Case, Expect, Suite, TemplateExpect};
 pub use trace::{Margin, RuleMode, RuleOutcome, RuleTrace};
 pub use unit::{Rule, Scope, Unit};
@@ -51,7 +55,14 @@ pub struct Inputs {
 /// A compiled bundle with its params resolved for one profile and environment. Immutable.
 #[derive(Debug)]
 pub struct Policy {
+    /// Name of the bundle, where a Bundle document gives it one.
+    name: Option<String>,
     revision: Revision,
+    rollout: RolloutPolicy,
+    /// Variables of the environment that set one of its params.
+    variables: BTreeSet<String>,
+    /// Facts that its expressions read, by path.
+    reads: BTreeSet<String>,
     admissions: Vec<AdmissionPolicy>,
     templates: Vec<TemplatePolicy>,
 }
@@ -80,6 +91,29 @@ impl Policy {
     /// `BUNDLE@COMMIT` where the commit is known. `BUNDLE` is [`Bundle::revision`].
     pub fn revision(&self) -> &str {
         self.revision.shown()
+    }
+
+    /// Name of the bundle, where a Bundle document gives it one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// How a change that this bundle brings reaches the classes that run.
+    pub fn rollout(&self) -> RolloutPolicy {
+        self.rollout
+    }
+
+    /// Variables of the environment that set one of its params.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().map(String::as_str)
+    }
+
+    /// Whether any of its expressions reads a fact, or something above or below it.
+    pub fn reads(&self, path: &str) -> bool {
+        let below = |part: &str, whole: &str| {
+            part.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.reads.iter().any(|read| below(read, path) || below(path, read))
     }
 
     /// The Admission documents, by name.
