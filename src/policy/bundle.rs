@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::diagnostic::{self, DUPLICATE, Diagnostic, Diagnostics, Sink, UNUSED};
@@ -123,7 +124,7 @@ fn is_value(node: &Node) -> bool {
 }
 
 /// A file of a bundle: its name relative to the directory, and its text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     /// Name, as diagnostics show it.
     pub name: String,

@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 mod builtin;
 mod bundle;
 mod cel;
@@ -44,7 +46,7 @@ pub use trace::{Margin, RuleMode, RuleOutcome, RuleTrace};
 pub use unit::{Rule, Scope, Unit};
 
 /// What a bundle is resolved for. The environment reaches the engine only through here; tests pass none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
     /// Profile: `dev`, `edge` or `full`.
     pub profile: String,
