@@ -11,6 +11,7 @@ pub mod class;
 pub mod crm;
 pub mod faults;
 pub mod pm;
+pub mod policy;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
