@@ -37,7 +37,7 @@ enum Command {
     Crd(crd::Args),
     /// Print the manifests of records, offline: no cluster is asked.
     Render(render::Args),
-    /// Check, test and explain policies.
+    /// Check, test, show, compare and explain policies.
     Policy(policy::Args),
     /// Watch sample classes being deployed on a real Kubernetes control plane on this machine, without containers.
     #[cfg(feature = "sandbox")]

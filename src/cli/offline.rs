@@ -49,7 +49,8 @@ enum Installed {
     PodMonitor,
 }
 
-fn profile(text: &str) -> Result<Profile, String> {
+/// A profile, as flags give it.
+pub(super) fn profile(text: &str) -> Result<Profile, String> {
     Profile::parse(text).ok_or_else(|| "choose one of dev, edge, full".to_owned())
 }
 

@@ -1,14 +1,20 @@
-//! `oprc-crm policy`: check, test and explain policies.
+//! `oprc-crm policy`: check, test, show, compare and explain policies.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::policy::{Bundle, Diagnostics};
 
+use origin::Origin;
+
 mod check;
+mod diff;
 mod explain;
+mod origin;
+mod schema;
+mod show;
 mod test;
 
 /// Arguments of `policy`.
@@ -24,22 +30,31 @@ enum Command {
     Check(check::Args),
     /// Run the tests of a bundle.
     Test(test::Args),
+    /// Show the bundle in effect: documents, params with origins and bounds, rules, revision.
+    Show(show::Args),
+    /// Tell what changed between two bundles in meaning. Exit 0: nothing, 1: something, 2: could not compare.
+    Diff(diff::Args),
     /// Explain what a policy decides about a record, rule by rule.
     Explain(explain::Args),
+    /// Print the language for editors: a JSON Schema of the documents, or the table of facts.
+    Schema(schema::Args),
 }
 
 #[derive(clap::Args)]
 struct BundleArgs {
-    /// Directory of the bundle; without it the shipped one.
-    #[arg(value_name = "DIR")]
-    dir: Option<PathBuf>,
+    /// Directory of the bundle, `builtin`, or git:REVISION[:DIRECTORY]; without it the shipped one.
+    #[arg(value_name = "BUNDLE", default_value = "builtin", hide_default_value = true)]
+    bundle: Origin,
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
     match &args.command {
         Command::Check(args) => check::run(args),
         Command::Test(args) => test::run(args),
+        Command::Show(args) => show::run(args),
+        Command::Diff(args) => diff::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Schema(args) => schema::run(args),
     }
 }
 
@@ -52,21 +67,6 @@ fn read(dir: Option<&Path>) -> Result<Bundle, Diagnostics> {
 fn environment() -> BTreeMap<String, String> {
     let text = |text: std::ffi::OsString| text.into_string().ok();
     std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
-}
-
-/// A directory that is not there, or can't be read, is no verdict about policies.
-fn unreadable(dir: Option<&Path>) -> Option<ExitCode> {
-    let dir = dir?;
-    match std::fs::read_dir(dir) {
-        Ok(_) => None,
-        Err(error) => {
-            crate::cli::complain(format_args!(
-                "oprc-crm policy: {}: {error}; name the directory that holds the bundle",
-                dir.display()
-            ));
-            Some(ExitCode::from(2))
-        }
-    }
 }
 
 /// Writes to standard output; a reader that went away (`| head`) is no failure.

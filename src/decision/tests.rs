@@ -143,7 +143,7 @@ fn shipped() -> Vec<File> {
         std::fs::read_dir(dir)
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.is_file())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
             .collect::<Vec<_>>()
     };
     let paths = [read("policies"), read("policies/templates"), read("policies/tests")].concat();

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::diagnostic::{self, DUPLICATE, Diagnostic, Diagnostics, Sink, UNUSED};
 use super::document::{self, Body, Document};
+use super::fields;
 use super::form::{self, Form};
 use super::kinds::{AdmissionPolicy, TemplatePolicy};
 use super::overlay;
@@ -78,8 +79,7 @@ impl<'a> Shared<'a> {
 
 impl BundleForm {
     pub(crate) fn read(spec: &Node, sink: &mut Sink) -> Option<Self> {
-        let known = ["extends", "profiles", "params", "rollout", "metadata"];
-        let form = Form::open(spec, "spec of a Bundle", &known, sink)?;
+        let form = Form::of(spec, &fields::BUNDLE, sink)?;
         let extends = match form.text("extends", sink) {
             None => false,
             Some(text) => {
@@ -233,6 +233,19 @@ impl Bundle {
     /// Names of the documents, as `Kind/name`.
     pub fn names(&self) -> impl Iterator<Item = String> {
         self.documents.iter().map(|one| format!("{}/{}", one.kind, one.name.text))
+    }
+
+    /// The documents, by kind and name.
+    pub(super) fn documents(&self) -> &[Document] {
+        &self.documents
+    }
+
+    /// What Bundle documents give to every document.
+    pub(super) fn with_shared<T>(&self, read: impl FnOnce(&Shared<'_>) -> T) -> T {
+        let params = self.shared_params();
+        let values: Vec<_> = self.forms().flat_map(|(_, form)| form.values.iter().cloned()).collect();
+        let overrides: Vec<_> = self.forms().flat_map(|(_, form)| form.overrides.iter().cloned()).collect();
+        read(&Shared { params: &params, values: &values, overrides: &overrides })
     }
 
     /// The Bundle documents: an overlay's own before the shipped one that it extends.

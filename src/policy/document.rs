@@ -2,6 +2,7 @@
 
 use super::bundle::BundleForm;
 use super::diagnostic::{DUPLICATE, Sink, nearest};
+use super::fields::{self, KINDS};
 use super::form::{self, Form};
 use super::params::{self, ParamForm};
 use super::suite::Suite;
@@ -10,9 +11,9 @@ use super::yaml::{Node, Place, Text, Value};
 
 /// API version of all documents.
 pub(crate) const API_VERSION: &str = "policy.oaas.io/v1alpha1";
-const KINDS: &[&str] = &["Bundle", "Admission", "Template", "Test"];
 const LATER: &[&str] = &["Signal", "Recommendation", "Safeguard"];
-const PROFILES: &[&str] = &["dev", "edge", "full"];
+/// Names of the profiles.
+pub(crate) const PROFILES: &[&str] = &["dev", "edge", "full"];
 
 /// One document.
 #[derive(Debug)]
@@ -22,6 +23,15 @@ pub(crate) struct Document {
     /// Canonical text, for the revision.
     pub(crate) canonical: String,
     pub(crate) body: Body,
+    /// The document as written.
+    pub(crate) node: Node,
+}
+
+impl Document {
+    /// `Kind/name`.
+    pub(crate) fn id(&self) -> String {
+        format!("{}/{}", self.kind, self.name.text)
+    }
 }
 
 /// What a document says.
@@ -31,6 +41,18 @@ pub(crate) enum Body {
     Admission(AdmissionForm),
     Template(Box<TemplateForm>),
     Test(Suite),
+}
+
+impl Body {
+    /// Params that the document declares.
+    pub(crate) fn params(&self) -> &[ParamForm] {
+        match self {
+            Self::Bundle(form) => &form.params,
+            Self::Admission(form) => &form.definitions.params,
+            Self::Template(form) => &form.definitions.params,
+            Self::Test(_) => &[],
+        }
+    }
 }
 
 /// Params and variables, which several kinds have.
@@ -133,7 +155,7 @@ pub(crate) struct SecurityForm {
 
 /// Reads one document.
 pub(crate) fn read(node: &Node, sink: &mut Sink) -> Option<Document> {
-    let form = Form::open(node, "a policy document", &["apiVersion", "kind", "metadata", "spec"], sink)?;
+    let form = Form::of(node, &fields::DOCUMENT, sink)?;
     if let Some(version) = form.need_text("apiVersion", sink)
         && version.text != API_VERSION
     {
@@ -142,7 +164,7 @@ pub(crate) fn read(node: &Node, sink: &mut Sink) -> Option<Document> {
     }
     let kind = kind(&form, sink);
     let metadata = form.need("metadata", sink)?;
-    let metadata = Form::open(metadata, "metadata", &["name", "description", "owner"], sink)?;
+    let metadata = Form::of(metadata, &fields::METADATA, sink)?;
     metadata.text("description", sink);
     metadata.text("owner", sink);
     let name = metadata.need_text("name", sink)?;
@@ -157,7 +179,7 @@ pub(crate) fn read(node: &Node, sink: &mut Sink) -> Option<Document> {
     };
     let mut canonical = String::new();
     deciding(&node.value).canonical(&mut canonical);
-    Some(Document { kind, name, canonical, body })
+    Some(Document { kind, name, canonical, body, node: node.clone() })
 }
 
 /// What of a document decides. The free metadata of a bundle, such as the commit it comes from, does not.
@@ -176,15 +198,16 @@ fn deciding(document: &Value) -> Value {
 
 fn kind(form: &Form<'_>, sink: &mut Sink) -> Option<&'static str> {
     let stated = form.need_text("kind", sink)?;
-    let known = KINDS.iter().find(|kind| **kind == stated.text).copied();
+    let known = KINDS.iter().map(|kind| kind.name).find(|name| *name == stated.text);
     if known.is_none() {
         let error = if LATER.contains(&stated.text.as_str()) {
             let message = format!("this release does not evaluate documents of kind {} yet", stated.text);
             stated.at.error(message).help("remove the document until a release that does")
         } else {
-            let near = nearest(&stated.text, KINDS.iter().copied());
+            let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+            let near = nearest(&stated.text, kinds.iter().copied());
             let help =
-                near.map_or_else(|| format!("kinds: {}", KINDS.join(", ")), |near| format!("did you mean {near}?"));
+                near.map_or_else(|| format!("kinds: {}", kinds.join(", ")), |near| format!("did you mean {near}?"));
             stated.at.error(format!("there is no kind {:?}", stated.text)).help(help)
         };
         sink.push(error);
@@ -201,7 +224,7 @@ fn definitions(form: &Form<'_>, sink: &mut Sink) -> Definitions {
     let params = params::read(form.entries("params", sink), form.entries("profiles", sink), &profiles(), sink);
     let mut variables: Vec<(Text, Text)> = Vec::new();
     for node in form.list("variables", sink) {
-        let Some(form) = Form::open(node, "a variable", &["name", "expression"], sink) else { continue };
+        let Some(form) = Form::of(node, &fields::VARIABLE, sink) else { continue };
         let (name, expression) = (form.need_text("name", sink), form.need("expression", sink));
         let expression = expression.and_then(|node| form::expression(node, "expression", sink));
         if let (Some(name), Some(expression)) = (name, expression) {
@@ -245,7 +268,7 @@ fn mode(form: &Form<'_>, sink: &mut Sink) -> RuleMode {
 }
 
 fn admission(spec: &Node, sink: &mut Sink) -> Option<AdmissionForm> {
-    let form = Form::open(spec, "spec of an Admission", &["params", "profiles", "variables", "rules"], sink)?;
+    let form = Form::of(spec, &fields::ADMISSION, sink)?;
     let definitions = definitions(&form, sink);
     let mut rules: Vec<AdmissionRuleForm> = Vec::new();
     let nodes = form.need("rules", sink)?;
@@ -255,8 +278,7 @@ fn admission(spec: &Node, sink: &mut Sink) -> Option<AdmissionForm> {
         sink.push(nodes.at.error("an Admission needs at least one rule"));
     }
     for node in form::list(nodes, "rules", sink) {
-        let known = ["id", "mode", "deny", "warn", "message"];
-        let Some(form) = Form::open(node, "a rule", &known, sink) else { continue };
+        let Some(form) = Form::of(node, &fields::ADMISSION_RULE, sink) else { continue };
         let ids: Vec<Text> = rules.iter().map(|rule| rule.rule.id.clone()).collect();
         let id = id(&form, &ids, sink);
         let mode = mode(&form, sink);
@@ -281,8 +303,7 @@ fn admission(spec: &Node, sink: &mut Sink) -> Option<AdmissionForm> {
 }
 
 fn template(spec: &Node, sink: &mut Sink) -> Option<TemplateForm> {
-    let known = ["aliases", "params", "profiles", "variables", "enabled", "score", "workload"];
-    let form = Form::open(spec, "spec of a Template", &known, sink)?;
+    let form = Form::of(spec, &fields::TEMPLATE, sink)?;
     let definitions = definitions(&form, sink);
     let aliases = form.texts("aliases", sink);
     for alias in &aliases {
@@ -291,7 +312,7 @@ fn template(spec: &Node, sink: &mut Sink) -> Option<TemplateForm> {
     let enabled = enabled(&form, sink);
     let mut score: Vec<(RuleForm, f64)> = Vec::new();
     for node in form.list("score", sink) {
-        let Some(form) = Form::open(node, "a score rule", &["id", "mode", "when", "add"], sink) else { continue };
+        let Some(form) = Form::of(node, &fields::SCORE_RULE, sink) else { continue };
         let ids: Vec<Text> =
             score.iter().map(|(rule, _)| &rule.id).chain(enabled.iter().map(|rule| &rule.id)).cloned().collect();
         let id = id(&form, &ids, sink);
@@ -316,7 +337,7 @@ fn enabled(form: &Form<'_>, sink: &mut Sink) -> Vec<RuleForm> {
     };
     let mut rules: Vec<RuleForm> = Vec::new();
     for node in items {
-        let Some(form) = Form::open(node, "a rule of `enabled`", &["id", "when"], sink) else { continue };
+        let Some(form) = Form::of(node, &fields::ENABLED_RULE, sink) else { continue };
         let ids: Vec<Text> = rules.iter().map(|rule| rule.id.clone()).collect();
         let id = id(&form, &ids, sink);
         let condition = form.need("when", sink).and_then(|node| form::expression(node, "when", sink));
@@ -328,8 +349,7 @@ fn enabled(form: &Form<'_>, sink: &mut Sink) -> Vec<RuleForm> {
 }
 
 fn workload(node: &Node, sink: &mut Sink) -> Option<WorkloadForm> {
-    let known = ["kind", "replicas", "resources", "probes", "security", "termination_grace_seconds", "odgm"];
-    let form = Form::open(node, "workload", &known, sink)?;
+    let form = Form::of(node, &fields::WORKLOAD, sink)?;
     let knative = match form.need_text("kind", sink) {
         Some(kind) if kind.text == "KnativeService" => true,
         Some(kind) if kind.text != "Deployment" => {
@@ -358,8 +378,7 @@ fn seconds(value: f64, at: &Place, sink: &mut Sink) -> Option<u32> {
 }
 
 fn odgm(node: &Node, sink: &mut Sink) -> Option<OdgmForm> {
-    let known = ["enabled", "image", "image_expression", "replicas", "resources", "security"];
-    let form = Form::open(node, "odgm", &known, sink)?;
+    let form = Form::of(node, &fields::ODGM, sink)?;
     let image = match (form.text("image", sink), form.expression("image_expression", sink)) {
         (Some(image), None) => Some(ImageForm::Literal(image.text)),
         (None, Some(expression)) => Some(ImageForm::Expression(expression)),
@@ -379,8 +398,7 @@ fn odgm(node: &Node, sink: &mut Sink) -> Option<OdgmForm> {
 }
 
 fn resources(node: Option<&Node>, sink: &mut Sink) -> ResourceTexts {
-    let known = ["cpu_request", "memory_request", "cpu_limit", "memory_limit"];
-    let Some(form) = node.and_then(|node| Form::open(node, "resources", &known, sink)) else {
+    let Some(form) = node.and_then(|node| Form::of(node, &fields::RESOURCES, sink)) else {
         return ResourceTexts::default();
     };
     let mut read = |name: &str| {
@@ -406,8 +424,7 @@ fn resources(node: Option<&Node>, sink: &mut Sink) -> ResourceTexts {
 }
 
 fn security(node: Option<&Node>, sink: &mut Sink) -> SecurityForm {
-    let known = ["drop_capabilities", "run_as_non_root"];
-    let Some(form) = node.and_then(|node| Form::open(node, "security", &known, sink)) else {
+    let Some(form) = node.and_then(|node| Form::of(node, &fields::SECURITY, sink)) else {
         return SecurityForm::default();
     };
     SecurityForm {

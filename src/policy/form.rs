@@ -1,6 +1,7 @@
 //! Reading the fields of a document, with every fault reported and none stopping the rest.
 
 use super::diagnostic::{Sink, nearest};
+use super::fields::Fields;
 use super::yaml::{Node, Place, Text, Value};
 
 /// The fields of one map.
@@ -11,6 +12,21 @@ pub(crate) struct Form<'a> {
 }
 
 impl<'a> Form<'a> {
+    /// Opens a map of these fields; reports what is none, every field that is not known, and those that are missing.
+    pub(crate) fn of(node: &'a Node, fields: &Fields, sink: &mut Sink) -> Option<Self> {
+        Self::named(node, fields, fields.what, sink)
+    }
+
+    /// The same, under a name of its own in messages.
+    pub(crate) fn named(node: &'a Node, fields: &Fields, what: &str, sink: &mut Sink) -> Option<Self> {
+        let known: Vec<&str> = fields.names().collect();
+        let form = Self::open(node, what, &known, sink)?;
+        for field in fields.all.iter().filter(|field| field.required) {
+            form.need(field.name, sink);
+        }
+        Some(form)
+    }
+
     /// Opens a map; reports what is none, and every field that is not known.
     pub(crate) fn open(node: &'a Node, what: &str, known: &[&str], sink: &mut Sink) -> Option<Self> {
         let Value::Map(fields) = &node.value else {

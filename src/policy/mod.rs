@@ -10,16 +10,20 @@ use serde::{Deserialize, Serialize};
 mod builtin;
 mod bundle;
 mod cel;
+mod compare;
 mod diagnostic;
 mod document;
 mod facts;
+mod fields;
 mod form;
 mod kinds;
+mod outline;
 mod overlay;
 mod params;
 pub mod report;
 mod revision;
 mod rollout;
+mod schema;
 mod series;
 mod source;
 mod store;
@@ -33,13 +37,18 @@ use revision::Revision;
 
 pub use bundle::{Bundle, FALLBACK_TEMPLATE, File};
 pub use cel::watch;
+pub use compare::{Change, Comparison, Part, Stated, compare};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{ResourceTexts, Security};
 pub use facts::{FACTS, Fact, FactKind, FactValue, Facts};
 pub use kinds::{AdmissionPolicy, Effect, OdgmShape, Shape, Standing, TemplatePolicy, Verdict};
+pub use outline::{DocumentOutline, Entry, Outline, Said};
+pub use params::{ParamOutline, ParamStated};
 pub use revision::check_commit;
 pub use rollout::{Pace, RolloutPolicy};
+pub use schema::{facts_markdown, json_schema};
 pub use series::{Series, SeriesError, Window};
+pub use source::{MAX_BYTES, MAX_FILES, is_policy_file};
 pub use store::{Look, Watched};
 pub use suite::{Case, Expect, Suite, TemplateExpect};
 pub use trace::{Margin, RuleMode, RuleOutcome, RuleTrace};
@@ -142,7 +151,12 @@ impl Bundle {
 
     /// Reads the bundle in a directory.
     pub fn load(dir: &Path) -> Result<Self, Diagnostics> {
-        Self::read(&source::read(dir)?, &builtin::files())
+        Self::of(&source::read(dir)?)
+    }
+
+    /// The bundle in these files, wherever they come from.
+    pub fn of(files: &[File]) -> Result<Self, Diagnostics> {
+        Self::read(files, &builtin::files())
     }
 }
 

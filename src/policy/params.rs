@@ -8,6 +8,7 @@ use cel_interpreter::common::value::Val;
 use super::Inputs;
 use super::cel::{Known, Range, Type};
 use super::diagnostic::{Diagnostic, Sink, nearest};
+use super::fields;
 use super::form::{self, Form};
 use super::units;
 use super::yaml::{Node, Place, Text, Value};
@@ -23,13 +24,17 @@ pub(crate) enum ParamType {
     Text,
 }
 
-const TYPES: &[(&str, ParamType)] = &[
-    ("number", ParamType::Number),
-    ("duration", ParamType::Duration),
-    ("percent", ParamType::Percent),
-    ("quantity", ParamType::Quantity),
-    ("bool", ParamType::Bool),
-    ("string", ParamType::Text),
+const TYPES: [ParamType; 6] =
+    [ParamType::Number, ParamType::Duration, ParamType::Percent, ParamType::Quantity, ParamType::Bool, ParamType::Text];
+
+/// Names of the types.
+pub(crate) const TYPE_NAMES: &[&str] = &[
+    ParamType::Number.name(),
+    ParamType::Duration.name(),
+    ParamType::Percent.name(),
+    ParamType::Quantity.name(),
+    ParamType::Bool.name(),
+    ParamType::Text.name(),
 ];
 
 /// A param's value.
@@ -71,9 +76,53 @@ pub(crate) struct ParamForm {
     max: Option<ParamValue>,
     env: Option<Text>,
     env_seconds: bool,
+    why: Option<String>,
     /// Its declaration has a fault, which is reported; its uses are not to be reported as well.
     broken: bool,
     profiles: BTreeMap<String, (ParamValue, Place)>,
+}
+
+/// One value of a param.
+struct Stated {
+    value: ParamValue,
+    origin: Origin,
+    place: String,
+}
+
+/// A param for people: everything that stands about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParamOutline {
+    /// Its name.
+    pub name: String,
+    /// Its type, as it is written.
+    pub ty: &'static str,
+    /// The value that holds.
+    pub stated: ParamStated,
+    /// Values that it stands in place of, the next to count first.
+    pub replaced: Vec<ParamStated>,
+    /// Least value.
+    pub min: Option<String>,
+    /// Greatest value.
+    pub max: Option<String>,
+    /// Environment variable that sets it.
+    pub env: Option<String>,
+    /// The variable counts seconds.
+    pub env_seconds: bool,
+    /// What it is for.
+    pub why: Option<String>,
+    /// Where it is declared.
+    pub place: String,
+}
+
+/// One value of a param, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParamStated {
+    /// The value.
+    pub value: String,
+    /// Where it comes from: a variable's name, `bundle.yaml`, `profile NAME` or `default`.
+    pub origin: String,
+    /// Where it stands: `file:line:column`, or `environment`.
+    pub place: String,
 }
 
 /// A param as resolved.
@@ -84,8 +133,15 @@ pub(crate) struct Param {
 }
 
 impl ParamType {
-    fn name(self) -> &'static str {
-        TYPES.iter().find(|(_, ty)| *ty == self).map_or("", |(name, _)| name)
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::Duration => "duration",
+            Self::Percent => "percent",
+            Self::Quantity => "quantity",
+            Self::Bool => "bool",
+            Self::Text => "string",
+        }
     }
 
     fn usage(self) -> &'static str {
@@ -212,24 +268,23 @@ pub(crate) fn unknown(name: &Text, declared: &[String], sink: &mut Sink) {
 
 fn declaration(name: &Text, node: &Node, sink: &mut Sink) -> Option<ParamForm> {
     form::check_name(name, "a param", false, sink);
-    let known = ["type", "default", "min", "max", "env", "env_unit", "why"];
-    let form = Form::open(node, &format!("param `{}`", name.text), &known, sink)?;
-    form.text("why", sink);
+    let form = Form::named(node, &fields::PARAM, &format!("param `{}`", name.text), sink)?;
+    let why = form.text("why", sink).map(|why| why.text);
     let stated = form.need_text("type", sink)?;
-    let Some((_, ty)) = TYPES.iter().find(|(name, _)| *name == stated.text) else {
-        let names: Vec<&str> = TYPES.iter().map(|(name, _)| *name).collect();
-        let help = format!("types: {}", names.join(", "));
+    let Some(ty) = TYPES.into_iter().find(|ty| ty.name() == stated.text) else {
+        let help = format!("types: {}", TYPE_NAMES.join(", "));
         sink.push(stated.at.error(format!("there is no type {:?}", stated.text)).help(help));
         return None;
     };
     let mut param = ParamForm {
         name: name.clone(),
-        ty: *ty,
+        ty,
         default: None,
         min: None,
         max: None,
         env: form.text("env", sink),
         env_seconds: false,
+        why,
         broken: false,
         profiles: BTreeMap::new(),
     };
@@ -268,6 +323,7 @@ impl ParamForm {
             max: None,
             env: None,
             env_seconds: false,
+            why: None,
             broken: true,
             profiles: BTreeMap::new(),
         }
@@ -345,22 +401,50 @@ impl ParamForm {
         }
     }
 
-    /// The value that holds: environment, then the bundle's override, then the profile's, then the default.
-    pub(crate) fn resolve(&self, inputs: &Inputs, over: Option<&Node>, sink: &mut Sink) -> Option<Param> {
+    /// Its values in the order in which they count: environment, then the bundle's override, then the profile's, then
+    /// the default.
+    fn values(&self, inputs: &Inputs, over: Option<&Node>, sink: &mut Sink) -> Vec<Stated> {
         if self.broken {
-            return None;
+            return Vec::new();
         }
-        let over = over.and_then(|node| self.value(node, sink));
-        let (value, origin) = if let Some((value, name)) = self.environment(inputs, sink) {
-            (value, Origin::Environment(name))
-        } else if let Some(value) = over {
-            (value, Origin::Bundle)
-        } else if let Some((value, _)) = self.profiles.get(&inputs.profile) {
-            (value.clone(), Origin::Profile(inputs.profile.clone()))
-        } else {
-            (self.default.clone()?, Origin::Default)
-        };
-        Some(Param { value: value.into_val(), origin })
+        let at = |value, origin, place: &Place| Stated { value, origin, place: place.text() };
+        let over = over.and_then(|node| Some(at(self.value(node, sink)?, Origin::Bundle, &node.at)));
+        let environment = self.environment(inputs, sink).map(|(value, name)| {
+            let place = "environment".to_owned();
+            Stated { value, origin: Origin::Environment(name), place }
+        });
+        let profile = self.profiles.get(&inputs.profile);
+        let profile = profile.map(|(value, place)| at(value.clone(), Origin::Profile(inputs.profile.clone()), place));
+        let default = self.default.clone().map(|value| at(value, Origin::Default, &self.name.at));
+        [environment, over, profile, default].into_iter().flatten().collect()
+    }
+
+    /// The value that holds.
+    pub(crate) fn resolve(&self, inputs: &Inputs, over: Option<&Node>, sink: &mut Sink) -> Option<Param> {
+        let first = self.values(inputs, over, sink).into_iter().next()?;
+        Some(Param { value: first.value.into_val(), origin: first.origin })
+    }
+
+    /// The param for people: the value that holds, and all that it stands in place of.
+    pub(crate) fn outline(&self, inputs: &Inputs, over: Option<&Node>, sink: &mut Sink) -> Option<ParamOutline> {
+        let mut values = self.values(inputs, over, sink).into_iter().map(|stated| ParamStated {
+            value: stated.value.to_string(),
+            origin: stated.origin.to_string(),
+            place: stated.place,
+        });
+        let shown = |bound: &Option<ParamValue>| bound.as_ref().map(ToString::to_string);
+        Some(ParamOutline {
+            name: self.name.text.clone(),
+            ty: self.ty.name(),
+            stated: values.next()?,
+            replaced: values.collect(),
+            min: shown(&self.min),
+            max: shown(&self.max),
+            env: self.env.as_ref().map(|name| name.text.clone()),
+            env_seconds: self.env_seconds,
+            why: self.why.clone(),
+            place: self.name.at.text(),
+        })
     }
 
     fn environment(&self, inputs: &Inputs, sink: &mut Sink) -> Option<(ParamValue, String)> {

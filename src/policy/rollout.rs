@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::diagnostic::Sink;
+use super::fields;
 use super::form::{self, Form};
 use super::yaml::{Node, Value};
 
@@ -73,8 +74,7 @@ pub(super) struct RolloutForm {
 impl RolloutForm {
     pub(super) fn read(form: &Form<'_>, sink: &mut Sink) -> Self {
         let Some(node) = form.get("rollout") else { return Self::default() };
-        let known = ["pace", "hold_above", "at_least"];
-        let Some(form) = Form::open(node, "rollout of a Bundle", &known, sink) else { return Self::default() };
+        let Some(form) = Form::of(node, &fields::ROLLOUT, sink) else { return Self::default() };
         Self {
             pace: form.get("pace").and_then(|node| pace(node, sink)),
             hold_above: form.get("hold_above").and_then(|node| percent(node, sink)),

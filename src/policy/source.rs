@@ -1,14 +1,16 @@
 //! Reading the files of a bundle: the one place of this room that does I/O.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::bundle::File;
 use super::diagnostic::{Diagnostic, Diagnostics};
 
-/// Files of a bundle, and bytes of one: far above any real bundle.
-const MAX_FILES: usize = 500;
-const MAX_BYTES: u64 = 1 << 20;
+/// Most files of a bundle; far above any real one.
+pub const MAX_FILES: usize = 500;
+/// Most bytes of one file.
+pub const MAX_BYTES: u64 = 1 << 20;
 const MAX_DEPTH: usize = 8;
 
 /// Reads every `*.yaml` and `*.yml` under a directory. Hidden entries are left out: editors keep copies there, and
@@ -37,6 +39,16 @@ pub(super) fn read(dir: &Path) -> Result<Vec<File>, Diagnostics> {
     if faults.is_empty() { Ok(files) } else { Err(Diagnostics(faults)) }
 }
 
+/// Whether a file of this path, relative to the bundle's directory, is part of the bundle.
+pub fn is_policy_file(path: &Path) -> bool {
+    let visible = path.iter().all(|part| !is_hidden(part));
+    visible && path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.to_string_lossy().starts_with('.')
+}
+
 fn text(path: &Path) -> Result<String, String> {
     let size = fs::metadata(path).map_err(|error| format!("can't be read: {error}"))?.len();
     if size > MAX_BYTES {
@@ -63,13 +75,13 @@ pub(super) fn walk(dir: &Path, depth: usize, found: &mut Vec<PathBuf>, faults: &
                 continue;
             }
         };
-        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if hidden || found.len() > MAX_FILES {
+        let Some(name) = path.file_name().filter(|name| !is_hidden(name)) else { continue };
+        if found.len() > MAX_FILES {
             continue;
         }
         if path.is_dir() {
             walk(&path, depth + 1, found, faults);
-        } else if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        } else if is_policy_file(Path::new(name)) {
             found.push(path);
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::diagnostic::Sink;
 use super::document;
 use super::facts::{self, FactKind, FactValue, Facts};
+use super::fields;
 use super::form::{self, Form};
 use super::yaml::{Node, Text, Value};
 
@@ -87,7 +88,7 @@ impl Suite {
     }
 
     pub(crate) fn read(spec: &Node, sink: &mut Sink) -> Option<Self> {
-        let form = Form::open(spec, "spec of a Test", &["target", "given", "cases"], sink)?;
+        let form = Form::of(spec, &fields::TEST, sink)?;
         let target = form.need_text("target", sink)?;
         let admission = target.text.starts_with("Admission/");
         if !admission && target.text != "Template" {
@@ -98,7 +99,8 @@ impl Suite {
         let common = form.get("given").map(|node| given(node, sink)).unwrap_or_default();
         let mut cases: Vec<Case> = Vec::new();
         for node in form.list("cases", sink) {
-            let Some(form) = Form::open(node, "a case", &["name", "given", "expect"], sink) else { continue };
+            let known = if admission { &fields::ADMISSION_CASE } else { &fields::TEMPLATE_CASE };
+            let Some(form) = Form::of(node, known, sink) else { continue };
             let name = form.need_text("name", sink);
             if let Some(name) = &name {
                 document::twice(name, cases.iter().map(|case| &case.name), "case", sink);
@@ -224,8 +226,7 @@ fn function(given: BTreeMap<String, FactValue>) -> BTreeMap<String, FactValue> {
 
 fn given(node: &Node, sink: &mut Sink) -> Given {
     let mut given = Given::default();
-    let known = ["profile", "features", "class", "nfr", "cluster", "current_template"];
-    let Some(form) = Form::open(node, "given", &known, sink) else { return given };
+    let Some(form) = Form::of(node, &fields::GIVEN, sink) else { return given };
     if let Some(profile) = form.text("profile", sink) {
         if !document::profiles().contains(&profile.text) {
             let help = format!("profiles: {}", document::profiles().join(", "));
@@ -329,13 +330,12 @@ fn group(path: &str, within: &str, node: &Node, sink: &mut Sink) -> BTreeMap<Str
 
 fn expect(node: &Node, admission: bool, sink: &mut Sink) -> Option<Expect> {
     if admission {
-        let form = Form::open(node, "expect", &["deny", "warn"], sink)?;
+        let form = Form::of(node, &fields::ADMISSION_EXPECT, sink)?;
         let texts = |texts: Vec<Text>| texts.into_iter().map(|text| text.text).collect();
         let (deny, warn) = (texts(form.texts("deny", sink)), texts(form.texts("warn", sink)));
         return Some(Expect::Admission { deny, warn });
     }
-    let known = ["template", "problem", "score", "kept", "replicas", "odgm_replicas"];
-    let form = Form::open(node, "expect", &known, sink)?;
+    let form = Form::of(node, &fields::TEMPLATE_EXPECT, sink)?;
     let number = |name: &str, sink: &mut Sink| form.number(name, sink).map(|(value, _)| value);
     let expect = TemplateExpect {
         template: form.text("template", sink).map(|text| text.text),

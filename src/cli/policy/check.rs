@@ -1,9 +1,9 @@
 //! `oprc-crm policy check`: names, types, guards and bounds of everything in a bundle.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::ExitCode;
 
+use super::origin::Refused;
 use crate::policy::{Bundle, Diagnostic, Diagnostics, Inputs, report};
 
 /// Arguments of `policy check`.
@@ -32,11 +32,11 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    let dir = args.bundle.dir.as_deref();
-    if let Some(exit) = super::unreadable(dir) {
-        return exit;
-    }
-    let (found, bundle) = findings(dir);
+    let (found, bundle) = match args.bundle.bundle.read() {
+        Ok(bundle) => (findings(&bundle), Some(bundle)),
+        Err(Refused::Wrong(Diagnostics(found))) => (found, None),
+        Err(unreadable) => return unreadable.exit(),
+    };
     let (errors, warnings) = report::counts(&found);
     let bundle = bundle.filter(|_| errors == 0);
     let right = bundle.as_ref().map(|bundle| (bundle.names().count(), bundle.revision()));
@@ -61,12 +61,8 @@ fn text(found: &[Diagnostic], bundle: Option<(usize, &str)>) {
     super::line(&format!("{}, {}", super::count(errors, "error"), super::count(warnings, "warning")));
 }
 
-/// Everything wrong with a bundle under any profile, each finding once; and the bundle, where it can be read.
-fn findings(dir: Option<&Path>) -> (Vec<Diagnostic>, Option<Bundle>) {
-    let bundle = match super::read(dir) {
-        Ok(bundle) => bundle,
-        Err(Diagnostics(found)) => return (found, None),
-    };
+/// Everything wrong with a bundle under any profile, each finding once.
+fn findings(bundle: &Bundle) -> Vec<Diagnostic> {
     let mut all: Vec<Diagnostic> = Vec::new();
     for profile in ["dev", "edge", "full"] {
         let inputs = Inputs { profile: profile.to_owned(), environment: BTreeMap::new() };
@@ -80,5 +76,5 @@ fn findings(dir: Option<&Path>) -> (Vec<Diagnostic>, Option<Bundle>) {
             }
         }
     }
-    (all, Some(bundle))
+    all
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::origin::Refused;
 use crate::cli::complain;
 use crate::decision::{CaseReport, Coverage, TestRun, run_tests};
 
@@ -36,18 +37,15 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    let dir = args.bundle.dir.as_deref();
-    if let Some(exit) = super::unreadable(dir) {
-        return exit;
-    }
-    let tested = super::read(dir).and_then(|bundle| {
+    let tested = args.bundle.bundle.read().and_then(|bundle| {
         // Tests that drop out are missed nowhere but here.
         bundle.warnings().iter().for_each(|warning| complain(format_args!("{warning}\n")));
-        run_tests(&bundle)
+        Ok(run_tests(&bundle)?)
     });
     let run = match tested {
         Ok(run) => run,
-        Err(diagnostics) => {
+        Err(Refused::Unreadable(error)) => return Refused::Unreadable(error).exit(),
+        Err(Refused::Wrong(diagnostics)) => {
             complain(format_args!("{diagnostics}\n"));
             let message = "the bundle does not load, so no test ran";
             if args.format == Format::Text {

@@ -5,6 +5,7 @@
 
 mod budget;
 mod calls;
+mod canonical;
 mod check;
 mod env;
 mod limits;
@@ -25,6 +26,7 @@ use crate::policy::trace::Margin;
 
 pub(crate) use budget::Allowance;
 pub use budget::watch;
+pub(crate) use canonical::canonical;
 pub(crate) use check::{Comparison, Leaf, Names, Problem};
 pub(crate) use range::{Known, Range};
 pub(crate) use types::Type;

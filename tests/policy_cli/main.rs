@@ -1,9 +1,13 @@
 //! `oprc-crm policy`: exit codes and output that scripts rely on.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+mod diff;
+mod schema;
+mod show;
 
 fn run(args: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } =

@@ -1,0 +1,450 @@
+//! What documents may say: one table of their fields.
+//!
+//! The reader refuses what is not in it, the JSON Schema completes from it, and `policy show` and `policy diff` know by
+//! it what is a rule, what is a condition and what is a mere word. A new field is added here first.
+
+use super::document::{API_VERSION, PROFILES};
+use super::params;
+
+/// The fields of one map.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    /// What the map is, in messages.
+    pub(crate) what: &'static str,
+    pub(crate) all: &'static [Field],
+    /// Of these fields exactly one is given; none for no such rule.
+    pub(crate) one_of: &'static [&'static str],
+    /// Fields that take something narrower where another field is of some form.
+    pub(crate) narrowed: &'static [Narrowed],
+}
+
+/// Where the text of `given` matches, `field` takes this.
+#[derive(Debug)]
+pub(crate) struct Narrowed {
+    pub(crate) given: &'static str,
+    pub(crate) matches: &'static str,
+    pub(crate) field: &'static str,
+    pub(crate) takes: Takes,
+}
+
+/// One field.
+#[derive(Debug)]
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) takes: Takes,
+    pub(crate) required: bool,
+    /// What holds where it is left out, as it would be written.
+    pub(crate) default: Option<&'static str>,
+    pub(crate) doc: &'static str,
+}
+
+/// What a field takes.
+#[derive(Debug)]
+pub(crate) enum Takes {
+    /// A text.
+    Text,
+    /// A name with dashes: of documents, rules, aliases.
+    Name,
+    /// A name with underscores: of params and variables.
+    Identifier,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// A text of this form (a regular expression), such as this one.
+    Like { pattern: &'static str, example: &'static str },
+    /// A CEL expression; numbers and booleans may stand without quotes.
+    Expression,
+    /// A number within these bounds.
+    Number { min: f64, max: f64, whole: bool },
+    /// true or false.
+    Flag,
+    /// CPU or memory, such as 250m or 128Mi.
+    Quantity,
+    /// The value of a param.
+    Scalar,
+    /// Anything: nothing here reads it.
+    Free,
+    /// A map of these fields.
+    Fields(&'static Fields),
+    /// A list.
+    List(&'static Takes),
+    /// A list of maps that are known by one of their fields.
+    Keyed { by: &'static str, of: &'static Fields, order: Order },
+    /// A map with free keys.
+    Entries(Keys, &'static Takes),
+    /// A map whose keys are names of params, or of documents as `Kind/name`.
+    ByName { identifiers: &'static Takes, documents: &'static Takes },
+    /// Either of these.
+    Either(&'static [Takes]),
+    /// Facts below this path of the table of facts.
+    Facts(&'static str),
+}
+
+/// Keys of a map whose keys are free.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Keys {
+    Identifiers,
+    Profiles,
+    Any,
+}
+
+/// Whether the order of a list decides anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// All of them count, whatever their order.
+    Free,
+}
+
+impl Fields {
+    /// Names of the fields, in order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.all.iter().map(|field| field.name)
+    }
+}
+
+const fn need(name: &'static str, takes: Takes, doc: &'static str) -> Field {
+    Field { name, takes, required: true, default: None, doc }
+}
+
+const fn may(name: &'static str, takes: Takes, doc: &'static str) -> Field {
+    Field { name, takes, required: false, default: None, doc }
+}
+
+const fn or(name: &'static str, takes: Takes, default: &'static str, doc: &'static str) -> Field {
+    Field { name, takes, required: false, default: Some(default), doc }
+}
+
+const fn fields(what: &'static str, all: &'static [Field]) -> Fields {
+    Fields { what, all, one_of: &[], narrowed: &[] }
+}
+
+/// One kind of document.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    pub(crate) spec: &'static Fields,
+    /// What it decides.
+    pub(crate) doc: &'static str,
+}
+
+/// The kinds, in the order in which people meet them.
+pub(crate) static KINDS: &[Kind] = &[
+    Kind {
+        name: "Bundle",
+        spec: &BUNDLE,
+        doc: "the bundle itself: what it extends, and params that all documents see",
+    },
+    Kind { name: "Admission", spec: &ADMISSION, doc: "whether a record is accepted, with a message" },
+    Kind { name: "Template", spec: &TEMPLATE, doc: "a template: whether it may be used, its score, and what it is" },
+    Kind { name: "Test", spec: &TEST, doc: "cases for what the other documents decide" },
+];
+
+/// The envelope that all documents share.
+pub(crate) static DOCUMENT: Fields = fields(
+    "a policy document",
+    &[
+        need("apiVersion", Takes::OneOf(&[API_VERSION]), "version of the language"),
+        need("kind", Takes::Text, "what the document decides"),
+        need("metadata", Takes::Fields(&METADATA), "its name, and what people should know"),
+        need("spec", Takes::Free, "what it says"),
+    ],
+);
+
+pub(crate) static METADATA: Fields = fields(
+    "metadata",
+    &[
+        need("name", Takes::Name, "name, unique among the documents of its kind"),
+        may("description", Takes::Text, "what it is for, in a sentence"),
+        may("owner", Takes::Text, "whom to ask"),
+    ],
+);
+
+static SCALAR: Takes = Takes::Scalar;
+static VALUES: Takes = Takes::Entries(Keys::Identifiers, &SCALAR);
+static DECLARATION: Takes = Takes::Fields(&PARAM);
+static PARAM_OR_VALUE: Takes = Takes::Either(&[Takes::Fields(&PARAM), Takes::Scalar]);
+
+const PARAMS: Field = may(
+    "params",
+    Takes::Entries(Keys::Identifiers, &DECLARATION),
+    "bounds and switches of the rules, read as `params.NAME`",
+);
+const PROFILE_VALUES: Field = may(
+    "profiles",
+    Takes::Entries(Keys::Profiles, &VALUES),
+    "values of params for a profile, in place of their defaults",
+);
+const VARIABLES: Field = may(
+    "variables",
+    Takes::Keyed { by: "name", of: &VARIABLE, order: Order::Free },
+    "expressions with a name, evaluated once a class in this order, read as `variables.NAME`",
+);
+const MODE: Field = or(
+    "mode",
+    Takes::OneOf(&["enforce", "warn", "dry-run"]),
+    "enforce",
+    "enforce: it counts; warn: it is only reported; dry-run: it is only traced",
+);
+const ID: Field = need("id", Takes::Name, "stable name of the rule; traces and Events show it as Kind/name/id");
+
+pub(crate) static PARAM: Fields = fields(
+    "a param",
+    &[
+        need("type", Takes::OneOf(params::TYPE_NAMES), "what its values are"),
+        need("default", Takes::Scalar, "value where neither environment nor bundle nor profile gives one"),
+        may("min", Takes::Scalar, "least value that is accepted, wherever it comes from"),
+        may("max", Takes::Scalar, "greatest value that is accepted"),
+        may("env", Takes::Text, "environment variable of the controller that sets it, when given"),
+        may("env_unit", Takes::OneOf(&["s"]), "the variable of a duration counts seconds"),
+        may("why", Takes::Text, "what it is for"),
+    ],
+);
+
+pub(crate) static VARIABLE: Fields = fields(
+    "a variable",
+    &[
+        need("name", Takes::Identifier, "name, read as `variables.NAME`"),
+        need("expression", Takes::Expression, "its value, over facts, params and the variables before it"),
+    ],
+);
+
+pub(crate) static BUNDLE: Fields = fields(
+    "spec of a Bundle",
+    &[
+        may(
+            "extends",
+            Takes::OneOf(&["builtin"]),
+            "builtin: documents given here replace the shipped ones of the same kind and name",
+        ),
+        may(
+            "params",
+            Takes::ByName { identifiers: &PARAM_OR_VALUE, documents: &VALUES },
+            "params that all documents see; values for those of a document by `Kind/name: {param: value}`",
+        ),
+        PROFILE_VALUES,
+        may(
+            "rollout",
+            Takes::Fields(&ROLLOUT),
+            "how a change of the policy, or of the cluster, reaches classes that run",
+        ),
+        may("metadata", Takes::Entries(Keys::Any, &Takes::Free), "anything; `commit` is shown in the revision"),
+    ],
+);
+
+pub(crate) static ROLLOUT: Fields = fields(
+    "rollout of a Bundle",
+    &[
+        or(
+            "pace",
+            Takes::Like { pattern: "^\\s*[0-9]{1,4}\\s*/\\s*[smh]\\s*$", example: "10/m" },
+            "10/m",
+            "how many classes go over to a change in a second, minute or hour",
+        ),
+        or(
+            "hold_above",
+            Takes::Either(&[
+                Takes::Number { min: 0.0, max: 100.0, whole: false },
+                Takes::Like { pattern: "^\\s*[0-9]+(\\.[0-9]+)?\\s*%\\s*$", example: "20%" },
+            ]),
+            "20%",
+            "share of the live classes above which a change is held until a revision raises this",
+        ),
+        or(
+            "at_least",
+            Takes::Number { min: 1.0, max: 100_000.0, whole: true },
+            "5",
+            "changed classes below which nothing is held, whatever their share",
+        ),
+    ],
+);
+
+pub(crate) static ADMISSION: Fields = fields(
+    "spec of an Admission",
+    &[
+        PARAMS,
+        PROFILE_VALUES,
+        VARIABLES,
+        need(
+            "rules",
+            Takes::Keyed { by: "id", of: &ADMISSION_RULE, order: Order::Free },
+            "all of them are asked; each that holds refuses the record or warns",
+        ),
+    ],
+);
+
+pub(crate) static ADMISSION_RULE: Fields = Fields {
+    what: "a rule",
+    all: &[
+        ID,
+        MODE,
+        may("deny", Takes::Expression, "condition under which the record is refused; also where it can't be evaluated"),
+        may("warn", Takes::Expression, "condition under which the record is accepted and its author told"),
+        need(
+            "message",
+            Takes::Expression,
+            "what its author is told: an expression, so texts stand in quotes within quotes",
+        ),
+    ],
+    one_of: &["deny", "warn"],
+    narrowed: &[],
+};
+
+pub(crate) static TEMPLATE: Fields = fields(
+    "spec of a Template",
+    &[
+        may("aliases", Takes::List(&Takes::Name), "other names that records may use for it"),
+        PARAMS,
+        PROFILE_VALUES,
+        VARIABLES,
+        may(
+            "enabled",
+            Takes::Either(&[Takes::Expression, Takes::Keyed { by: "id", of: &ENABLED_RULE, order: Order::Free }]),
+            "a condition, or rules that must all hold, for the template to be used at all",
+        ),
+        may(
+            "score",
+            Takes::Keyed { by: "id", of: &SCORE_RULE, order: Order::Free },
+            "points of the rules that hold; the highest sum wins, ties go to the first name",
+        ),
+        need("workload", Takes::Fields(&WORKLOAD), "what a class on this template runs as"),
+    ],
+);
+
+pub(crate) static ENABLED_RULE: Fields =
+    fields("a rule of `enabled`", &[ID, need("when", Takes::Expression, "condition that must hold")]);
+
+pub(crate) static SCORE_RULE: Fields = fields(
+    "a score rule",
+    &[
+        ID,
+        MODE,
+        need("when", Takes::Expression, "condition under which the points are added"),
+        need("add", Takes::Number { min: f64::NEG_INFINITY, max: f64::INFINITY, whole: false }, "points"),
+    ],
+);
+
+const SECURITY_FIELD: Field =
+    may("security", Takes::Fields(&SECURITY), "security of the pods; what is left out is false");
+const RESOURCES_FIELD: Field = may("resources", Takes::Fields(&RESOURCES), "resources where the record states none");
+
+pub(crate) static WORKLOAD: Fields = fields(
+    "workload",
+    &[
+        need("kind", Takes::OneOf(&["Deployment", "KnativeService"]), "kind of the workload"),
+        need("replicas", Takes::Expression, "replicas of each function, rounded up; a number in the record wins"),
+        RESOURCES_FIELD,
+        or("probes", Takes::Flag, "true", "probes on ports that the record states"),
+        SECURITY_FIELD,
+        may(
+            "termination_grace_seconds",
+            Takes::Number { min: 0.0, max: 3600.0, whole: true },
+            "seconds that a pod gets to end",
+        ),
+        may("odgm", Takes::Fields(&ODGM), "the data grid, for classes that ask for one"),
+    ],
+);
+
+pub(crate) static ODGM: Fields = Fields {
+    what: "odgm",
+    all: &[
+        or("enabled", Takes::Expression, "true", "condition under which a data grid is run"),
+        may("image", Takes::Text, "image of the data grid, as it stands"),
+        may("image_expression", Takes::Expression, "image of the data grid, computed"),
+        need("replicas", Takes::Expression, "pods of the data grid"),
+        RESOURCES_FIELD,
+        SECURITY_FIELD,
+    ],
+    one_of: &["image", "image_expression"],
+    narrowed: &[],
+};
+
+pub(crate) static RESOURCES: Fields = fields(
+    "resources",
+    &[
+        may("cpu_request", Takes::Quantity, "CPU set aside"),
+        may("memory_request", Takes::Quantity, "memory set aside"),
+        may("cpu_limit", Takes::Quantity, "CPU that may not be exceeded"),
+        may("memory_limit", Takes::Quantity, "memory that may not be exceeded"),
+    ],
+);
+
+pub(crate) static SECURITY: Fields = fields(
+    "security",
+    &[
+        or("drop_capabilities", Takes::Expression, "false", "drop all Linux capabilities"),
+        or("run_as_non_root", Takes::Expression, "false", "refuse to run as root"),
+    ],
+);
+
+const GIVEN_FIELD: Field = may("given", Takes::Fields(&GIVEN), "facts, over sensible defaults");
+
+pub(crate) static TEST: Fields = Fields {
+    what: "spec of a Test",
+    all: &[
+        need(
+            "target",
+            Takes::Like { pattern: "^(Template|Admission/[a-z][a-z0-9-]*)$", example: "Admission/images" },
+            "what is tested: Template for the choice of one, or Admission/NAME",
+        ),
+        GIVEN_FIELD,
+        may("cases", Takes::List(&Takes::Free), "the cases"),
+    ],
+    one_of: &[],
+    narrowed: &[
+        Narrowed { given: "target", matches: "^Template$", field: "cases", takes: Takes::List(&TEMPLATE_CASES) },
+        Narrowed { given: "target", matches: "^Admission/", field: "cases", takes: Takes::List(&ADMISSION_CASES) },
+    ],
+};
+
+static TEMPLATE_CASES: Takes = Takes::Fields(&TEMPLATE_CASE);
+static ADMISSION_CASES: Takes = Takes::Fields(&ADMISSION_CASE);
+const CASE_NAME: Field = need("name", Takes::Text, "what must hold, in a sentence");
+
+pub(crate) static TEMPLATE_CASE: Fields = fields(
+    "a case",
+    &[
+        CASE_NAME,
+        GIVEN_FIELD,
+        need("expect", Takes::Fields(&TEMPLATE_EXPECT), "which template must be chosen, and how"),
+    ],
+);
+
+pub(crate) static ADMISSION_CASE: Fields = fields(
+    "a case",
+    &[CASE_NAME, GIVEN_FIELD, need("expect", Takes::Fields(&ADMISSION_EXPECT), "which rules must fire, and no others")],
+);
+
+pub(crate) static GIVEN: Fields = fields(
+    "given",
+    &[
+        or("profile", Takes::OneOf(PROFILES), "dev", "profile that params are resolved for"),
+        may("features", Takes::Facts("features"), "features that are on"),
+        may("class", Takes::Facts("class"), "the class"),
+        may("nfr", Takes::Facts("nfr"), "what is asked of the class"),
+        may("cluster", Takes::Facts("cluster"), "what the cluster has; `unknown` for what is not known"),
+        may("current_template", Takes::Text, "template that the class runs on"),
+    ],
+);
+
+pub(crate) static ADMISSION_EXPECT: Fields = fields(
+    "expect",
+    &[
+        may("deny", Takes::List(&Takes::Text), "ids of the rules that deny; all others must not"),
+        may("warn", Takes::List(&Takes::Text), "ids of the rules that warn; all others must not"),
+    ],
+);
+
+pub(crate) static TEMPLATE_EXPECT: Fields = Fields {
+    what: "expect",
+    all: &[
+        may("template", Takes::Text, "the template that is chosen"),
+        may("problem", Takes::OneOf(&["unknown", "not-enabled", "undecided"]), "why none is chosen"),
+        may("score", ANY_NUMBER, "its score"),
+        may("kept", Takes::Flag, "the class keeps what it has because the choice could not be evaluated"),
+        may("replicas", ANY_NUMBER, "replicas of a function"),
+        may("odgm_replicas", ANY_NUMBER, "pods of the data grid; 0 for none"),
+    ],
+    one_of: &["template", "problem"],
+    narrowed: &[],
+};
+
+const ANY_NUMBER: Takes = Takes::Number { min: f64::NEG_INFINITY, max: f64::INFINITY, whole: false };
