@@ -1,10 +1,12 @@
 //! The running controller: everything wired together, started in order, ended in order.
 
+mod policy;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::Client;
+use kube::runtime::reflector::ObjectRef;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -15,15 +17,16 @@ use crate::cluster::apply::Applier;
 use crate::cluster::caches::Caches;
 use crate::cluster::events::Recorder;
 use crate::cluster::keeper::Keeper;
+use crate::cluster::record::RawRecord;
 use crate::cluster::{KubeRecords, discovery, heartbeat};
 use crate::config::{Config, Namespaces};
-use crate::controller::{self, Births, Context, Judgement, Loader, Looks, Memory, Options, Relook, RolloutLoop, Voice};
-use crate::decision::{ClusterFacts, Setting};
+use crate::controller::{self, Births, Context, Looks, Memory, Options, Relook, RolloutLoop, Voice};
+use crate::decision::ClusterFacts;
 use crate::grpc::{self, ServicesError};
-use crate::policy::{Diagnostics, Inputs, Watched};
-use crate::rollout::{self, Basis, Health, Loaded, Origin, Rollout};
+use crate::policy::Diagnostics;
 use crate::server::{self, Readiness, Services};
 use crate::telemetry::metrics::{self, Metrics};
+use policy::First;
 
 /// How often optional kinds and nodes are looked for.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
@@ -52,52 +55,6 @@ pub enum AppError {
     LoopEnded,
 }
 
-/// How often the kept state of the policy is asked for, where the policy's own files are of no use.
-const RECALLS: u32 = 5;
-/// Pause between two of these.
-const RECALL_PAUSE: Duration = Duration::from_secs(2);
-
-/// What makes policies for a configuration, and where from: the directory that it names, else the binary.
-fn loader(config: &Config) -> (Loader, Option<Watched>) {
-    let inputs = Inputs { profile: config.profile.name().to_owned(), environment: config.environment.clone() };
-    let loader = Loader { inputs, commit: config.policy_commit.clone(), odgm_image: config.odgm_image.clone() };
-    (loader, config.policy_dir.as_deref().map(Watched::new))
-}
-
-/// The policy as it stands there now.
-fn first(loader: &Loader, watched: Option<&mut Watched>) -> Result<Loaded, Diagnostics> {
-    match watched {
-        None => loader.load(Origin::Builtin, None),
-        Some(watched) => {
-            let files = watched.read()?;
-            loader.load(Origin::Directory(watched.dir().display().to_string()), Some(files))
-        }
-    }
-}
-
-/// The policy that held when the program last ran, where the present one does not load.
-async fn last_good(keeper: &mut Keeper, found: Diagnostics) -> Result<(Arc<Basis>, Diagnostics), AppError> {
-    let mut tries = 1;
-    loop {
-        match keeper.read().await {
-            Ok(Some(bytes)) => match rollout::decode(&bytes) {
-                Ok(state) => return Ok((Arc::clone(state.target()), found)),
-                Err(error) => {
-                    return Err(AppError::NoLastGood { found, place: keeper.place(), error: error.to_string() });
-                }
-            },
-            Ok(None) => return Err(AppError::Policy(found)),
-            Err(error) if tries >= RECALLS || !error.is_transient() => {
-                return Err(AppError::NoLastGood { found, place: keeper.place(), error: error.to_string() });
-            }
-            Err(_) => {
-                tries += 1;
-                tokio::time::sleep(RECALL_PAUSE).await;
-            }
-        }
-    }
-}
-
 /// Runs the controller and its server on `listener` until `shutdown`, then drains.
 pub async fn run(
     config: Config,
@@ -116,65 +73,33 @@ pub async fn run_with(
     readiness: Readiness,
     shutdown: CancellationToken,
 ) -> Result<(), AppError> {
-    let (loader, mut watched) = loader(&config);
     let mut keeper = Keeper::new(client.clone(), own_namespace(&config));
     let cluster = discovery::look(&client).await;
-    let (wanted, failed) = match first(&loader, watched.as_mut()) {
-        Ok(loaded) => {
-            for warning in &loaded.warnings {
-                tracing::warn!("policy: {warning}");
-            }
-            let profile = config.profile.name().to_owned();
-            let setting = Setting { profile, features: config.features, cluster };
-            (Arc::new(loader.basis(&loaded, setting)), None)
-        }
-        Err(found) => last_good(&mut keeper, found).await.map(|(basis, found)| (basis, Some(found)))?,
-    };
-    tracing::info!(revision = wanted.policy().revision(), profile = config.profile.name(), "policy loaded");
-    let judgement =
-        Arc::new(Judgement::new(Rollout::new(Arc::clone(&wanted), Timestamp::now()), &config.deploy_namespace));
-    judgement.set_health(Health { kept_in: keeper.place(), ..Health::default() });
+    let first = First::find(&config, cluster, &mut keeper).await?;
+    let judgement = first.judgement(&config, &keeper);
     let metrics = Arc::new(Metrics::default());
-
     let namespace = match &config.namespace {
         Namespaces::All => None,
         Namespaces::One(name) => Some(name.as_str()),
     };
     let (caches, watches) = Caches::new(&client, namespace);
-    let (all, one) = (mpsc::channel(1), mpsc::unbounded_channel());
-    let (tell, facts) = watch::channel(cluster);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(synced(caches.clone(), Arc::clone(&judgement), readiness.clone(), shutdown.clone()));
-    tasks.spawn(discover(client.clone(), tell, shutdown.clone()));
-    tasks.spawn(heartbeat(client.clone(), readiness.clone(), shutdown.clone()));
-
-    let recorder = Recorder::new(client.clone(), instance(&config));
-    let voice = Voice::new(client.clone(), recorder.clone(), own_namespace(&config), pod(&config), keeper.reference());
-    let policy = RolloutLoop {
-        judgement: Arc::clone(&judgement),
-        caches: caches.clone(),
-        keeper,
-        voice,
-        metrics: Arc::clone(&metrics),
-        loader,
-        watched,
-        facts,
-        relook: Relook { all: all.0, one: one.0 },
-        wanted,
-        failed,
-    };
-    let policy = tokio::spawn(policy.run(shutdown.clone()));
     let context = Arc::new(Context {
-        caches,
+        caches: caches.clone(),
         applier: Applier::new(client.clone()),
-        recorder,
+        recorder: Recorder::new(client.clone(), instance(&config)),
         judgement: Arc::clone(&judgement),
         metrics: Arc::clone(&metrics),
         births: Births::default(),
         memory: Memory::default(),
     });
+    let (tell, facts) = watch::channel(cluster);
+    let (relook, looks) = looks();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(synced(caches, Arc::clone(&judgement), readiness.clone(), shutdown.clone()));
+    tasks.spawn(discover(client.clone(), tell, shutdown.clone()));
+    tasks.spawn(heartbeat(client.clone(), readiness.clone(), shutdown.clone()));
+    tasks.spawn(rollout(&config, &client, &context, first, keeper, facts, relook).run(shutdown.clone()));
     let options = Options { concurrency: config.concurrency };
-    let looks = Looks { all: ReceiverStream::new(all.1), one: UnboundedReceiverStream::new(one.1) };
     let mut control = tokio::spawn(controller::run(context, watches, looks, options, shutdown.clone()));
 
     let store = Arc::new(KubeRecords::new(client, &config.deploy_namespace));
@@ -199,9 +124,42 @@ pub async fn run_with(
     if !control.is_finished() {
         drop(control.await);
     }
-    drop(policy.await);
+    // The roll-out keeps before it acts, so it may be cut off anywhere.
     tasks.shutdown().await;
     result
+}
+
+fn rollout(
+    config: &Config,
+    client: &Client,
+    context: &Context,
+    first: First,
+    keeper: Keeper,
+    facts: watch::Receiver<ClusterFacts>,
+    relook: Relook,
+) -> RolloutLoop {
+    let First { loader, watched, wanted, failed } = first;
+    RolloutLoop {
+        judgement: Arc::clone(&context.judgement),
+        caches: context.caches.clone(),
+        voice: Voice::new(client.clone(), context.recorder.clone(), own_namespace(config), pod(config)),
+        metrics: Arc::clone(&context.metrics),
+        keeper,
+        loader,
+        watched,
+        facts,
+        relook,
+        wanted,
+        failed,
+    }
+}
+
+type Lookups = Looks<ReceiverStream<()>, UnboundedReceiverStream<ObjectRef<RawRecord>>>;
+
+fn looks() -> (Relook, Lookups) {
+    let ((all, looks_at_all), (one, looks_at_one)) = (mpsc::channel(1), mpsc::unbounded_channel());
+    let looks = Looks { all: ReceiverStream::new(looks_at_all), one: UnboundedReceiverStream::new(looks_at_one) };
+    (Relook { all, one }, looks)
 }
 
 /// The namespace that the controller runs in; outside a cluster the one that it writes to.
@@ -245,26 +203,5 @@ async fn discover(client: Client, tell: watch::Sender<ClusterFacts>, shutdown: C
         if news {
             tracing::info!(?found, "the cluster has changed");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::{Config, first, loader};
-
-    #[test]
-    fn the_policy_tells_the_commit_and_the_environment_that_the_configuration_names() {
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let revision = |environment: &[(String, String)]| {
-            let config = Config::from_environment(&environment.iter().cloned().collect()).unwrap();
-            let (loader, mut watched) = loader(&config);
-            first(&loader, watched.as_mut()).unwrap().policy.revision().to_owned()
-        };
-        let plain = revision(&[]);
-        let commit = pair("OPRC_CRM_POLICY_COMMIT", "9f2c1d7be0048888");
-        assert_eq!(revision(std::slice::from_ref(&commit)), format!("{plain}@9f2c1d7be004"));
-        let both = revision(&[commit, pair("OPRC_CRM_LIMITS_MAX_REPLICAS", "5")]);
-        assert!(both.starts_with(&format!("{plain}+")) && both.ends_with("@9f2c1d7be004"), "{both}");
     }
 }

@@ -143,7 +143,7 @@ impl RolloutLoop {
             }
             Some(Err(error)) => {
                 let note = format!("{error}; every class is decided by policy {} now", self.wanted.policy().revision());
-                self.voice.say(Reason::PolicyStateLost, &note).await;
+                self.say(Reason::PolicyStateLost, &note).await;
                 self.judgement.set(Rollout::new(Arc::clone(&self.wanted), Timestamp::now()));
             }
             None => self.judgement.set(Rollout::new(Arc::clone(&self.wanted), Timestamp::now())),
@@ -204,9 +204,9 @@ impl RolloutLoop {
             Look::Changed(Ok(files)) => {
                 let loader = self.loader.clone();
                 // Checking, compiling and testing a bundle is work for a thread of its own.
-                let Ok(loaded) = spawn_blocking(move || loader.load(origin, Some(files))).await else { return };
-                match loaded {
-                    Ok(loaded) => self.accept(&loaded),
+                let Ok(result) = spawn_blocking(move || loader.load(origin, Some(files))).await else { return };
+                match result {
+                    Ok(policy) => self.accept(&policy),
                     Err(diagnostics) => self.reject(diagnostics).await,
                 }
             }
@@ -272,7 +272,8 @@ impl RolloutLoop {
         self.metrics.changed(radius.live, radius.changes().len(), radius.share());
         self.judgement.set(next);
         self.measure();
-        self.voice.adopted(&before, &self.judgement.state(), &radius).await;
+        let (reason, note) = say::adopted(&before, &self.judgement.state(), &radius);
+        self.say(reason, &note).await;
         // A full channel means that a look at all is due anyway.
         let _ = self.relook.all.try_send(());
     }
@@ -296,7 +297,7 @@ impl RolloutLoop {
         }
         if through {
             let revision = self.judgement.state().target().policy().revision().to_owned();
-            self.voice.say(Reason::PolicyRolledOut, &format!("every class is decided by policy {revision}")).await;
+            self.say(Reason::PolicyRolledOut, &format!("every class is decided by policy {revision}")).await;
         }
     }
 
@@ -347,9 +348,10 @@ impl RolloutLoop {
         if health.keep_error == error {
             return;
         }
-        match &error {
-            Some(error) => tracing::error!(place = self.keeper.place(), "{error}"),
-            None => tracing::info!(place = self.keeper.place(), "the state of the policy is kept again"),
+        let place = self.keeper.place();
+        match error.as_deref() {
+            Some(error) => tracing::error!(place, "{error}"),
+            None => tracing::info!(place, "the state of the policy is kept again"),
         }
         health.keep_error = error;
         self.judgement.set_health(health);
@@ -369,6 +371,11 @@ impl RolloutLoop {
         let record = self.caches.records.get(&ObjectRef::new(&key.name).within(&key.namespace))?;
         let same = record.metadata.uid.as_deref() == Some(uid) && record.metadata.deletion_timestamp.is_none();
         if same { live(&record) } else { None }
+    }
+
+    /// Says something once.
+    async fn say(&self, reason: Reason, note: &str) {
+        self.voice.say(&self.keeper.reference(), reason, note).await;
     }
 
     fn measure(&self) {

@@ -8,7 +8,7 @@ use kube::Client;
 use crate::cluster::events::{Reason, Recorder};
 use crate::cluster::own;
 use crate::decision::BlastRadius;
-use crate::rollout::{Basis, Rollout, Verdict};
+use crate::rollout::{Basis, Pending, Rollout, Verdict};
 use crate::telemetry::metrics::{ChangeInfo, Metrics, PolicyInfo};
 
 /// Says what happens to the policy, by an Event on the controller's own Deployment and in the log.
@@ -17,24 +17,16 @@ pub struct Voice {
     recorder: Recorder,
     namespace: String,
     pod: Option<String>,
-    /// The object that Events are about where the controller is no Deployment's.
-    fallback: ObjectReference,
 }
 
 impl Voice {
     /// A voice for the controller in this namespace and, where it runs as one, pod.
-    pub fn new(
-        client: Client,
-        recorder: Recorder,
-        namespace: &str,
-        pod: Option<String>,
-        fallback: ObjectReference,
-    ) -> Self {
-        Self { client, recorder, namespace: namespace.to_owned(), pod, fallback }
+    pub fn new(client: Client, recorder: Recorder, namespace: &str, pod: Option<String>) -> Self {
+        Self { client, recorder, namespace: namespace.to_owned(), pod }
     }
 
-    /// Says something once.
-    pub async fn say(&self, reason: Reason, note: &str) {
+    /// Says something once; of `otherwise` where the controller is no Deployment's.
+    pub(super) async fn say(&self, otherwise: &ObjectReference, reason: Reason, note: &str) {
         match reason {
             Reason::PolicyChanged | Reason::PolicyRolledOut => tracing::info!("policy: {note}"),
             Reason::PolicyHeld => tracing::warn!("policy: {note}"),
@@ -44,38 +36,33 @@ impl Voice {
             Some(pod) => own::deployment(&self.client, &self.namespace, pod).await,
             None => None,
         };
-        let object = own.unwrap_or_else(|| self.fallback.clone());
+        let object = own.unwrap_or_else(|| otherwise.clone());
         if let Err(error) = self.recorder.publish_on(object, reason, note).await {
             tracing::warn!(%error, ?reason, "event not published");
         }
     }
+}
 
-    /// Says what a new basis does to the live classes, before it does.
-    pub(super) async fn adopted(&self, before: &Basis, state: &Rollout, radius: &BlastRadius) {
-        let (old, target) = (before.policy().revision(), state.target().policy());
-        let rollout = target.rollout();
-        let what = if old == target.revision() {
-            format!("policy {old}, because the cluster or the configuration changed")
-        } else {
-            format!("policy {old} -> {}", target.revision())
-        };
-        let summary = radius.summary();
-        match state.pending().map(crate::rollout::Pending::verdict) {
-            Some(Verdict::Held) => {
-                let bound = rollout.hold_above;
-                let rest = format!(
-                    "held, because that is more than {bound} %: a revision of the bundle that allows it (rollout.hold_above) lets it through"
-                );
-                self.say(Reason::PolicyHeld, &format!("{what}: {summary}; {rest}")).await;
-            }
-            Some(Verdict::Paced) => {
-                let note = format!("{what}: {summary}; they go over at {}", rollout.pace);
-                self.say(Reason::PolicyChanged, &note).await;
-            }
-            // What nobody would notice and no file says is no news.
-            None if old == target.revision() => tracing::info!("{what}: {summary}"),
-            None => self.say(Reason::PolicyChanged, &format!("{what}: {summary}")).await,
+/// What a new basis does to the live classes, said before it does.
+pub(super) fn adopted(before: &Basis, state: &Rollout, radius: &BlastRadius) -> (Reason, String) {
+    let (old, target) = (before.policy().revision(), state.target().policy());
+    let what = if old == target.revision() {
+        format!("policy {old}, because the cluster or the configuration changed")
+    } else {
+        format!("policy {old} -> {}", target.revision())
+    };
+    let (summary, rollout) = (radius.summary(), target.rollout());
+    match state.pending().map(Pending::verdict) {
+        Some(Verdict::Held) => {
+            let note = format!(
+                "{what}: {summary}; held, because that is more than {} %: a revision of the bundle that allows it \
+                 (rollout.hold_above) lets it through",
+                rollout.hold_above
+            );
+            (Reason::PolicyHeld, note)
         }
+        Some(Verdict::Paced) => (Reason::PolicyChanged, format!("{what}: {summary}; they go over at {}", rollout.pace)),
+        None => (Reason::PolicyChanged, format!("{what}: {summary}")),
     }
 }
 
@@ -97,7 +84,7 @@ pub(super) fn notes(state: &Rollout) -> BTreeMap<String, String> {
 
 /// Sets the metrics that follow from the state.
 pub(super) fn measure(metrics: &Metrics, state: &Rollout) {
-    let on = state.pending().map(crate::rollout::Pending::on).unwrap_or_default();
+    let on = state.pending().map(Pending::on).unwrap_or_default();
     let info = |basis: &Basis, name: &'static str, all: &mut Vec<(String, String, String, &'static str)>| {
         let policy = basis.policy();
         let bundle = policy.name().unwrap_or_default().to_owned();
