@@ -1,26 +1,32 @@
 //! The running controller: everything wired together, started in order, ended in order.
 
+mod policy;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream;
 use kube::Client;
+use kube::runtime::reflector::ObjectRef;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::apply::Applier;
 use crate::cluster::caches::Caches;
 use crate::cluster::events::Recorder;
+use crate::cluster::keeper::Keeper;
+use crate::cluster::record::RawRecord;
 use crate::cluster::{KubeRecords, discovery, heartbeat};
 use crate::config::{Config, Namespaces};
-use crate::controller::{self, Births, Context, Judgement, Memory, Options};
-use crate::decision::Setting;
+use crate::controller::{self, Births, Context, Judgement, Looks, Memory, Options, Relook, RolloutLoop, Voice};
+use crate::decision::ClusterFacts;
 use crate::grpc::{self, ServicesError};
-use crate::policy::{Diagnostics, Inputs, Policy};
-use crate::render::RenderSettings;
-use crate::server::{self, Readiness};
+use crate::policy::Diagnostics;
+use crate::server::{self, Readiness, Services};
+use crate::telemetry::metrics::{self, Metrics};
+use policy::First;
 
 /// How often optional kinds and nodes are looked for.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
@@ -29,29 +35,24 @@ const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The policy bundle does not load.
-    #[error("the policy bundle does not load:\n{0}")]
-    Policy(#[from] Diagnostics),
+    #[error("the policy bundle does not load, and none is kept that could run instead:\n{0}")]
+    Policy(Diagnostics),
+    /// The policy bundle does not load, and the one that is kept can't be had.
+    #[error("the policy bundle does not load:\n{found}\n\nand the last good one ({place}) can't be used: {error}")]
+    NoLastGood {
+        /// What is wrong with the bundle.
+        found: Diagnostics,
+        /// Where the last good one is kept.
+        place: String,
+        /// Why it can't be used.
+        error: String,
+    },
     /// The gRPC services cannot be put together.
     #[error(transparent)]
     Services(#[from] ServicesError),
     /// A part that runs for ever has ended.
     #[error("the controller's loop has ended; this is a fault of the program")]
     LoopEnded,
-}
-
-/// Loads the policy that a configuration asks for: the directory that it names, else the compiled-in bundle.
-/// Warnings are logged.
-pub fn load_policy(config: &Config) -> Result<Policy, Diagnostics> {
-    let inputs = Inputs { profile: config.profile.name().to_owned(), environment: config.environment.clone() };
-    let commit = config.policy_commit.as_deref();
-    let Some(directory) = &config.policy_dir else {
-        return Policy::builtin(&inputs).map(|policy| policy.with_commit(commit));
-    };
-    let (policy, warnings) = Policy::load(directory, &inputs)?;
-    for warning in warnings {
-        tracing::warn!("policy: {warning}");
-    }
-    Ok(policy.with_commit(commit))
 }
 
 /// Runs the controller and its server on `listener` until `shutdown`, then drains.
@@ -72,33 +73,39 @@ pub async fn run_with(
     readiness: Readiness,
     shutdown: CancellationToken,
 ) -> Result<(), AppError> {
-    let policy = load_policy(&config)?;
-    tracing::info!(revision = policy.revision(), profile = config.profile.name(), "policy loaded");
-    let setting = Setting {
-        profile: config.profile.name().to_owned(),
-        features: config.features,
-        cluster: discovery::look(&client).await,
-    };
-    let judgement = Arc::new(Judgement::new(policy, setting));
-
+    let mut keeper = Keeper::new(client.clone(), own_namespace(&config));
+    let cluster = discovery::look(&client).await;
+    let first = First::find(&config, cluster, &mut keeper).await?;
+    let judgement = first.judgement(&config, &keeper);
+    let metrics = Arc::new(Metrics::default());
     let namespace = match &config.namespace {
         Namespaces::All => None,
         Namespaces::One(name) => Some(name.as_str()),
     };
     let (caches, watches) = Caches::new(&client, namespace);
-    let (relook, relooks) = mpsc::channel(1);
+    let context = Arc::new(Context {
+        caches: caches.clone(),
+        applier: Applier::new(client.clone()),
+        recorder: Recorder::new(client.clone(), instance(&config)),
+        judgement: Arc::clone(&judgement),
+        metrics: Arc::clone(&metrics),
+        births: Births::default(),
+        memory: Memory::default(),
+    });
+    let (tell, facts) = watch::channel(cluster);
+    let (relook, looks) = looks();
     let mut tasks = JoinSet::new();
-    tasks.spawn(synced(caches.clone(), readiness.clone(), shutdown.clone()));
-    tasks.spawn(discover(client.clone(), Arc::clone(&judgement), relook, shutdown.clone()));
+    tasks.spawn(synced(caches, Arc::clone(&judgement), readiness.clone(), shutdown.clone()));
+    tasks.spawn(discover(client.clone(), tell, shutdown.clone()));
     tasks.spawn(heartbeat(client.clone(), readiness.clone(), shutdown.clone()));
-
-    let context = Arc::new(context(&config, &client, caches, Arc::clone(&judgement)));
+    tasks.spawn(rollout(&config, &client, &context, first, keeper, facts, relook).run(shutdown.clone()));
     let options = Options { concurrency: config.concurrency };
-    let relooks = stream::unfold(relooks, |mut relooks| async { relooks.recv().await.map(|item| (item, relooks)) });
-    let mut control = tokio::spawn(controller::run(context, watches, relooks, options, shutdown.clone()));
+    let mut control = tokio::spawn(controller::run(context, watches, looks, options, shutdown.clone()));
 
     let store = Arc::new(KubeRecords::new(client, &config.deploy_namespace));
-    let services = grpc::services(store, judgement, &readiness, grpc::Options::default())?;
+    let grpc = grpc::services(store, Arc::clone(&judgement), &readiness, grpc::Options::default())?;
+    let pages = server::pages(move || judgement.page(), move || metrics.text(), metrics::CONTENT_TYPE);
+    let services = Services { grpc, pages };
     let serving = server::serve(listener, readiness, services, shutdown.clone(), server::DRAIN);
     tokio::pin!(serving);
     let result = tokio::select! {
@@ -117,66 +124,84 @@ pub async fn run_with(
     if !control.is_finished() {
         drop(control.await);
     }
+    // The roll-out keeps before it acts, so it may be cut off anywhere.
     tasks.shutdown().await;
     result
 }
 
-fn context(config: &Config, client: &Client, caches: Caches, judgement: Arc<Judgement>) -> Context {
-    Context {
-        caches,
-        applier: Applier::new(client.clone()),
-        recorder: Recorder::new(client.clone(), instance(config)),
-        judgement,
-        render: RenderSettings { odgm_image: config.odgm_image.clone() },
-        births: Births::default(),
-        memory: Memory::default(),
+fn rollout(
+    config: &Config,
+    client: &Client,
+    context: &Context,
+    first: First,
+    keeper: Keeper,
+    facts: watch::Receiver<ClusterFacts>,
+    relook: Relook,
+) -> RolloutLoop {
+    let First { loader, watched, wanted, failed } = first;
+    RolloutLoop {
+        judgement: Arc::clone(&context.judgement),
+        caches: context.caches.clone(),
+        voice: Voice::new(client.clone(), context.recorder.clone(), own_namespace(config), pod(config)),
+        metrics: Arc::clone(&context.metrics),
+        keeper,
+        loader,
+        watched,
+        facts,
+        relook,
+        wanted,
+        failed,
     }
+}
+
+type Lookups = Looks<ReceiverStream<()>, UnboundedReceiverStream<ObjectRef<RawRecord>>>;
+
+fn looks() -> (Relook, Lookups) {
+    let ((all, looks_at_all), (one, looks_at_one)) = (mpsc::channel(1), mpsc::unbounded_channel());
+    let looks = Looks { all: ReceiverStream::new(looks_at_all), one: UnboundedReceiverStream::new(looks_at_one) };
+    (Relook { all, one }, looks)
+}
+
+/// The namespace that the controller runs in; outside a cluster the one that it writes to.
+fn own_namespace(config: &Config) -> &str {
+    let stated = config.environment.get("POD_NAMESPACE").map(|name| name.trim()).filter(|name| !name.is_empty());
+    stated.unwrap_or(&config.deploy_namespace)
+}
+
+fn pod(config: &Config) -> Option<String> {
+    config.environment.get("POD_NAME").map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 /// Name of this instance in Events: its pod, else a fixed name.
 fn instance(config: &Config) -> String {
-    config.environment.get("POD_NAME").cloned().unwrap_or_else(|| crate::api::MANAGED_BY.to_owned())
+    pod(config).unwrap_or_else(|| crate::api::MANAGED_BY.to_owned())
 }
 
-async fn synced(caches: Caches, readiness: Readiness, shutdown: CancellationToken) {
+async fn synced(caches: Caches, judgement: Arc<Judgement>, readiness: Readiness, shutdown: CancellationToken) {
     let filled = shutdown.run_until_cancelled(caches.synced()).await;
-    if matches!(filled, Some(Ok(()))) {
+    if !matches!(filled, Some(Ok(()))) {
+        return;
+    }
+    tracing::info!("caches are synced");
+    if matches!(shutdown.run_until_cancelled(judgement.begun()).await, Some(Ok(()))) {
         readiness.set_synced();
-        tracing::info!("caches are synced");
     }
 }
 
-/// Looks for optional kinds and nodes; what is news makes every record be looked at again.
-async fn discover(client: Client, judgement: Arc<Judgement>, relook: mpsc::Sender<()>, shutdown: CancellationToken) {
+/// Looks for optional kinds and nodes and tells what it found.
+async fn discover(client: Client, tell: watch::Sender<ClusterFacts>, shutdown: CancellationToken) {
     loop {
         if shutdown.run_until_cancelled(tokio::time::sleep(DISCOVERY_INTERVAL)).await.is_none() {
             return;
         }
         let found = discovery::look(&client).await;
-        if judgement.learn(found) {
+        let news = tell.send_if_modified(|known| {
+            let news = *known != found;
+            *known = found;
+            news
+        });
+        if news {
             tracing::info!(?found, "the cluster has changed");
-            // A full channel means that a look is due anyway.
-            let _ = relook.try_send(());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::{Config, load_policy};
-
-    #[test]
-    fn the_policy_tells_the_commit_and_the_environment_that_the_configuration_names() {
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let revision = |environment: &[(String, String)]| {
-            let config = Config::from_environment(&environment.iter().cloned().collect()).unwrap();
-            load_policy(&config).unwrap().revision().to_owned()
-        };
-        let plain = revision(&[]);
-        let commit = pair("OPRC_CRM_POLICY_COMMIT", "9f2c1d7be0048888");
-        assert_eq!(revision(std::slice::from_ref(&commit)), format!("{plain}@9f2c1d7be004"));
-        let both = revision(&[commit, pair("OPRC_CRM_LIMITS_MAX_REPLICAS", "5")]);
-        assert!(both.starts_with(&format!("{plain}+")) && both.ends_with("@9f2c1d7be004"), "{both}");
     }
 }

@@ -14,6 +14,7 @@ pub mod grpc;
 pub mod model;
 pub mod policy;
 pub mod render;
+pub mod rollout;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod server;

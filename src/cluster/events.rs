@@ -1,4 +1,4 @@
-//! Events on records, as `kubectl describe` shows them. The caller says each thing once, when it happens.
+//! Events on records and on the controller itself, as `kubectl describe` shows them. The caller says each thing once, when it happens.
 
 use std::time::Duration;
 
@@ -38,6 +38,16 @@ pub enum Reason {
     PolicyWarning,
     /// Replicas are left as somebody else set them.
     ScaleHeld,
+    /// Another revision of the policy is in force.
+    PolicyChanged,
+    /// A change of the policy is held back.
+    PolicyHeld,
+    /// Every class runs on the newest policy.
+    PolicyRolledOut,
+    /// A policy does not load.
+    PolicyRejected,
+    /// What was kept of the policy can't be used.
+    PolicyStateLost,
 }
 
 impl Reason {
@@ -52,13 +62,25 @@ impl Reason {
             Self::PolicyDenied => "PolicyDenied",
             Self::PolicyWarning => "PolicyWarning",
             Self::ScaleHeld => "ScaleHeld",
+            Self::PolicyChanged => "PolicyChanged",
+            Self::PolicyHeld => "PolicyHeld",
+            Self::PolicyRolledOut => "PolicyRolledOut",
+            Self::PolicyRejected => "PolicyRejected",
+            Self::PolicyStateLost => "PolicyStateLost",
         }
     }
 
     fn is_warning(self) -> bool {
         matches!(
             self,
-            Self::Degraded | Self::DriftCorrected | Self::PolicyDenied | Self::PolicyWarning | Self::ScaleHeld
+            Self::Degraded
+                | Self::DriftCorrected
+                | Self::PolicyDenied
+                | Self::PolicyWarning
+                | Self::ScaleHeld
+                | Self::PolicyHeld
+                | Self::PolicyRejected
+                | Self::PolicyStateLost
         )
     }
 }
@@ -78,29 +100,51 @@ impl Recorder {
 
     /// Says something of a record.
     pub async fn publish(&self, record: &ObjectMeta, reason: Reason, note: &str) -> Result<(), ClusterError> {
-        let namespace = record.namespace.clone().unwrap_or_else(|| "default".to_owned());
-        let event = self.event(record, reason, note, Timestamp::now());
-        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
-        let params = PostParams { field_manager: Some(MANAGED_BY.to_owned()), ..PostParams::default() };
-        within(TIMEOUT, api.create(&params, &event)).await.map(|_| ())
-    }
-
-    fn event(&self, record: &ObjectMeta, reason: Reason, note: &str, now: Timestamp) -> Event {
-        let name = record.name.clone().unwrap_or_default();
         let regarding = ObjectReference {
             api_version: Some(format!("{GROUP}/{VERSION}")),
             kind: Some("DeploymentRecord".to_owned()),
-            name: Some(name.clone()),
+            name: Some(record.name.clone().unwrap_or_default()),
             namespace: record.namespace.clone(),
             uid: record.uid.clone(),
             resource_version: record.resource_version.clone(),
             ..ObjectReference::default()
         };
         let correlation = record.annotations.as_ref().and_then(|all| all.get(ANNOTATION_CORRELATION_ID));
+        self.send(regarding, correlation, reason, note).await
+    }
+
+    /// Says something of any object, as of the controller's own Deployment.
+    pub async fn publish_on(&self, object: ObjectReference, reason: Reason, note: &str) -> Result<(), ClusterError> {
+        self.send(object, None, reason, note).await
+    }
+
+    async fn send(
+        &self,
+        regarding: ObjectReference,
+        correlation: Option<&String>,
+        reason: Reason,
+        note: &str,
+    ) -> Result<(), ClusterError> {
+        let namespace = regarding.namespace.clone().unwrap_or_else(|| "default".to_owned());
+        let event = self.event(regarding, correlation, reason, note, Timestamp::now());
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        let params = PostParams { field_manager: Some(MANAGED_BY.to_owned()), ..PostParams::default() };
+        within(TIMEOUT, api.create(&params, &event)).await.map(|_| ())
+    }
+
+    fn event(
+        &self,
+        regarding: ObjectReference,
+        correlation: Option<&String>,
+        reason: Reason,
+        note: &str,
+        now: Timestamp,
+    ) -> Event {
+        let name = regarding.name.clone().unwrap_or_default();
         Event {
             metadata: ObjectMeta {
                 name: Some(format!("{name}.{:x}", now.as_nanosecond())),
-                namespace: record.namespace.clone(),
+                namespace: regarding.namespace.clone(),
                 annotations: correlation.map(|id| [(ANNOTATION_CORRELATION_ID.to_owned(), id.clone())].into()),
                 ..ObjectMeta::default()
             },

@@ -8,6 +8,8 @@ pub mod discovery;
 mod error;
 pub mod events;
 mod heartbeat;
+pub mod keeper;
+pub mod own;
 pub mod ownership;
 pub mod record;
 mod records;

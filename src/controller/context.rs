@@ -8,7 +8,7 @@ use super::memory::Memory;
 use crate::cluster::apply::Applier;
 use crate::cluster::caches::Caches;
 use crate::cluster::events::Recorder;
-use crate::render::RenderSettings;
+use crate::telemetry::metrics::Metrics;
 
 /// What every reconcile works with.
 pub struct Context {
@@ -18,10 +18,10 @@ pub struct Context {
     pub applier: Applier,
     /// Events.
     pub recorder: Recorder,
-    /// The active policy.
+    /// The policy that holds.
     pub judgement: Arc<Judgement>,
-    /// What rendering needs besides class and template.
-    pub render: RenderSettings,
+    /// Counts what happens.
+    pub metrics: Arc<Metrics>,
     /// One birth of a name at a time.
     pub births: Births,
     /// What is remembered of each record.

@@ -1,47 +1,92 @@
-//! The policy that is active and what is known of the cluster, in one place for everyone who asks.
+//! The policy that is in force and how far a change of it is, in one place for everyone who asks.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::api::DeploymentRecord;
-use crate::decision::{ClusterFacts, Decision, Setting, decide};
+use crate::decision::Decision;
 use crate::grpc::Judge;
-use crate::model::{Class, InvalidRecord, parse};
-use crate::policy::Policy;
+use crate::model::InvalidRecord;
+use crate::rollout::{Health, Judged, Rollout, page};
 
-/// The active policy and setting; both may be replaced while the controller runs.
+/// The state of the policy; it is replaced while the controller runs.
 pub struct Judgement {
-    policy: ArcSwap<Policy>,
-    setting: ArcSwap<Setting>,
+    state: ArcSwap<Rollout>,
+    health: ArcSwap<Health>,
+    begun: watch::Sender<bool>,
+    /// Namespace of records that name none: those that a Deploy is about to write.
+    namespace: String,
 }
 
+/// The program ends before it is known which policy holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the program ends before it is known which policy holds")]
+pub struct NeverBegun;
+
 impl Judgement {
-    /// A policy and the setting to ask it in.
-    pub fn new(policy: Policy, setting: Setting) -> Self {
-        Self { policy: ArcSwap::from_pointee(policy), setting: ArcSwap::from_pointee(setting) }
-    }
-
-    /// Validates a record and decides on it. `current` is the template that it has.
-    pub fn judge(&self, record: &DeploymentRecord, current: Option<&str>) -> Result<(Class, Decision), InvalidRecord> {
-        let class = parse(record)?;
-        let decision = decide(&self.policy.load(), &class, &self.setting.load(), current);
-        Ok((class, decision))
-    }
-
-    /// Takes over what was found out of the cluster; whether that is news.
-    pub fn learn(&self, cluster: ClusterFacts) -> bool {
-        let before = self.setting.load_full();
-        if before.cluster == cluster {
-            return false;
+    /// A first state, with which nothing is rendered yet; `namespace` is where Deploys write.
+    pub fn new(state: Rollout, namespace: &str) -> Self {
+        Self {
+            state: ArcSwap::from_pointee(state),
+            health: ArcSwap::default(),
+            begun: watch::Sender::new(false),
+            namespace: namespace.to_owned(),
         }
-        self.setting.store(Arc::new(Setting { cluster, ..Setting::clone(&before) }));
-        true
+    }
+
+    /// Validates a record and decides on it by what holds for its class. `current` is the template that it has.
+    pub fn judge(&self, record: &DeploymentRecord, current: Option<&str>) -> Result<Judged, InvalidRecord> {
+        self.state.load().judge(record, current)
+    }
+
+    /// What holds now.
+    pub fn state(&self) -> Arc<Rollout> {
+        self.state.load_full()
+    }
+
+    /// Replaces what holds.
+    pub fn set(&self, state: Rollout) {
+        self.state.store(Arc::new(state));
+    }
+
+    /// How the policy's own machinery does.
+    pub fn health(&self) -> Arc<Health> {
+        self.health.load_full()
+    }
+
+    /// Notes how the policy's own machinery does.
+    pub fn set_health(&self, health: Health) {
+        self.health.store(Arc::new(health));
+    }
+
+    /// What was kept is known: from here on the state is the one to act by.
+    pub fn begin(&self) {
+        self.begun.send_replace(true);
+    }
+
+    /// Waits until the state is the one to act by: acting before could undo what is held.
+    pub async fn begun(&self) -> Result<(), NeverBegun> {
+        self.begun.subscribe().wait_for(|begun| *begun).await.map(|_| ()).map_err(|_| NeverBegun)
+    }
+
+    /// What `/policy` says.
+    pub fn page(&self) -> Value {
+        page(&self.state(), &self.health())
     }
 }
 
 impl Judge for Judgement {
     fn judge(&self, record: &DeploymentRecord, current_template: Option<&str>) -> Result<Decision, InvalidRecord> {
-        Self::judge(self, record, current_template).map(|(_, decision)| decision)
+        let judged = if record.metadata.namespace.is_some() {
+            Self::judge(self, record, current_template)
+        } else {
+            let mut placed = record.clone();
+            placed.metadata.namespace = Some(self.namespace.clone());
+            Self::judge(self, &placed, current_template)
+        };
+        judged.map(|judged| judged.decision)
     }
 }

@@ -10,11 +10,13 @@ mod judgement;
 mod memory;
 mod observe;
 mod reconcile;
+mod rollout;
 mod run;
 mod status;
 
 pub use births::Births;
 pub use context::Context;
-pub use judgement::Judgement;
+pub use judgement::{Judgement, NeverBegun};
 pub use memory::Memory;
-pub use run::{Options, run};
+pub use rollout::{Loader, Relook, RolloutLoop, Voice};
+pub use run::{Looks, Options, run};

@@ -9,9 +9,10 @@ use kube::runtime::controller::Action;
 use super::announce::announce;
 use super::children::{self, Outcome};
 use super::context::Context;
+use super::judgement::NeverBegun;
 use super::memory::RecordMemory;
 use super::observe::Observation;
-use super::status::{self, PolicyReport, Problem, Report, rule_reason};
+use super::status::{self, ChangeReport, PolicyReport, Problem, Report, rule_reason};
 use crate::api::{DecisionSummary, DeploymentRecordStatus, FINALIZER, FunctionStatus, OdgmStatus};
 use crate::cluster::ClusterError;
 use crate::cluster::ownership::belongs_to;
@@ -19,6 +20,7 @@ use crate::cluster::record::RawRecord;
 use crate::decision::{Admission, Chosen, Decision};
 use crate::model::{Class, names};
 use crate::render::{Component, ObjectKind, Rendered, render};
+use crate::rollout::Judged;
 
 /// Failed tries in a row after which even an error that may pass by itself is shown as Degraded.
 const PATIENCE: u32 = 3;
@@ -36,6 +38,9 @@ pub enum ReconcileError {
     /// The caches will never be filled: the watches have ended.
     #[error("the caches are closed")]
     CachesClosed,
+    /// It will never be known which policy holds.
+    #[error(transparent)]
+    NoPolicy(#[from] NeverBegun),
 }
 
 impl ReconcileError {
@@ -44,6 +49,7 @@ impl ReconcileError {
         match self {
             Self::Cluster(error) => error.category(),
             Self::CachesClosed => "CachesClosed",
+            Self::NoPolicy(_) => "NoPolicy",
         }
     }
 
@@ -51,7 +57,7 @@ impl ReconcileError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Cluster(error) => error.retry_after(),
-            Self::CachesClosed => None,
+            Self::CachesClosed | Self::NoPolicy(_) => None,
         }
     }
 }
@@ -70,9 +76,11 @@ pub struct Pass {
 /// Brings one record to what it says.
 pub async fn reconcile(record: Arc<RawRecord>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
     ctx.caches.synced().await.map_err(|_| ReconcileError::CachesClosed)?;
+    ctx.judgement.begun().await?;
     let uid = record.metadata.uid.clone().unwrap_or_default();
     let mut memory = ctx.memory.take(&uid);
     let result = look(&record, &ctx, &mut memory).await;
+    ctx.metrics.reconciled(result.as_ref().err().map(ReconcileError::category));
     let gone = record.metadata.deletion_timestamp.is_some() && matches!(result, Ok(None));
     if !gone {
         ctx.memory.put(&uid, memory);
@@ -137,7 +145,7 @@ async fn pass(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory, befo
         }
     };
     let current = before.selected_template.as_deref();
-    let (class, decision) = match ctx.judgement.judge(&typed, current) {
+    let Judged { class, decision, render: settings, pending } = match ctx.judgement.judge(&typed, current) {
         Ok(judged) => judged,
         Err(invalid) => {
             let degraded = Some(Problem::new("InvalidSpec", invalid.to_string()));
@@ -150,6 +158,7 @@ async fn pass(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory, befo
         policy,
         decision: Some(summary(&decision)),
         enforcement_mode: Some(class.enforcement),
+        change: pending.map_or(ChangeReport::UpToDate, ChangeReport::of),
         ..Report::default()
     };
     if let PolicyReport::Denied(problem) = &base.policy {
@@ -163,7 +172,7 @@ async fn pass(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory, befo
             return frozen(record, ctx, before, Report { degraded, ..base });
         }
     };
-    match render(&class, &chosen.plan, &ctx.render) {
+    match render(&class, &chosen.plan, &settings) {
         Ok(rendered) => deploy(ctx, memory, &class, chosen, &rendered, base).await,
         Err(error) => {
             let degraded = Some(Problem::new("RenderFailed", error.to_string()));

@@ -19,6 +19,14 @@ use crate::cluster::record::RawRecord;
 /// How long changes of one record are gathered before it is looked at.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
+/// What leads to looks besides a change of a record or its children.
+pub struct Looks<A, O> {
+    /// At every record, as when the policy or the cluster changed.
+    pub all: A,
+    /// At one record, as when its turn has come.
+    pub one: O,
+}
+
 /// How the loop runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -26,12 +34,11 @@ pub struct Options {
     pub concurrency: u16,
 }
 
-/// Runs until `shutdown`; reconciles that have begun are brought to their end. `relook` asks for a look at every
-/// record, as when the policy or the cluster changed.
+/// Runs until `shutdown`; reconciles that have begun are brought to their end.
 pub async fn run(
     ctx: Arc<Context>,
     watches: Watches,
-    relook: impl Stream<Item = ()> + Send + Sync + 'static,
+    looks: Looks<impl Stream<Item = ()> + Send + 'static, impl Stream<Item = ObjectRef<RawRecord>> + Send + 'static>,
     options: Options,
     shutdown: CancellationToken,
 ) {
@@ -42,7 +49,8 @@ pub async fn run(
         .with_config(config)
         .watches_stream(watches.deployments, |child| owners(&child))
         .watches_stream(watches.services, |child| owners(&child))
-        .reconcile_all_on(relook)
+        .reconcile_all_on(looks.all)
+        .reconcile_on(looks.one)
         .graceful_shutdown_on(async move { shutdown.cancelled().await })
         .run(reconcile, retry, ctx)
         .for_each(|result| async move {

@@ -7,6 +7,7 @@ use crate::api::{
     DecisionSummary, DeploymentRecordStatus, EnforcementMode, FunctionStatus, OdgmStatus, Phase, ResourceRef,
 };
 use crate::cluster::events::clipped;
+use crate::rollout::{PendingChange, Verdict};
 
 /// Longest message of a condition or status; an error text of the API server may be of any length.
 const MAX_MESSAGE: usize = 4_096;
@@ -36,6 +37,8 @@ pub struct Report {
     pub degraded: Option<Problem>,
     /// Policy that denies or that warns.
     pub policy: PolicyReport,
+    /// A change of the policy that waits for the class.
+    pub change: ChangeReport,
     /// A deletion is under way.
     pub deleting: bool,
     /// Every workload serves.
@@ -70,6 +73,29 @@ pub enum PolicyReport {
     Accepted(Vec<String>),
     /// A rule denies.
     Denied(Problem),
+}
+
+/// Whether a change of the policy waits for the class.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ChangeReport {
+    /// The policy was not asked.
+    #[default]
+    NotAsked,
+    /// The newest policy decided.
+    UpToDate,
+    /// It waits, for this reason.
+    Pending(Problem),
+}
+
+impl ChangeReport {
+    /// What a class is told of a change that waits: held for its rule, or paced.
+    pub fn of(change: PendingChange) -> Self {
+        let reason = match change.verdict {
+            Verdict::Held => rule_reason(&change.rule),
+            Verdict::Paced => "Paced".to_owned(),
+        };
+        Self::Pending(Problem::new(&reason, change.message))
+    }
 }
 
 /// The status that a report amounts to. Times of transitions are kept from `before` where nothing changed.
@@ -112,7 +138,7 @@ pub fn same(left: &DeploymentRecordStatus, right: &DeploymentRecordStatus) -> bo
 }
 
 /// Conditions that the controller writes; the others are the analyzer's.
-const OWN_CONDITIONS: [&str; 4] = ["Available", "Degraded", "PolicyViolation", "Progressing"];
+const OWN_CONDITIONS: [&str; 5] = ["Available", "Degraded", "PolicyChangePending", "PolicyViolation", "Progressing"];
 
 fn phase(report: &Report) -> Phase {
     if report.deleting {
@@ -168,6 +194,15 @@ fn conditions(report: &Report, before: &DeploymentRecordStatus, now: Timestamp) 
         }
         PolicyReport::Denied(problem) => {
             wanted.push(("PolicyViolation", (true, problem.reason.as_str(), problem.message.clone())));
+        }
+    }
+    match &report.change {
+        ChangeReport::NotAsked => {}
+        ChangeReport::UpToDate => {
+            wanted.push(("PolicyChangePending", (false, "UpToDate", "decided by the newest policy".to_owned())));
+        }
+        ChangeReport::Pending(change) => {
+            wanted.push(("PolicyChangePending", (true, change.reason.as_str(), change.message.clone())));
         }
     }
     wanted.into_iter().map(|(type_, state)| condition(report.generation, type_, state, before, now)).collect()
@@ -291,7 +326,7 @@ mod properties {
     use jiff::Timestamp;
     use proptest::prelude::*;
 
-    use super::{PolicyReport, Problem, Report, build, rule_reason, same};
+    use super::{ChangeReport, PolicyReport, Problem, Report, build, rule_reason, same};
     use crate::api::{DeploymentRecordStatus, FunctionStatus, Phase};
 
     fn problem() -> impl Strategy<Value = Problem> {
@@ -312,13 +347,16 @@ mod properties {
             (deleting, available, rolled_out) in any::<(bool, bool, bool)>(),
             degraded in prop::option::of(problem()),
             policy in policy(),
+            change in prop_oneof![
+                Just(ChangeReport::NotAsked), Just(ChangeReport::UpToDate), problem().prop_map(ChangeReport::Pending),
+            ],
             waiting_for in prop::collection::vec(".{0,20}", 0..3),
             notes in prop::collection::vec(".{0,20}", 0..2),
             ready in 0_i32..4,
         ) -> Report {
             let function = FunctionStatus { ready_replicas: ready, replicas: 3, ..FunctionStatus::default() };
             Report {
-                generation, degraded, policy, deleting, available, rolled_out, waiting_for, notes,
+                generation, degraded, policy, change, deleting, available, rolled_out, waiting_for, notes,
                 functions: vec![function], ..Report::default()
             }
         }

@@ -18,9 +18,11 @@ pub fn bind(class: &Class, setting: &Setting) -> Facts {
 
 /// Binds the facts over others.
 pub fn bind_over(class: &Class, setting: &Setting, facts: &mut Facts) {
-    facts.set("profile", text(&setting.profile));
-    features(facts, setting.features);
-    cluster(facts, setting.cluster);
+    for (path, known) in of_setting(setting) {
+        if let Some(value) = known {
+            facts.set(path, value);
+        }
+    }
     facts.set("class.name", text(&class.name));
     facts.set("class.namespace", text(&class.namespace));
     facts.set("class.labels", FactValue::TextMap(class.labels.clone()));
@@ -52,9 +54,17 @@ fn number(value: impl Into<f64>) -> FactValue {
     FactValue::Number(value.into())
 }
 
-fn features(facts: &mut Facts, features: Features) {
+/// The facts that are the same for every class, by path; `None` is not known.
+pub fn of_setting(setting: &Setting) -> Vec<(&'static str, Option<FactValue>)> {
+    let mut facts = vec![("profile", Some(text(&setting.profile)))];
+    facts.extend(features(setting.features).map(|(path, on)| (path, Some(on))));
+    facts.extend(cluster(setting.cluster));
+    facts
+}
+
+fn features(features: Features) -> [(&'static str, FactValue); 7] {
     let Features { odgm, knative, prometheus, nfr_enforcement, hpa, leader_election, mtls } = features;
-    for (path, on) in [
+    [
         ("features.odgm", odgm),
         ("features.knative", knative),
         ("features.prometheus", prometheus),
@@ -62,24 +72,19 @@ fn features(facts: &mut Facts, features: Features) {
         ("features.hpa", hpa),
         ("features.leader_election", leader_election),
         ("features.mtls", mtls),
-    ] {
-        facts.set(path, FactValue::Bool(on));
-    }
+    ]
+    .map(|(path, on)| (path, FactValue::Bool(on)))
 }
 
-fn cluster(facts: &mut Facts, cluster: ClusterFacts) {
+fn cluster(cluster: ClusterFacts) -> [(&'static str, Option<FactValue>); 5] {
     let ClusterFacts { knative, service_monitor, pod_monitor, nodes, ready_nodes } = cluster;
-    for (path, known) in [
+    [
         ("cluster.knative", knative.map(FactValue::Bool)),
         ("cluster.service_monitor", service_monitor.map(FactValue::Bool)),
         ("cluster.pod_monitor", pod_monitor.map(FactValue::Bool)),
         ("cluster.nodes", nodes.map(number)),
         ("cluster.ready_nodes", ready_nodes.map(number)),
-    ] {
-        if let Some(value) = known {
-            facts.set(path, value);
-        }
-    }
+    ]
 }
 
 fn function(function: &Function) -> BTreeMap<String, FactValue> {

@@ -21,7 +21,12 @@ pub use testing::{CaseReport, TestRun, run_tests};
 pub use crate::policy::{Margin, RuleMode, RuleOutcome, RuleTrace};
 
 use crate::model::Class;
-use crate::policy::{Facts, Policy};
+use crate::policy::{FactValue, Facts, Policy};
+
+/// What a policy reads of a setting: two settings that say the same here decide the same.
+pub fn read_of(policy: &Policy, setting: &Setting) -> Vec<(&'static str, Option<FactValue>)> {
+    facts::of_setting(setting).into_iter().filter(|(path, _)| policy.reads(path)).collect()
+}
 
 /// Decides everything about one class: whether it is accepted, and which template it gets.
 ///

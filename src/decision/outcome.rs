@@ -1,10 +1,12 @@
 //! What the policy is asked with, besides the class, and what it answers.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::Resources;
 use crate::policy::RuleTrace;
 
 /// What the deployment of the controller says: the same for every class.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Setting {
     /// Profile: `dev`, `edge` or `full`.
     pub profile: String,
@@ -16,7 +18,8 @@ pub struct Setting {
 
 /// Features that are on.
 #[expect(clippy::struct_excessive_bools, reason = "one switch a feature, as the environment has them")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Features {
     /// Object Data Grid Manager.
     pub odgm: bool,
@@ -35,7 +38,8 @@ pub struct Features {
 }
 
 /// What is known of the cluster; `None` is "not known", which is neither yes nor no.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ClusterFacts {
     /// Knative Serving is installed.
     pub knative: Option<bool>,

@@ -1,8 +1,9 @@
 //! Bundles: documents from files, put together, checked and compiled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::diagnostic::{self, DUPLICATE, Diagnostic, Diagnostics, Sink, UNUSED};
@@ -14,6 +15,7 @@ use super::nfr::{self, RecommendationPolicy, SafeguardPolicy, SignalPolicy};
 use super::overlay;
 use super::params::{self, ParamForm};
 use super::revision::{self, Revision, check_commit, short};
+use super::rollout::{RolloutForm, RolloutPolicy};
 use super::suite::{Case, Given, Suite};
 use super::unit::Unit;
 use super::yaml::{self, Node, Source, Text, Value};
@@ -38,6 +40,7 @@ pub(crate) struct BundleForm {
     extends: bool,
     /// Where the bundle comes from, as its `metadata.commit` says.
     commit: Option<String>,
+    rollout: RolloutForm,
     pub(super) params: Vec<ParamForm>,
     /// Values of params that the bundle beneath declares, by their names alone.
     pub(super) values: Vec<(Text, Node)>,
@@ -128,7 +131,8 @@ impl BundleForm {
                 (name, entries)
             })
             .collect();
-        Some(Self { extends, commit: commit(&form, sink), params, values, overrides })
+        let (commit, rollout) = (commit(&form, sink), RolloutForm::read(&form, sink));
+        Some(Self { extends, commit, rollout, params, values, overrides })
     }
 }
 
@@ -151,7 +155,7 @@ fn is_value(node: &Node) -> bool {
 }
 
 /// A file of a bundle: its name relative to the directory, and its text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     /// Name, as diagnostics show it.
     pub name: String,
@@ -190,6 +194,11 @@ impl Bundle {
     /// Short hash of everything that decides: tests, comments, white space and the order of files don't.
     pub fn revision(&self) -> &str {
         &self.revision
+    }
+
+    /// Whether it changes the bundle that is part of the binary rather than standing alone.
+    pub fn extends(&self) -> bool {
+        self.forms().any(|(_, form)| form.extends)
     }
 
     /// Compiles the bundle; also gives what its author should look at.
@@ -271,7 +280,15 @@ impl Bundle {
         if let Some(commit) = self.forms().find_map(|(_, form)| form.commit.as_ref()) {
             revision = revision.with_commit(commit);
         }
-        Ok((Policy { revision, ..policy }, warnings))
+        let policy = Policy {
+            name: self.forms().next().map(|(name, _)| name.to_owned()),
+            revision,
+            rollout: RolloutForm::resolve(self.forms().map(|(_, form)| &form.rollout)),
+            variables: units.iter().flat_map(|unit| unit.variables()).map(str::to_owned).collect(),
+            reads: units.iter().flat_map(|unit| unit.paths()).map(str::to_owned).collect(),
+            ..policy
+        };
+        Ok((policy, warnings))
     }
 
     /// The signals that documents declare.
@@ -286,7 +303,11 @@ impl Bundle {
     /// Everything that decides, compiled.
     fn policy(&self, shared: &Shared<'_>, inputs: &Inputs, sink: &mut Sink) -> Policy {
         let mut policy = Policy {
+            name: None,
             revision: Revision::new(&self.revision, None),
+            rollout: RolloutPolicy::default(),
+            variables: BTreeSet::new(),
+            reads: BTreeSet::new(),
             admissions: Vec::new(),
             templates: Vec::new(),
             signals: Arc::clone(&shared.policies),

@@ -252,7 +252,39 @@ pub(crate) static BUNDLE: Fields = fields(
             "params that all documents see; values for those of a document by `Kind/name: {param: value}`",
         ),
         PROFILE_VALUES,
+        may(
+            "rollout",
+            Takes::Fields(&ROLLOUT),
+            "how a change of the policy, or of the cluster, reaches classes that run",
+        ),
         may("metadata", Takes::Entries(Keys::Any, &Takes::Free), "anything; `commit` is shown in the revision"),
+    ],
+);
+
+pub(crate) static ROLLOUT: Fields = fields(
+    "rollout of a Bundle",
+    &[
+        or(
+            "pace",
+            Takes::Like { pattern: "^\\s*[0-9]{1,4}\\s*/\\s*[smh]\\s*$", example: "10/m" },
+            "10/m",
+            "how many classes go over to a change in a second, minute or hour",
+        ),
+        or(
+            "hold_above",
+            Takes::Either(&[
+                Takes::Number { min: 0.0, max: 100.0, whole: false },
+                Takes::Like { pattern: "^\\s*[0-9]+(\\.[0-9]+)?\\s*%\\s*$", example: "20%" },
+            ]),
+            "20%",
+            "share of the live classes above which a change is held until a revision raises this",
+        ),
+        or(
+            "at_least",
+            Takes::Number { min: 1.0, max: 100_000.0, whole: true },
+            "5",
+            "changed classes below which nothing is held, whatever their share",
+        ),
     ],
 );
 

@@ -2,9 +2,11 @@
 //!
 //! It knows nothing of Kubernetes objects or of classes; `crate::decision` puts the questions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 mod builtin;
 mod bundle;
@@ -23,9 +25,11 @@ mod overlay;
 mod params;
 pub mod report;
 mod revision;
+mod rollout;
 mod schema;
 mod series;
 mod source;
+mod store;
 mod suite;
 mod trace;
 mod unit;
@@ -48,15 +52,17 @@ pub use nfr::{
 pub use outline::{DocumentOutline, Entry, Outline, Said};
 pub use params::{ParamOutline, ParamStated};
 pub use revision::check_commit;
+pub use rollout::{Pace, RolloutPolicy};
 pub use schema::{facts_markdown, json_schema};
 pub use series::{Series, SeriesError, Window};
 pub use source::{MAX_BYTES, MAX_FILES, is_policy_file};
+pub use store::{Look, Watched};
 pub use suite::{Case, Expect, Given, RecommendationExpect, Scene, Step, Suite, TemplateExpect, Timeline, Turn};
 pub use trace::{Margin, RuleMode, RuleOutcome, RuleTrace};
 pub use unit::{Rule, Scope, Unit};
 
 /// What a bundle is resolved for. The environment reaches the engine only through here; tests pass none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
     /// Profile: `dev`, `edge` or `full`.
     pub profile: String,
@@ -67,7 +73,14 @@ pub struct Inputs {
 /// A compiled bundle with its params resolved for one profile and environment. Immutable.
 #[derive(Debug)]
 pub struct Policy {
+    /// Name of the bundle, where a Bundle document gives it one.
+    name: Option<String>,
     revision: Revision,
+    rollout: RolloutPolicy,
+    /// Variables of the environment that set one of its params.
+    variables: BTreeSet<String>,
+    /// Facts that its expressions read, by path.
+    reads: BTreeSet<String>,
     admissions: Vec<AdmissionPolicy>,
     templates: Vec<TemplatePolicy>,
     signals: Arc<[SignalPolicy]>,
@@ -99,6 +112,29 @@ impl Policy {
     /// `BUNDLE@COMMIT` where the commit is known. `BUNDLE` is [`Bundle::revision`].
     pub fn revision(&self) -> &str {
         self.revision.shown()
+    }
+
+    /// Name of the bundle, where a Bundle document gives it one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// How a change that this bundle brings reaches the classes that run.
+    pub fn rollout(&self) -> RolloutPolicy {
+        self.rollout
+    }
+
+    /// Variables of the environment that set one of its params.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().map(String::as_str)
+    }
+
+    /// Whether any of its expressions reads a fact, or something above or below it.
+    pub fn reads(&self, path: &str) -> bool {
+        let below = |part: &str, whole: &str| {
+            part.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.reads.iter().any(|read| below(read, path) || below(path, read))
     }
 
     /// The Admission documents, by name.

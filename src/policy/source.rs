@@ -57,7 +57,7 @@ fn text(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("can't be read: {error}"))
 }
 
-fn walk(dir: &Path, depth: usize, found: &mut Vec<PathBuf>, faults: &mut Vec<Diagnostic>) {
+pub(super) fn walk(dir: &Path, depth: usize, found: &mut Vec<PathBuf>, faults: &mut Vec<Diagnostic>) {
     let name = dir.display().to_string();
     if depth > MAX_DEPTH {
         return faults

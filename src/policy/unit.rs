@@ -59,6 +59,19 @@ impl Unit {
         self.reads.contains(path)
     }
 
+    /// Paths that its expressions read.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.reads.iter().map(String::as_str)
+    }
+
+    /// Variables of the environment that set one of its params.
+    pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
+        self.params.values().filter_map(|param| match &param.origin {
+            Origin::Environment(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// `Kind/name`.
     pub fn name(&self) -> &str {
         &self.name

@@ -27,9 +27,10 @@ const ANSWER: Duration = Duration::from_secs(2);
 const TRIES: u32 = 3;
 
 /// What is on and off, whatever the profile says: data grids are on; what this version does not have is off.
-const ENVIRONMENT: [(&str, &str); 11] = [
+const ENVIRONMENT: [(&str, &str); 12] = [
     ("OPRC_CRM_PROFILE", PROFILE),
     ("OPRC_CRM_K8S_NAMESPACE", NAMESPACE),
+    ("POD_NAMESPACE", super::install::CRM_NAMESPACE),
     ("OPRC_CRM_FEATURES_ODGM", "true"),
     ("OPRC_CRM_FEATURES_KNATIVE", "false"),
     ("OPRC_CRM_FEATURES_PROMETHEUS", "false"),

@@ -68,18 +68,39 @@ pub async fn bind(port: u16) -> Result<TcpListener, ServerError> {
     }
 }
 
-/// Serves `/healthz`, `/readyz`, `/health` and the gRPC services until `shutdown`, then lets what is under way end.
+/// What is served besides the probes.
+pub struct Services {
+    /// The gRPC services.
+    pub grpc: Router,
+    /// Pages for people and for Prometheus, such as [`pages`] gives.
+    pub pages: Router,
+}
+
+/// `/policy`, as JSON, and `/metrics`, as text of a media type.
+pub fn pages(
+    policy: impl Fn() -> Value + Clone + Send + Sync + 'static,
+    metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
+    metrics_type: &'static str,
+) -> Router {
+    Router::new().route("/policy", get(move || std::future::ready(Json(policy())))).route(
+        "/metrics",
+        get(move || std::future::ready(([(axum::http::header::CONTENT_TYPE, metrics_type)], metrics()))),
+    )
+}
+
+/// Serves the probes, the pages and the gRPC services until `shutdown`, then lets what is under way end.
 ///
 /// From `shutdown` on nothing new is accepted and `readiness` says so; what is not done within `drain` is cut off.
 /// Returns whether everything ended by itself.
 pub async fn serve(
     listener: TcpListener,
     readiness: Readiness,
-    grpc: Router,
+    services: Services,
     shutdown: CancellationToken,
     drain: Duration,
 ) -> bool {
-    let app = probes(readiness.clone()).fallback(move |request| route(grpc, request));
+    let Services { grpc, pages } = services;
+    let app = probes(readiness.clone()).merge(pages).fallback(move |request| route(grpc, request));
     let connections = GracefulShutdown::new();
     let cut_off = CancellationToken::new();
     loop {
@@ -144,7 +165,7 @@ async fn route(grpc: Router, request: Request) -> Response {
     if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
         return grpc.oneshot(request).await.into_response();
     }
-    let help = "not found; here are /healthz, /readyz, /health and gRPC (application/grpc)\n";
+    let help = "not found; here are /healthz, /readyz, /health, /policy, /metrics and gRPC (application/grpc)\n";
     (StatusCode::NOT_FOUND, help).into_response()
 }
 

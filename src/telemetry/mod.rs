@@ -1,4 +1,6 @@
-//! Logging: text for people at a terminal, one JSON object a line for everything else.
+//! Logging (text for people at a terminal, one JSON object a line for everything else) and metrics.
+
+pub mod metrics;
 
 use std::io::IsTerminal as _;
 

@@ -63,6 +63,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let services = grpc::services(Arc::clone(&store), Arc::new(ByImage), &readiness, options).unwrap();
+        let services = server::Services { grpc: services, pages: axum::Router::new() };
         let ended = tokio::spawn(server::serve(listener, readiness.clone(), services, shutdown.clone(), drain));
         Self { addr, store, readiness, shutdown, ended }
     }

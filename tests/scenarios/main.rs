@@ -15,6 +15,8 @@ mod grpc_errors;
 mod idle;
 mod odgm;
 mod outage;
+mod policy_reload;
+mod policy_rollout;
 mod rbac;
 mod restart;
 mod rivals;

@@ -20,7 +20,7 @@ const RBAC: &str = "k8s/rbac/crm-rbac.yaml";
 /// controller may, each time it makes a child that blocks its record's deletion. Shown by a test below.
 const ASKED_BY_ADMISSION: &str = "oaas.io deploymentrecords/finalizers update";
 
-/// `group resource verb` of every right in the file.
+/// `group resource verb` of every right in the file; `resource#name` where it is to one object alone.
 fn granted() -> BTreeSet<String> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(&shipped(RBAC)).unwrap();
     let roles = documents.into_iter().filter(|document| document["kind"] == "ClusterRole");
@@ -28,10 +28,14 @@ fn granted() -> BTreeSet<String> {
     assert!(!roles.is_empty());
     let mut rights = BTreeSet::new();
     for rule in roles.into_iter().flat_map(|role| role.rules.unwrap_or_default()) {
-        assert!(rule.non_resource_urls.is_none() && rule.resource_names.is_none(), "not compared yet: {rule:?}");
+        assert!(rule.non_resource_urls.is_none(), "not compared yet: {rule:?}");
+        let names: Vec<String> = rule.resource_names.iter().flatten().map(|name| format!("#{name}")).collect();
+        let names = if names.is_empty() { vec![String::new()] } else { names };
         for group in rule.api_groups.iter().flatten() {
             for resource in rule.resources.iter().flatten() {
-                rights.extend(rule.verbs.iter().map(|verb| format!("{group} {resource} {verb}")));
+                for name in &names {
+                    rights.extend(rule.verbs.iter().map(|verb| format!("{group} {resource}{name} {verb}")));
+                }
             }
         }
     }
@@ -43,9 +47,13 @@ fn granted() -> BTreeSet<String> {
 fn used(request: &Request) -> Vec<String> {
     let Some(object) = &request.object_ref else { return Vec::new() };
     let sub = if object.subresource.is_empty() { String::new() } else { format!("/{}", object.subresource) };
-    let right = |verb: &str| format!("{} {}{sub} {verb}", object.api_group, object.resource);
     let made = request.verb == "patch" && request.code() == 201;
-    std::iter::once(right(&request.verb)).chain(made.then(|| right("create"))).collect()
+    // As a right to all objects of a kind, and as one to this object alone.
+    let rights = |verb: &str| {
+        let (group, resource) = (&object.api_group, &object.resource);
+        [format!("{group} {resource}{sub} {verb}"), format!("{group} {resource}{sub}#{} {verb}", object.name)]
+    };
+    rights(&request.verb).into_iter().chain(made.then(|| rights("create")).into_iter().flatten()).collect()
 }
 
 /// What the operator asked for in this namespace, and of the cluster.

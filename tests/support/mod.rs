@@ -11,6 +11,7 @@ pub mod class;
 pub mod crm;
 pub mod faults;
 pub mod pm;
+pub mod policy;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -135,13 +136,16 @@ impl Cluster {
         let created = Api::all(self.admin()).create(&PostParams::default(), &namespace).await.expect("a namespace");
         let name = created.metadata.name.expect("a name");
         let (account, account_namespace) = ("oprc-crm", install::CRM_NAMESPACE);
-        let binding: RoleBinding = from_json(serde_json::json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": account},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "oprc-crm"},
-            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": account_namespace}],
-        }));
         let api: Api<RoleBinding> = Api::namespaced(self.admin(), &name);
-        api.create(&PostParams::default(), &binding).await.expect("a role binding");
+        // It is the operator's own namespace as well: none is named as its pod's.
+        for role in ["oprc-crm", "oprc-crm-own"] {
+            let binding: RoleBinding = from_json(serde_json::json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": role},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+                "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": account_namespace}],
+            }));
+            api.create(&PostParams::default(), &binding).await.expect("a role binding");
+        }
         self.await_rights(&name).await;
         name
     }

@@ -1,0 +1,403 @@
+//! Brings a change of the policy, or of what the cluster offers, to the classes: looks for one, computes its effect,
+//! keeps what is to be, says so, and only then lets classes go over. Which class may is [`crate::rollout`]'s to say.
+
+mod say;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use super::judgement::Judgement;
+use crate::cluster::caches::Caches;
+use crate::cluster::events::Reason;
+use crate::cluster::keeper::Keeper;
+use crate::cluster::record::RawRecord;
+use crate::cluster::{ClusterError, caches::WatchesEnded};
+use crate::decision::{ClusterFacts, Setting};
+use crate::model::parse;
+use crate::policy::{Bundle, Diagnostics, File, Inputs, Look, Watched};
+use crate::rollout::{
+    Basis, ClassKey, Failure, KeepError, LiveClass, Loaded, Offer, Origin, Released, Rollout, decode, encode, load,
+};
+use crate::telemetry::metrics::Metrics;
+pub use say::Voice;
+
+/// How often the directory is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// Shortest pause between two rounds.
+const SHORTEST: Duration = Duration::from_millis(50);
+/// Pause after the API server could not keep the state.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Makes policies of files, for one configuration.
+#[derive(Clone, Debug)]
+pub struct Loader {
+    /// Profile and environment.
+    pub inputs: Inputs,
+    /// Commit that the configuration names.
+    pub commit: Option<String>,
+    /// Image of all data grids, where the operator names one.
+    pub odgm_image: Option<String>,
+}
+
+impl Loader {
+    /// The policy of these files; those of the binary where there are none.
+    pub fn load(&self, origin: Origin, files: Option<Vec<File>>) -> Result<Loaded, Diagnostics> {
+        let builtin = Bundle::builtin_files();
+        match files {
+            None => load(origin, builtin, Vec::new(), &self.inputs, self.commit.as_deref()),
+            Some(files) => load(origin, files, builtin, &self.inputs, self.commit.as_deref()),
+        }
+    }
+
+    /// The policy in a setting.
+    pub fn basis(&self, loaded: &Loaded, setting: Setting) -> Basis {
+        let (policy, source) = (Arc::clone(&loaded.policy), Arc::clone(&loaded.source));
+        Basis::new(policy, source, setting, self.odgm_image.as_deref())
+    }
+}
+
+/// Asks for looks at records.
+pub struct Relook {
+    /// At all of them.
+    pub all: mpsc::Sender<()>,
+    /// At this one.
+    pub one: mpsc::UnboundedSender<ObjectRef<RawRecord>>,
+}
+
+/// Everything that the roll-out works with.
+pub struct RolloutLoop {
+    /// What holds.
+    pub judgement: Arc<Judgement>,
+    /// The records.
+    pub caches: Caches,
+    /// Where the state is kept.
+    pub keeper: Keeper,
+    /// Says what happens.
+    pub voice: Voice,
+    /// Counts what happens.
+    pub metrics: Arc<Metrics>,
+    /// Makes policies of files.
+    pub loader: Loader,
+    /// The directory, where the policy comes from one.
+    pub watched: Option<Watched>,
+    /// What the cluster offers.
+    pub facts: watch::Receiver<ClusterFacts>,
+    /// Asks for looks at records.
+    pub relook: Relook,
+    /// The newest policy that loads, in the newest setting.
+    pub wanted: Arc<Basis>,
+    /// What is wrong with the newest policy, where it does not load.
+    pub failed: Option<Diagnostics>,
+}
+
+/// What the loop remembers from one round to the next.
+#[derive(Default)]
+struct Notes {
+    /// Bytes as last kept.
+    kept: Option<Vec<u8>>,
+    /// Not before then is the API server asked again.
+    retry_at: Option<Instant>,
+    looked_at: Option<Instant>,
+    /// Id of a basis that can't be kept and is not taken over.
+    refused: Option<String>,
+}
+
+impl RolloutLoop {
+    /// Runs until `shutdown`.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut notes = Notes::default();
+        let begun = shutdown.run_until_cancelled(self.begin(&mut notes)).await;
+        if !matches!(begun, Some(Ok(()))) {
+            return;
+        }
+        loop {
+            // A round is brought to its end: what is kept and what is done must not part.
+            self.round(&mut notes).await;
+            let pause = self.judgement.state().wait(Timestamp::now()).unwrap_or(LOOK).clamp(SHORTEST, LOOK);
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Finds out what was kept and goes on from there.
+    async fn begin(&mut self, notes: &mut Notes) -> Result<(), WatchesEnded> {
+        if let Some(diagnostics) = self.failed.take() {
+            self.reject(diagnostics).await;
+        } else {
+            self.metrics.loaded(true);
+        }
+        self.caches.synced().await?;
+        let kept = self.recall().await;
+        match kept.as_deref().map(decode) {
+            Some(Ok(state)) => {
+                notes.kept = kept;
+                self.judgement.set(state);
+            }
+            Some(Err(error)) => {
+                let note = format!("{error}; every class is decided by policy {} now", self.wanted.policy().revision());
+                self.say(Reason::PolicyStateLost, &note).await;
+                self.judgement.set(Rollout::new(Arc::clone(&self.wanted), Timestamp::now()));
+            }
+            None => self.judgement.set(Rollout::new(Arc::clone(&self.wanted), Timestamp::now())),
+        }
+        self.metrics.kept(self.judgement.health().keep_error.is_none());
+        self.adopt(notes).await;
+        self.keep_now(notes).await;
+        self.measure();
+        let state = self.judgement.state();
+        tracing::info!(revision = state.target().policy().revision(), "the policy holds");
+        self.judgement.begin();
+        Ok(())
+    }
+
+    /// What was kept; waits for an API server that does not answer, and goes on without what may not be read.
+    async fn recall(&mut self) -> Option<Vec<u8>> {
+        loop {
+            match self.keeper.read().await {
+                Ok(kept) => return kept,
+                Err(error) if passes(&error) => {
+                    self.note_keep_error(Some(format!("what was kept can't be read: {error}")));
+                    tokio::time::sleep(RETRY).await;
+                }
+                Err(error) => {
+                    self.note_keep_error(Some(format!("what was kept can't be read: {error}")));
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn round(&mut self, notes: &mut Notes) {
+        if notes.looked_at.is_none_or(|last| last.elapsed() >= LOOK) {
+            notes.looked_at = Some(Instant::now());
+            self.look().await;
+        }
+        if notes.retry_at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        self.adopt(notes).await;
+        self.release(notes).await;
+        self.keep_now(notes).await;
+    }
+
+    /// Looks for another policy in the directory.
+    async fn look(&mut self) {
+        let Some(mut watched) = self.watched.take() else { return };
+        let looked = spawn_blocking(move || {
+            let look = watched.look();
+            (watched, look)
+        });
+        let Ok((watched, look)) = looked.await else { return };
+        let origin = Origin::Directory(watched.dir().display().to_string());
+        self.watched = Some(watched);
+        match look {
+            Look::Same | Look::Unsettled => {}
+            Look::Changed(Err(diagnostics)) => self.reject(diagnostics).await,
+            Look::Changed(Ok(files)) => {
+                let loader = self.loader.clone();
+                // Checking, compiling and testing a bundle is work for a thread of its own.
+                let Ok(result) = spawn_blocking(move || loader.load(origin, Some(files))).await else { return };
+                match result {
+                    Ok(policy) => self.accept(&policy),
+                    Err(diagnostics) => self.reject(diagnostics).await,
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, loaded: &Loaded) {
+        self.metrics.loaded(true);
+        for warning in &loaded.warnings {
+            tracing::warn!("policy: {warning}");
+        }
+        let mut health = (*self.judgement.health()).clone();
+        if let Some(failed) = health.failed.as_mut().filter(|failed| failed.stands) {
+            failed.stands = false;
+            tracing::info!(revision = loaded.policy.revision(), "the policy loads again");
+        }
+        self.judgement.set_health(health);
+        let basis = self.loader.basis(loaded, self.wanted.setting().clone());
+        if basis.id() == self.wanted.id() {
+            tracing::debug!(revision = loaded.policy.revision(), "the policy says the same as before");
+        } else {
+            self.wanted = Arc::new(basis);
+        }
+    }
+
+    /// Notes a policy that does not load; what holds goes on holding.
+    async fn reject(&mut self, diagnostics: Diagnostics) {
+        self.metrics.loaded(false);
+        let text = diagnostics.to_string();
+        let revision = self.judgement.state().target().policy().revision().to_owned();
+        let mut health = (*self.judgement.health()).clone();
+        health.failed = Some(Failure { at: Timestamp::now(), stands: true, diagnostics });
+        self.judgement.set_health(health);
+        let note = format!("policy {revision} stays: the new one does not load: {text}");
+        self.say(Reason::PolicyRejected, &note).await;
+    }
+
+    /// Takes over the newest policy in the newest setting, once its effect is known, kept and said.
+    async fn adopt(&mut self, notes: &mut Notes) {
+        let facts = *self.facts.borrow_and_update();
+        if self.wanted.setting().cluster != facts {
+            let setting = Setting { cluster: facts, ..self.wanted.setting().clone() };
+            self.wanted = Arc::new(self.wanted.in_setting(setting));
+        }
+        let (state, wanted) = (self.judgement.state(), Arc::clone(&self.wanted));
+        if wanted.id() == state.target().id() || notes.refused.as_deref() == Some(wanted.id()) {
+            return;
+        }
+        let live = self.live();
+        let before = Arc::clone(state.target());
+        let computed = spawn_blocking(move || state.offer(&wanted, &live, Timestamp::now()));
+        let Ok(Offer { next, radius }) = computed.await else { return };
+        match self.keep(&next, notes).await {
+            Ok(()) => {}
+            Err(NotKept::Later) => return,
+            Err(NotKept::TooLarge(error)) => {
+                notes.refused = Some(self.wanted.id().to_owned());
+                let at = format!("policy {}", self.wanted.policy().revision());
+                return self.reject(Diagnostics(vec![crate::policy::Diagnostic::whole(&at, error)])).await;
+            }
+        }
+        self.metrics.changed(radius.live, radius.changes().len(), radius.share());
+        self.judgement.set(next);
+        self.measure();
+        let (reason, note) = say::adopted(&before, &self.judgement.state(), &radius);
+        self.say(reason, &note).await;
+        // A full channel means that a look at all is due anyway.
+        let _ = self.relook.all.try_send(());
+    }
+
+    /// Lets those go over whose turn it is.
+    async fn release(&mut self, notes: &mut Notes) {
+        let state = self.judgement.state();
+        let Some(Released { next, classes }) = state.release(|key, uid| self.find(key, uid), Timestamp::now()) else {
+            return;
+        };
+        // Kept first: after a restart a class must not go back.
+        if self.keep(&next, notes).await.is_err() {
+            return;
+        }
+        let through = next.pending().is_none();
+        self.judgement.set(next);
+        self.metrics.released(classes.len());
+        self.measure();
+        for ClassKey { namespace, name } in classes {
+            let _ = self.relook.one.send(ObjectRef::new(&name).within(&namespace));
+        }
+        if through {
+            let revision = self.judgement.state().target().policy().revision().to_owned();
+            self.say(Reason::PolicyRolledOut, &format!("every class is decided by policy {revision}")).await;
+        }
+    }
+
+    /// Keeps the state as it is, where that failed before or was not done yet.
+    async fn keep_now(&mut self, notes: &mut Notes) {
+        if notes.kept.is_none() {
+            let state = self.judgement.state();
+            let _ = self.keep(&state, notes).await;
+        }
+    }
+
+    /// Keeps a state, where it is not what is kept. One that may not be kept at all is taken over all the same, loudly.
+    async fn keep(&mut self, state: &Rollout, notes: &mut Notes) -> Result<(), NotKept> {
+        let bytes = match encode(state) {
+            Ok(bytes) => bytes,
+            Err(error @ KeepError::TooLarge(_)) => return Err(NotKept::TooLarge(error.to_string())),
+            Err(error) => {
+                self.note_keep_error(Some(error.to_string()));
+                return Ok(());
+            }
+        };
+        if notes.kept.as_ref() == Some(&bytes) {
+            return Ok(());
+        }
+        match self.keeper.write(&bytes, say::notes(state)).await {
+            Ok(()) => {
+                notes.kept = Some(bytes);
+                notes.retry_at = None;
+                self.note_keep_error(None);
+                Ok(())
+            }
+            Err(error) => {
+                let waits = passes(&error);
+                self.note_keep_error(Some(format!("the state of the policy can't be kept: {error}")));
+                if waits {
+                    notes.retry_at = Some(Instant::now() + RETRY);
+                    return Err(NotKept::Later);
+                }
+                notes.kept = Some(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    fn note_keep_error(&self, error: Option<String>) {
+        let mut health = (*self.judgement.health()).clone();
+        self.metrics.kept(error.is_none());
+        if health.keep_error == error {
+            return;
+        }
+        let place = self.keeper.place();
+        match error.as_deref() {
+            Some(error) => tracing::error!(place, "{error}"),
+            None => tracing::info!(place, "the state of the policy is kept again"),
+        }
+        health.keep_error = error;
+        self.judgement.set_health(health);
+    }
+
+    /// Classes that run.
+    fn live(&self) -> Vec<LiveClass> {
+        let records = self.caches.records.state();
+        records
+            .iter()
+            .filter(|record| record.metadata.deletion_timestamp.is_none())
+            .filter_map(|one| live(one))
+            .collect()
+    }
+
+    fn find(&self, key: &ClassKey, uid: &str) -> Option<LiveClass> {
+        let record = self.caches.records.get(&ObjectRef::new(&key.name).within(&key.namespace))?;
+        let same = record.metadata.uid.as_deref() == Some(uid) && record.metadata.deletion_timestamp.is_none();
+        if same { live(&record) } else { None }
+    }
+
+    /// Says something once.
+    async fn say(&self, reason: Reason, note: &str) {
+        self.voice.say(&self.keeper.reference(), reason, note).await;
+    }
+
+    fn measure(&self) {
+        say::measure(&self.metrics, &self.judgement.state());
+    }
+}
+
+/// Why a state is not kept.
+enum NotKept {
+    /// The API server does not answer; later it may.
+    Later,
+    /// It never can be.
+    TooLarge(String),
+}
+
+/// Whether a failed request may succeed later without anyone granting or mending anything.
+fn passes(error: &ClusterError) -> bool {
+    error.is_transient() || matches!(error, ClusterError::Unauthenticated(_) | ClusterError::Other(_))
+}
+
+/// The class of a record that runs; `None` where none does, or where the record is none of a class.
+fn live(record: &RawRecord) -> Option<LiveClass> {
+    let current = record.typed_status().selected_template?;
+    let class = parse(&record.typed().ok()?).ok()?;
+    Some(LiveClass { class, generation: record.metadata.generation.unwrap_or_default(), current: Some(current) })
+}

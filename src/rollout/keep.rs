@@ -1,0 +1,158 @@
+//! The state as it is kept between two runs of the program: JSON, compressed. What does not change gives the same bytes.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::pace::Log;
+use super::state::{ClassKey, Pending, Pin, Rollout, Verdict};
+use super::{Basis, Source};
+use crate::decision::Setting;
+
+/// The form of what is kept.
+const VERSION: u32 = 1;
+/// Most bytes that a ConfigMap may have, with room for what stands beside the state.
+const MAX_BYTES: usize = 1_000_000;
+/// Most bytes that are unpacked.
+const MAX_UNPACKED: u64 = 64 << 20;
+
+/// Why a state can't be kept, or read again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeepError {
+    /// It has more bytes than a ConfigMap takes.
+    #[error(
+        "the policy's state has {0} bytes compressed and a ConfigMap takes {MAX_BYTES}; make the bundle smaller, or let \
+         pending changes go through first"
+    )]
+    TooLarge(usize),
+    /// It is not what this program wrote, or has a form of a later one.
+    #[error("the kept state of the policy can't be read: {0}")]
+    Unreadable(String),
+    /// A bundle in it is not one for this program.
+    #[error("the kept policy {revision} does not load in this version of the program:\n{diagnostics}")]
+    Policy {
+        /// Revision as it was.
+        revision: String,
+        /// What is wrong.
+        diagnostics: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    version: u32,
+    bases: Vec<KeptBasis>,
+    target: usize,
+    since: Timestamp,
+    pending: Option<KeptPending>,
+    released: Vec<(i64, u32)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptBasis {
+    revision: String,
+    source: Source,
+    setting: Setting,
+    odgm_image: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptPending {
+    held: bool,
+    since: Timestamp,
+    live: usize,
+    changed: usize,
+    summary: String,
+    report: Value,
+    /// Namespace, name, UID, generation, index of the basis, position.
+    pins: Vec<(String, String, String, i64, usize, usize)>,
+}
+
+/// The bytes to keep.
+pub fn encode(state: &Rollout) -> Result<Vec<u8>, KeepError> {
+    let mut bases: Vec<&Arc<Basis>> = vec![&state.target];
+    let mut pins = Vec::new();
+    for (key, pin) in state.pending.iter().flat_map(|pending| &pending.pins) {
+        let known = bases.iter().position(|basis| basis.id() == pin.basis.id());
+        let index = known.unwrap_or_else(|| {
+            bases.push(&pin.basis);
+            bases.len() - 1
+        });
+        let ClassKey { namespace, name } = key.clone();
+        pins.push((namespace, name, pin.uid.clone(), pin.generation, index, pin.position));
+    }
+    let kept = Kept {
+        version: VERSION,
+        target: 0,
+        since: state.since,
+        pending: state.pending.as_ref().map(|pending| KeptPending {
+            held: pending.verdict == Verdict::Held,
+            since: pending.since,
+            live: pending.live,
+            changed: pending.changed,
+            summary: pending.summary.clone(),
+            report: pending.report.clone(),
+            pins,
+        }),
+        released: state.released.0.clone(),
+        bases: bases.into_iter().map(|basis| kept_basis(basis)).collect(),
+    };
+    let unreadable = |error: String| KeepError::Unreadable(error);
+    let json = serde_json::to_vec(&kept).map_err(|error| unreadable(error.to_string()))?;
+    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    packed.write_all(&json).map_err(|error| unreadable(error.to_string()))?;
+    let bytes = packed.finish().map_err(|error| unreadable(error.to_string()))?;
+    if bytes.len() > MAX_BYTES { Err(KeepError::TooLarge(bytes.len())) } else { Ok(bytes) }
+}
+
+fn kept_basis(basis: &Basis) -> KeptBasis {
+    KeptBasis {
+        revision: basis.policy().revision().to_owned(),
+        source: Source::clone(basis.source()),
+        setting: basis.setting().clone(),
+        odgm_image: basis.render().odgm_image.clone(),
+    }
+}
+
+/// The state that was kept; its bundles are compiled again.
+pub fn decode(bytes: &[u8]) -> Result<Rollout, KeepError> {
+    let unreadable = |error: String| KeepError::Unreadable(error);
+    let mut json = Vec::new();
+    GzDecoder::new(bytes)
+        .take(MAX_UNPACKED)
+        .read_to_end(&mut json)
+        .map_err(|error| unreadable(format!("it does not unpack: {error}")))?;
+    let kept: Kept = serde_json::from_slice(&json).map_err(|error| unreadable(error.to_string()))?;
+    if kept.version != VERSION {
+        return Err(unreadable(format!("it has form {}, this program knows {VERSION}", kept.version)));
+    }
+    let bases: Vec<Arc<Basis>> = kept.bases.into_iter().map(basis).collect::<Result<_, _>>()?;
+    let find = |index: usize| bases.get(index).cloned().ok_or_else(|| unreadable(format!("it has no basis {index}")));
+    let target = find(kept.target)?;
+    let pending = match kept.pending {
+        None => None,
+        Some(KeptPending { held, since, live, changed, summary, report, pins }) => {
+            let pins = pins.into_iter().map(|(namespace, name, uid, generation, index, position)| {
+                Ok((ClassKey { namespace, name }, Pin { uid, generation, basis: find(index)?, position }))
+            });
+            let pins: BTreeMap<ClassKey, Pin> = pins.collect::<Result<_, KeepError>>()?;
+            let verdict = if held { Verdict::Held } else { Verdict::Paced };
+            Some(Pending { verdict, since, live, changed, summary, report, pins })
+        }
+    };
+    Ok(Rollout { target, since: kept.since, pending, released: Log(kept.released) })
+}
+
+fn basis(kept: KeptBasis) -> Result<Arc<Basis>, KeepError> {
+    let KeptBasis { revision, source, setting, odgm_image } = kept;
+    let policy = source.compile();
+    let policy = policy.map_err(|diagnostics| KeepError::Policy { revision, diagnostics: diagnostics.to_string() })?;
+    Ok(Arc::new(Basis::new(Arc::new(policy), Arc::new(source), setting, odgm_image.as_deref())))
+}
