@@ -31,8 +31,8 @@ pub(super) struct First {
 impl First {
     /// The policy of the configuration's directory, else of the binary; the one that is kept where that does not load.
     pub(super) async fn find(config: &Config, cluster: ClusterFacts, keeper: &mut Keeper) -> Result<Self, AppError> {
-        let (loader, mut watched) = sources(config);
-        let (wanted, failed) = match load(&loader, watched.as_mut()) {
+        let (loader, mut files) = sources(config);
+        let (wanted, failed) = match load(&loader, files.as_mut()) {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
                     tracing::warn!("policy: {warning}");
@@ -47,7 +47,7 @@ impl First {
             },
         };
         tracing::info!(revision = wanted.policy().revision(), profile = config.profile.name(), "policy loaded");
-        Ok(Self { loader, watched, wanted, failed })
+        Ok(Self { loader, watched: files, wanted, failed })
     }
 
     /// Where everybody asks; until what was kept is known, everything is decided by this policy.

@@ -240,7 +240,9 @@ fn syntax(source: &Arc<Source>, error: &serde_saphyr::Error) -> Diagnostic {
             let place = Place::new(source, location);
             let error = place.error(message).topic(diagnostic::YAML);
             let open = open_above(&source.text, place.line);
-            match open.or_else(|| cause_above(&source.text, place.line)) {
+            let above = open.or_else(|| cause_above(&source.text, place.line));
+            // What points at the very line of the error says nothing more.
+            match above.filter(|(line, _)| *line != place.line as usize) {
                 Some((line, why)) => error.related(format!("{}:{line}", source.name), why),
                 None => error,
             }

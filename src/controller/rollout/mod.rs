@@ -348,9 +348,10 @@ impl RolloutLoop {
             return;
         }
         let place = self.keeper.place();
-        match error.as_deref() {
-            Some(error) => tracing::error!(place, "{error}"),
-            None => tracing::info!(place, "the state of the policy is kept again"),
+        if let Some(error) = error.as_deref() {
+            tracing::error!(place, "{error}");
+        } else {
+            tracing::info!(place, "the state of the policy is kept again");
         }
         health.keep_error = error;
         self.judgement.set_health(health);
