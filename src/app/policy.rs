@@ -33,12 +33,12 @@ impl First {
     pub(super) async fn find(config: &Config, cluster: ClusterFacts, keeper: &mut Keeper) -> Result<Self, AppError> {
         let (loader, mut files) = sources(config);
         let (wanted, failed) = match load(&loader, files.as_mut()) {
-            Ok(loaded) => {
-                for warning in &loaded.warnings {
+            Ok(new) => {
+                for warning in &new.warnings {
                     tracing::warn!("policy: {warning}");
                 }
                 let setting = Setting { profile: config.profile.name().to_owned(), features: config.features, cluster };
-                (Arc::new(loader.basis(&loaded, setting)), None)
+                (Arc::new(loader.basis(&new, setting)), None)
             }
             Err(found) => match last_good(keeper).await {
                 Ok(Some(basis)) => (basis, Some(found)),

@@ -1,7 +1,7 @@
 //! What policies may read: the table of facts, and the values of one class.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration as Span;
 
 use cel_interpreter::common::types::{CelBool, CelDouble, CelDuration, CelList, CelMap, CelMapKey, CelString};
@@ -182,9 +182,16 @@ pub const FACTS: &[Fact] = &[
     fact("proposal.changed_by", Text, true, "who gave the field its value, where it was somebody else"),
 ];
 
+/// Where a path stands in the table.
+fn position(path: &str) -> Option<usize> {
+    static POSITIONS: LazyLock<HashMap<&'static str, usize>> =
+        LazyLock::new(|| FACTS.iter().enumerate().map(|(position, fact)| (fact.path, position)).collect());
+    POSITIONS.get(path).copied()
+}
+
 /// The entry of a path.
 pub(crate) fn find(path: &str) -> Option<&'static Fact> {
-    FACTS.iter().find(|fact| fact.path == path)
+    FACTS.get(position(path)?)
 }
 
 /// The strings that a fact can be, where these are few.
@@ -331,11 +338,19 @@ pub(crate) fn is_signal_name(name: &str) -> bool {
     name.bytes().next().is_some_and(|b| b.is_ascii_lowercase()) && name.bytes().all(plain) && name.len() <= 63
 }
 
+/// A fact of a class.
+#[derive(Debug)]
+enum Bound {
+    Value(Box<dyn Val>),
+    /// A group that is there; its facts have entries of their own.
+    Group,
+}
+
 /// The facts of one class, bound once and read by all rules.
 #[derive(Debug, Default)]
 pub struct Facts {
-    values: HashMap<&'static str, Box<dyn Val>>,
-    groups: HashSet<&'static str>,
+    /// By position in the table, up to the last one that was set.
+    bound: Vec<Option<Bound>>,
     signals: Vec<(String, Arc<Series>)>,
     /// Milliseconds since the epoch.
     now: Option<i64>,
@@ -347,11 +362,23 @@ impl Facts {
     /// Sets a fact. A path that is not in the table, or has another type there, is left out: reading it is then an
     /// error in the rule. `false` says so.
     pub fn set(&mut self, path: &str, value: FactValue) -> bool {
-        let Some(fact) = find(path).filter(|fact| fact.kind == value.kind()) else {
-            return false;
-        };
-        self.values.insert(fact.path, value.into_val());
+        let known = position(path).filter(|at| FACTS.get(*at).is_some_and(|fact| fact.kind == value.kind()));
+        let Some(position) = known else { return false };
+        self.bind(position, Bound::Value(value.into_val()));
         true
+    }
+
+    fn bind(&mut self, position: usize, bound: Bound) {
+        if self.bound.len() <= position {
+            self.bound.resize_with(FACTS.len(), || None);
+        }
+        if let Some(place) = self.bound.get_mut(position) {
+            *place = Some(bound);
+        }
+    }
+
+    fn bound(&self, path: &str) -> Option<&Bound> {
+        self.bound.get(position(path)?)?.as_ref()
     }
 
     /// Lets rules spend their steps on these facts anew, for another decision.
@@ -361,7 +388,9 @@ impl Facts {
 
     /// Takes a fact away: where it is optional it is absent, else it is not known.
     pub fn clear(&mut self, path: &str) {
-        self.values.remove(path);
+        if let Some(place) = position(path).and_then(|at| self.bound.get_mut(at)) {
+            *place = None;
+        }
     }
 
     /// Sets the samples of a signal, in place of those that it had; they are shared, not copied. `false` where no
@@ -411,19 +440,22 @@ impl Facts {
 
     /// Says that an optional group is there.
     pub fn set_group(&mut self, path: &str) -> bool {
-        let group = find(path).filter(|fact| fact.kind == Group);
-        if let Some(group) = group {
-            self.groups.insert(group.path);
+        let group = position(path).filter(|at| FACTS.get(*at).is_some_and(|fact| fact.kind == Group));
+        if let Some(position) = group {
+            self.bind(position, Bound::Group);
         }
         group.is_some()
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<&dyn Val> {
-        self.values.get(path).map(AsRef::as_ref)
+        match self.bound(path)? {
+            Bound::Value(value) => Some(value.as_ref()),
+            Bound::Group => None,
+        }
     }
 
     /// Whether a fact or an optional group is there.
     pub fn has(&self, path: &str) -> bool {
-        self.values.contains_key(path) || self.groups.contains(path)
+        self.bound(path).is_some()
     }
 }
