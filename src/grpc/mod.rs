@@ -24,7 +24,7 @@ use tonic::service::Routes;
 use tower::ServiceExt as _;
 
 pub use call::CORRELATION_ID;
-pub(crate) use identity::left_to_people;
+pub(crate) use identity::{left_to_people, says_the_same};
 pub use store::{Judge, RecordStore, StoreError};
 
 use crate::server::Readiness;
