@@ -10,12 +10,12 @@ use crate::decision::{ClusterFacts, Features, Setting};
 /// The setting of an offline command.
 #[derive(clap::Args)]
 pub(super) struct Offline {
-    /// Profile: dev, edge or full.
-    #[arg(short, long, value_parser = profile, default_value = "dev")]
-    pub profile: Profile,
+    /// Profile: dev, edge or full; without it dev.
+    #[arg(short, long, value_parser = profile)]
+    pub profile: Option<Profile>,
     /// Features that are on, separated by commas, none for none; without it the profile's own and odgm.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
-    features: Option<Vec<Feature>>,
+    pub features: Option<Vec<Feature>>,
     /// What the cluster has installed, separated by commas; without it, nothing of these.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
     installed: Vec<Installed>,
@@ -30,8 +30,9 @@ pub(super) struct Offline {
     pub namespace: Option<String>,
 }
 
+/// A feature, as flags name it.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Feature {
+pub(super) enum Feature {
     None,
     Odgm,
     Knative,
@@ -57,10 +58,11 @@ pub(super) fn profile(text: &str) -> Result<Profile, String> {
 impl Offline {
     /// The setting that the flags amount to. How many nodes there are is never known.
     pub(super) fn setting(&self) -> Setting {
+        let profile = self.profile.unwrap_or_default();
         let has = |what| (!self.cluster_unknown).then(|| self.installed.contains(&what));
         Setting {
-            profile: self.profile.name().to_owned(),
-            features: self.features(),
+            profile: profile.name().to_owned(),
+            features: self.features.as_deref().map_or(Features { odgm: true, ..profile.features() }, features),
             cluster: ClusterFacts {
                 knative: has(Installed::Knative),
                 service_monitor: has(Installed::ServiceMonitor),
@@ -69,20 +71,18 @@ impl Offline {
             },
         }
     }
+}
 
-    fn features(&self) -> Features {
-        let Some(list) = &self.features else {
-            return Features { odgm: true, ..self.profile.features() };
-        };
-        let on = |feature| list.contains(&feature);
-        Features {
-            odgm: on(Feature::Odgm),
-            knative: on(Feature::Knative),
-            prometheus: on(Feature::Prometheus),
-            nfr_enforcement: on(Feature::NfrEnforcement),
-            hpa: on(Feature::Hpa),
-            leader_election: on(Feature::LeaderElection),
-            mtls: on(Feature::Mtls),
-        }
+/// The features of a list.
+pub(super) fn features(list: &[Feature]) -> Features {
+    let on = |feature| list.contains(&feature);
+    Features {
+        odgm: on(Feature::Odgm),
+        knative: on(Feature::Knative),
+        prometheus: on(Feature::Prometheus),
+        nfr_enforcement: on(Feature::NfrEnforcement),
+        hpa: on(Feature::Hpa),
+        leader_election: on(Feature::LeaderElection),
+        mtls: on(Feature::Mtls),
     }
 }

@@ -16,6 +16,7 @@ mod origin;
 mod schema;
 mod show;
 mod test;
+mod watch;
 
 /// Arguments of `policy`.
 #[derive(clap::Args)]
@@ -32,7 +33,8 @@ enum Command {
     Test(test::Args),
     /// Show the bundle in effect: documents, params with origins and bounds, rules, revision.
     Show(show::Args),
-    /// Tell what changed between two bundles in meaning. Exit 0: nothing, 1: something, 2: could not compare.
+    /// Tell what changed between two bundles in meaning, or for the classes of a cluster. Exit 0: nothing, 1: something,
+    /// 2: could not compare.
     Diff(diff::Args),
     /// Explain what a policy decides about a record, rule by rule.
     Explain(explain::Args),

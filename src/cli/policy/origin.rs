@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::str::FromStr;
 
-use crate::policy::{Bundle, Diagnostics, File, MAX_BYTES, MAX_FILES, is_policy_file};
+use crate::policy::{Bundle, Diagnostics, File, MAX_BYTES, MAX_FILES, Watched, is_policy_file};
 
 /// Names the shipped bundle.
 const BUILTIN: &str = "builtin";
@@ -99,18 +99,25 @@ impl Origin {
     pub(super) fn read(&self) -> Result<Bundle, Refused> {
         match self {
             Self::Builtin => Ok(Bundle::builtin()?),
+            other => Ok(Bundle::of(&other.files()?)?),
+        }
+    }
+
+    /// Reads the files of the bundle.
+    pub(super) fn files(&self) -> Result<Vec<File>, Refused> {
+        match self {
+            Self::Builtin => Ok(Bundle::builtin_files()),
             Self::Dir(dir) => match std::fs::read_dir(dir) {
                 // A directory that is not there, or can't be read, is no verdict about policies.
                 Err(error) => Err(Refused::Unreadable(format!(
                     "{}: {error}; name the directory that holds the bundle",
                     dir.display()
                 ))),
-                Ok(_) => Ok(Bundle::load(dir)?),
+                Ok(_) => Ok(Watched::new(dir).read()?),
             },
             Self::Git { revision, path } => {
                 let dir = path.as_deref().unwrap_or(Path::new("."));
-                let files = files(revision, dir).map_err(Refused::Unreadable)?;
-                Ok(Bundle::of(&files)?)
+                files(revision, dir).map_err(Refused::Unreadable)
             }
         }
     }
