@@ -1,9 +1,8 @@
 //! What commands without a cluster are told of it: the same flags, with the same meaning, for all of them.
 
-use std::path::PathBuf;
-
 use clap::ValueEnum;
 
+use super::policy::origin::Origin;
 use crate::config::Profile;
 use crate::decision::{ClusterFacts, Features, Setting};
 
@@ -22,9 +21,9 @@ pub(super) struct Offline {
     /// Nothing is known of the cluster.
     #[arg(long, conflicts_with = "installed")]
     cluster_unknown: bool,
-    /// Directory of a policy bundle, in place of the one that is built in.
-    #[arg(short, long, value_name = "DIR")]
-    pub bundle: Option<PathBuf>,
+    /// Policy bundle: a directory, `builtin`, or git:REVISION[:DIRECTORY]; without it the one that is built in.
+    #[arg(short, long, value_name = "BUNDLE")]
+    pub bundle: Option<Origin>,
     /// Namespace of the records, whatever they say.
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,

@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
-
-use crate::policy::{Bundle, Diagnostics};
 
 use origin::Origin;
 
 mod check;
 mod diff;
 mod explain;
-mod origin;
+pub(super) mod origin;
 mod schema;
 mod show;
 mod test;
@@ -58,11 +55,6 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Schema(args) => schema::run(args),
     }
-}
-
-/// Reads a directory, or the shipped bundle.
-fn read(dir: Option<&Path>) -> Result<Bundle, Diagnostics> {
-    dir.map_or_else(Bundle::builtin, Bundle::load)
 }
 
 /// Environment variables of this program, which params may name.

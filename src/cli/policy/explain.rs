@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
 /// Explains every record that is asked about; whether all of them are accepted and get a template.
 fn explain(args: &Args) -> Result<bool, String> {
     let scene = Scene::of(args)?;
-    let bundle = super::read(scene.bundle.as_deref()).map_err(|found| found.to_string())?;
+    let bundle = scene.bundle.read().map_err(|refused| refused.to_string())?;
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     if let Some(asked) = args.sizes.asked() {
         let class = scene.subjects.as_ref().map(|subjects| match subjects.as_slice() {

@@ -1,12 +1,11 @@
 //! What is explained and in which setting: records of files, or one of a cluster with what the cluster says of it.
 
-use std::path::PathBuf;
-
 use serde_json::{Value, json};
 
 use super::{Args, installed};
 use crate::api::DeploymentRecordStatus;
 use crate::cli::live::{self, Live};
+use crate::cli::policy::origin::Origin;
 use crate::cli::records;
 use crate::cluster::record::RawRecord;
 use crate::decision::Setting;
@@ -22,8 +21,7 @@ pub(super) struct Scene {
     pub inputs: Inputs,
     /// What is known of the cluster, in words.
     pub cluster: String,
-    /// Directory of the bundle, where it is not the shipped one.
-    pub bundle: Option<PathBuf>,
+    pub bundle: Origin,
     /// `None` where no record is named.
     pub subjects: Option<Vec<Subject>>,
 }
@@ -62,7 +60,7 @@ impl Scene {
             cluster: installed(setting.cluster),
             setting,
             inputs,
-            bundle: args.offline.bundle.clone(),
+            bundle: args.offline.bundle.clone().unwrap_or(Origin::Builtin),
             subjects: classes.map(|classes| classes.into_iter().map(subject).collect()),
         })
     }
@@ -75,12 +73,13 @@ impl Scene {
             let record = cluster.record(&namespaces, name).await?;
             Ok((record, cluster.facts().await))
         })?;
+        let bundle = args.offline.bundle.clone().or(config.policy_dir.clone().map(Origin::Dir));
         let (setting, inputs) = live::setting(&config, args.offline.features.as_deref(), facts);
         Ok(Self {
             cluster: live::known(facts),
             setting,
             inputs,
-            bundle: args.offline.bundle.clone().or(config.policy_dir),
+            bundle: bundle.unwrap_or(Origin::Builtin),
             subjects: Some(vec![subject(&record)?]),
         })
     }
