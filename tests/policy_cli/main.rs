@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 mod cluster;
 mod diff;
+mod pages;
 mod schema;
 mod show;
 mod sizes;
