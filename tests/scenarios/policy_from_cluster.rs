@@ -137,7 +137,7 @@ async fn a_record_of_the_cluster_is_explained_with_what_it_runs_on() {
     let head = format!(
         "class      {}/c0\nruns       template edge, Available, decided by policy {revision}\nsetting    profile edge, \
          features: odgm\ncluster    Knative no, ServiceMonitor no, PodMonitor no, ready nodes 3 of 3\npolicy     revision \
-         {revision}\n\ntemplate   edge (score 100): profile",
+         {revision}\n\ntemplate   edge (score 120): profile, throughput",
         ns.name
     );
     assert!(out.starts_with(&head), "{head}\nis not the head of\n{out}");
