@@ -193,8 +193,9 @@ impl Text {
         let admission = rules.iter().any(|trace| trace.rule.starts_with("Admission/"));
         let name = |trace: &RuleTrace| if admission { id(trace) } else { short(trace) };
         let width = rules.iter().map(|trace| name(trace).chars().count()).max().unwrap_or(0);
-        let points =
-            |trace: &RuleTrace| if admission { String::new() } else { trace.effect.clone().unwrap_or_default() };
+        let points = |trace: &RuleTrace| {
+            if admission { String::new() } else { trace.effect.as_deref().unwrap_or_default().to_owned() }
+        };
         let column = rules.iter().map(|trace| points(trace).chars().count()).max().unwrap_or(0);
         for trace in rules {
             let (code, mark) = match (&trace.outcome, admission) {
@@ -228,7 +229,7 @@ impl Text {
                 line(margin.to_string(), out);
             }
             if let (true, Some(effect)) = (admission, &trace.effect) {
-                line(effect.clone(), out);
+                line(effect.to_string(), out);
             }
         }
     }
@@ -349,8 +350,8 @@ fn rules(traces: &[RuleTrace]) -> Vec<Value> {
                 .collect();
             json!({
                 "margins": margins,
-                "rule": trace.rule, "mode": mode, "condition": trace.condition, "outcome": outcome, "error": error,
-                "values": values, "effect": trace.effect,
+                "rule": &*trace.rule, "mode": mode, "condition": &*trace.condition, "outcome": outcome, "error": error,
+                "values": values, "effect": trace.effect.as_deref(),
             })
         })
         .collect()

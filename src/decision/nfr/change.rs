@@ -22,7 +22,7 @@ fn held(by: Invariant, reason: impl Into<String>) -> Held {
 }
 
 fn failed((rule, reason): &Failure) -> Held {
-    Held { by: By::Rule(rule.clone()), reason: format!("{rule} could not be evaluated: {reason}") }
+    Held { by: By::Rule(rule.to_string()), reason: format!("{rule} could not be evaluated: {reason}") }
 }
 
 /// Which way a size lies outside the dead-band around another: above it, or below it and also below after rounding up.
@@ -208,14 +208,14 @@ fn guard(
         let rule = &guarded.trace.rule;
         let holds = match (&guarded.trace.outcome, guarded.effect) {
             (RuleOutcome::Error(reason), _) if guarded.trace.mode == RuleMode::Enforce => {
-                Some(failed(&(rule.clone(), reason.clone())))
+                Some(failed(&(rule.to_string(), reason.clone())))
             }
-            (_, Some(Guard::Hold { message })) => Some(Held { by: By::Rule(rule.clone()), reason: message }),
+            (_, Some(Guard::Hold { message })) => Some(Held { by: By::Rule(rule.to_string()), reason: message }),
             (_, Some(Guard::Bound { at_most, at_least })) => {
                 let counted =
                     (at_most.map(|most| down(quantum.count(most))), at_least.map(|least| up(quantum.count(least))));
                 let binds = change.is_bound_by(counted);
-                trace.bounds.push(BoundTrace { rule: rule.clone(), at_most, at_least, binds });
+                trace.bounds.push(BoundTrace { rule: rule.to_string(), at_most, at_least, binds });
                 limits.narrow(counted, rule);
                 None
             }
@@ -281,7 +281,7 @@ fn settle(
             Direction::Up => other > bound,
             Direction::Down => other < bound,
         });
-        settling.brake(*bound, By::Rule(rule.clone())).map_err(|mut held| {
+        settling.brake(*bound, By::Rule(rule.to_string())).map_err(|mut held| {
             if let Some((bound, other)) = against {
                 held.reason = format!("{}, and {other} contradicts it with {}", held.reason, text(*bound));
             }
