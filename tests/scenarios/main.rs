@@ -15,6 +15,7 @@ mod grpc_errors;
 mod idle;
 mod odgm;
 mod outage;
+mod policy_from_cluster;
 mod policy_reload;
 mod policy_rollout;
 mod rbac;

@@ -22,7 +22,7 @@ fn held(by: Invariant, reason: impl Into<String>) -> Held {
 }
 
 fn failed((rule, reason): &Failure) -> Held {
-    Held { by: By::Rule(rule.to_string()), reason: format!("{rule} could not be evaluated: {reason}") }
+    Held { by: By::Rule(rule.clone()), reason: format!("{rule} could not be evaluated: {reason}") }
 }
 
 /// Which way a size lies outside the dead-band around another: above it, or below it and also below after rounding up.
@@ -281,7 +281,7 @@ fn settle(
             Direction::Up => other > bound,
             Direction::Down => other < bound,
         });
-        settling.brake(*bound, By::Rule(rule.to_string())).map_err(|mut held| {
+        settling.brake(*bound, By::Rule(rule.clone())).map_err(|mut held| {
             if let Some((bound, other)) = against {
                 held.reason = format!("{}, and {other} contradicts it with {}", held.reason, text(*bound));
             }
