@@ -22,6 +22,7 @@ pub(super) enum Native {
     Number(Number),
     Condition(Condition),
     Length(Length),
+    Text(Text),
 }
 
 #[derive(Clone, Debug)]
@@ -120,6 +121,7 @@ impl Native {
             Type::Double => Number::compile(tree, names).map(Self::Number),
             Type::Bool => Condition::compile(tree, names).map(Self::Condition),
             Type::Duration => Length::compile(tree, names).map(Self::Length),
+            Type::Text => Text::compile(tree, names).map(Self::Text),
             _ => None,
         }
     }
@@ -129,6 +131,7 @@ impl Native {
             Self::Number(number) => Value::Float(number.value(scope)?),
             Self::Condition(condition) => Value::Bool(condition.value(scope)?),
             Self::Length(length) => Value::Duration(length.value(scope)?),
+            Self::Text(text) => Value::String(std::sync::Arc::new(text.value(scope)?.into_owned())),
         })
     }
 }

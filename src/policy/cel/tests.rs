@@ -416,7 +416,7 @@ fn generated() -> impl Strategy<Value = String> {
 /// What is computed directly comes out as the interpreter has it, errors included.
 fn agree(source: &str, given: &Given) -> Result<bool, TestCaseError> {
     let mut native = false;
-    for wanted in [Type::Bool, Type::Double, Type::Duration] {
+    for wanted in [Type::Bool, Type::Double, Type::Duration, Type::Text] {
         let Ok(expression) = Expression::compile(source, &wanted, &Table) else { continue };
         let (interpreted, direct) = expression.interpreted(given);
         native |= direct;
@@ -448,6 +448,7 @@ fn what_rules_are_made_of_needs_no_interpreter() {
         ("signals.cpu.quantile_over(0.9, params.window) * 2.0", true),
         ("params.window > duration('1m')", true),
         ("params.rps > 3", true),
+        ("profile", true),
         ("class.addons.exists(a, a == 'odgm')", false),
         ("size(class.addons) > 1", false),
         ("'odgm' in class.addons", false),
