@@ -43,7 +43,7 @@ fn facts() -> Facts {
     facts.set("class.addons", FactValue::Texts((0..16).map(|n| "x".repeat(n * 16)).collect()));
     facts.set("class.labels", FactValue::TextMap((0..64).map(|n| (format!("label-{n}"), "v".repeat(63))).collect()));
     let function = |n: u32| {
-        let pair = |name: &str, value| (name.to_owned(), value);
+        let pair = |name: &'static str, value| (name.into(), value);
         let image = FactValue::Text(format!("registry.example/{}:{n}", "a/".repeat(200)));
         [pair("key", text(&format!("f{n}"))), pair("image", image), pair("port", FactValue::Number(8080.0))].into()
     };

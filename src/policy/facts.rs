@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use cel_interpreter::common::value::Val;
+use foldhash::fast::FixedState;
 use jiff::Timestamp;
 
 use super::cel::{Allowance, Known, Range, Type};
@@ -182,7 +183,7 @@ pub const FACTS: &[Fact] = &[
 
 /// Where a path stands in the table.
 fn position(path: &str) -> Option<usize> {
-    static POSITIONS: LazyLock<HashMap<&'static str, usize>> =
+    static POSITIONS: LazyLock<HashMap<&'static str, usize, FixedState>> =
         LazyLock::new(|| FACTS.iter().enumerate().map(|(position, fact)| (fact.path, position)).collect());
     POSITIONS.get(path).copied()
 }

@@ -76,6 +76,11 @@ pub(crate) enum Constant {
 pub(crate) trait Scope: VariableResolver {
     /// Steps that are left.
     fn allowance(&self) -> &Allowance;
+
+    /// Why a name has no value.
+    fn unknown(&self, name: &str) -> ExecutionError {
+        ExecutionError::UndeclaredReference(Arc::new(name.to_owned()))
+    }
 }
 
 impl Expression {

@@ -81,9 +81,9 @@ fn scope() -> Given {
     facts.set("class.addons", FactValue::Texts(vec!["odgm".to_owned()]));
     let group = |replicas: f64| {
         [
-            ("image".to_owned(), FactValue::Text("nginx".to_owned())),
-            ("port".to_owned(), FactValue::Number(80.0)),
-            ("replicas".to_owned(), FactValue::Number(replicas)),
+            ("image".into(), FactValue::Text("nginx".to_owned())),
+            ("port".into(), FactValue::Number(80.0)),
+            ("replicas".into(), FactValue::Number(replicas)),
         ]
         .into()
     };
