@@ -1,5 +1,7 @@
 //! Record -> wire: what the read calls answer with. Pure.
 
+mod unit;
+
 use crate::api::{
     ANNOTATION_CREATED_AT, DeploymentRecord, FunctionSpec, NfrRequirements, Phase, ResourceRef, ResourceRequirements,
 };
@@ -9,7 +11,9 @@ use super::identity::{annotation, record_id};
 use super::pb::{deployment as wire, oaas::common};
 use super::wire::decimal;
 
-/// A record as the Package Manager reads it.
+pub(super) use unit::unit;
+
+/// A record as a Package Manager of the first release reads it.
 pub(super) fn oclass(record: &DeploymentRecord) -> wire::OClassDeployment {
     let spec = &record.spec;
     wire::OClassDeployment {
