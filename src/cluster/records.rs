@@ -27,7 +27,7 @@ const LIST: Duration = Duration::from_secs(30);
 const PAGE: u32 = 500;
 
 /// How long a list waits for the cache; the watch is a few milliseconds behind a write.
-const CATCH_UP: Duration = Duration::from_secs(1);
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// Records of one namespace. One record is read from the API server, so any replica sees every write before it; lists
 /// come from the cache, where there is one, as soon as that knows of every write made here.
