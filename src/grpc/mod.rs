@@ -29,6 +29,8 @@ use tower::ServiceExt as _;
 pub use call::CORRELATION_ID;
 pub(crate) use identity::left_to_people;
 pub use info::{InfoOptions, NodeCount, NodeCounter};
+pub use prepare::record_of;
+pub use present::unit as unit_of;
 pub use store::{Judge, RecordStore, StoreError};
 
 use crate::server::Readiness;

@@ -212,6 +212,35 @@ proptest! {
     }
 
     #[test]
+    fn a_unit_with_broken_bytes_is_refused_by_field_or_goes_all_the_way(
+        unit in unit(), breaks in vec((any::<sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut bytes = prost::Message::encode_to_vec(&unit);
+        for (at, byte) in breaks {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(unit) = <wire::DeploymentUnit as prost::Message>::decode(bytes.as_slice()) {
+            match prepare::record_of(&unit) {
+                Ok(record) => {
+                    let back = present::unit(&record);
+                    prop_assert_eq!(prepare::record_of(&back), Ok(record));
+                }
+                Err(faults) => {
+                    prop_assert!(faults.iter().all(|fault| fault.field.starts_with("deployment_unit")), "{:?}", faults);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_ratio_becomes_the_same_percentage_again(ratio in 0.0..=1.0) {
+        let percent = super::wire::percent(ratio);
+        prop_assert_eq!(super::wire::percent(super::wire::ratio(percent)).to_bits(), percent.to_bits());
+        prop_assert!((percent / 100.0 - ratio).abs() < 1e-14);
+    }
+
+    #[test]
     fn created_at_makes_no_difference_and_everything_else_does(unit in unit()) {
         let hash = |unit: &wire::DeploymentUnit| identity::applied_hash(&record(unit).unwrap()).unwrap();
         let later = wire::DeploymentUnit { created_at: None, ..unit.clone() };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use oprc_crm::grpc::pb;
-use oprc_crm::grpc::{Options, Payload};
+use oprc_crm::grpc::{Options, Payload, record_of};
 use prost::Message as _;
 
 use crate::contract::{
@@ -156,4 +156,19 @@ async fn a_later_package_manager_reads_the_very_units_that_it_sent() {
     assert_eq!(listed, [unit("Shop/Cart"), unit("Shop/Till")]);
     let none = ListRequest { status: Some(text("RUNNING")), ..ListRequest::default() };
     assert!(pm.list::<DeploymentUnit>(none).await.unwrap().is_empty(), "filters know the status in this form too");
+}
+
+#[test]
+fn the_seeds_of_the_fuzzer_are_units_of_the_contract_and_all_but_one_are_accepted() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/units");
+    let mut refused = Vec::new();
+    for seed in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let bytes = std::fs::read(seed.path()).unwrap();
+        let read = pb::deployment::DeploymentUnit::decode(bytes.as_slice()).unwrap();
+        assert_eq!(DeploymentUnit::decode(bytes.as_slice()).unwrap().encode_to_vec(), bytes, "{seed:?}");
+        if record_of(&read).is_err() {
+            refused.push(seed.file_name());
+        }
+    }
+    assert_eq!(refused, ["refused"]);
 }

@@ -71,7 +71,7 @@ async fn a_later_package_manager_reads_its_own_units_back_from_the_cluster() {
         ..DeploymentUnit::default()
     };
     one.deploy(unit.clone()).await.unwrap();
-    assert_eq!(other.list::<DeploymentUnit>(ListRequest::default()).await.unwrap(), [unit.clone()]);
+    assert_eq!(other.list::<DeploymentUnit>(ListRequest::default()).await.unwrap(), std::slice::from_ref(&unit));
     assert_eq!(other.record("Shop/Cart").await.unwrap(), Some(unit.clone()));
     let status: StatusResponse<DeploymentUnit> = eventually(SOON, "its objects are named", || async {
         let status: StatusResponse<DeploymentUnit> = other.status("Shop/Cart").await.map_err(|s| s.to_string())?;

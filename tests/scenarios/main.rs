@@ -15,6 +15,7 @@ mod grpc_errors;
 mod grpc_info;
 mod grpc_list;
 mod idle;
+mod integrator;
 mod odgm;
 mod outage;
 mod package_manager;

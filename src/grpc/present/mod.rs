@@ -9,9 +9,9 @@ use crate::model::SHORTHAND_FUNCTION_KEY;
 
 use super::identity::{annotation, record_id};
 use super::pb::{deployment as wire, oaas::common};
-use super::wire::decimal;
+use super::wire::ratio;
 
-pub(super) use unit::unit;
+pub use unit::unit;
 
 /// A record as a Package Manager of the first release reads it.
 pub(super) fn oclass(record: &DeploymentRecord) -> wire::OClassDeployment {
@@ -136,7 +136,7 @@ fn nfr(stated: &NfrRequirements) -> common::NfrRequirements {
     common::NfrRequirements {
         max_latency_ms: stated.max_latency_ms,
         min_throughput_rps: stated.min_throughput_rps,
-        availability: stated.availability_pct.map(|percent| decimal(percent / 100.0)),
+        availability: stated.availability_pct.map(ratio),
         cpu_utilization_target: stated.cpu_utilization_target,
     }
 }

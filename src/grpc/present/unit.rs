@@ -9,7 +9,7 @@ use crate::grpc::identity::record_id;
 use crate::grpc::pb::deployment as wire;
 
 /// The unit that a record stands for.
-pub(in crate::grpc) fn unit(record: &DeploymentRecord) -> wire::DeploymentUnit {
+pub fn unit(record: &DeploymentRecord) -> wire::DeploymentUnit {
     let spec = &record.spec;
     let text = |stated: &Option<String>| stated.clone().unwrap_or_default();
     wire::DeploymentUnit {
