@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use clap::{Parser, Subcommand};
 
 mod crd;
+mod live;
 mod offline;
 mod policy;
 mod records;
@@ -61,6 +62,12 @@ fn complain(text: impl std::fmt::Display) {
 fn uptime() -> Duration {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     START.elapsed()
+}
+
+/// Runs what is asynchronous to its end, in a command that is not.
+fn block_on<T>(what: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("no runtime: {error}"))?.block_on(what)
 }
 
 /// Parses the command line and runs the command.

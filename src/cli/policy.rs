@@ -2,20 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
-
-use crate::policy::{Bundle, Diagnostics};
 
 use origin::Origin;
 
 mod check;
 mod diff;
 mod explain;
-mod origin;
+pub(super) mod origin;
 mod schema;
 mod show;
 mod test;
+mod watch;
 
 /// Arguments of `policy`.
 #[derive(clap::Args)]
@@ -32,7 +30,8 @@ enum Command {
     Test(test::Args),
     /// Show the bundle in effect: documents, params with origins and bounds, rules, revision.
     Show(show::Args),
-    /// Tell what changed between two bundles in meaning. Exit 0: nothing, 1: something, 2: could not compare.
+    /// Tell what changed between two bundles in meaning, or for the classes of a cluster. Exit 0: nothing, 1: something,
+    /// 2: could not compare.
     Diff(diff::Args),
     /// Explain what a policy decides about a record, rule by rule.
     Explain(explain::Args),
@@ -56,11 +55,6 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Schema(args) => schema::run(args),
     }
-}
-
-/// Reads a directory, or the shipped bundle.
-fn read(dir: Option<&Path>) -> Result<Bundle, Diagnostics> {
-    dir.map_or_else(Bundle::builtin, Bundle::load)
 }
 
 /// Environment variables of this program, which params may name.

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::offline::Offline;
+use super::policy::origin::Origin;
 use super::records::{self, Record};
 use crate::decision::{Decision, Setting, decide};
 use crate::model::{Class, Schema};
@@ -73,13 +74,10 @@ impl Bench {
     fn new(args: &Args) -> Result<Self, String> {
         let setting = args.offline.setting();
         let inputs = Inputs { profile: setting.profile.clone(), environment: BTreeMap::new() };
-        let policy = match &args.offline.bundle {
-            Some(dir) => {
-                // Warnings about the bundle are `policy check`'s.
-                Policy::load(dir, &inputs).map_err(|diagnostics| diagnostics.to_string())?.0
-            }
-            None => Policy::builtin(&inputs).map_err(|diagnostics| diagnostics.to_string())?,
-        };
+        let origin = args.offline.bundle.as_ref().unwrap_or(&Origin::Builtin);
+        let bundle = origin.read().map_err(|refused| refused.to_string())?;
+        // Warnings about the bundle are `policy check`'s.
+        let (policy, _) = bundle.compile(&inputs).map_err(|diagnostics| diagnostics.to_string())?;
         Ok(Self {
             policy,
             schema: Schema::new().map_err(|error| error.to_string())?,

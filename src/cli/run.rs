@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::live;
 use crate::app;
 use crate::config::{self, Config};
 use crate::{server, telemetry};
@@ -46,12 +46,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
 async fn serve(config: Config) -> Result<(), String> {
     // The port first: a process without its server is of no use to anyone.
     let listener = server::bind(config.http_port).await.map_err(|error| error.to_string())?;
-    let mut kube = kube::Config::infer().await.map_err(|error| {
-        format!("no way to reach a cluster: {error}; set KUBECONFIG, or run inside the cluster with a ServiceAccount")
-    })?;
-    // Tries again are ours: they know what the API server asks for and how long a caller waits.
-    kube.default_retry = false;
-    let client = Client::try_from(kube).map_err(|error| format!("cannot speak to the cluster: {error}"))?;
+    let (client, _) = live::connect().await?;
     let shutdown = CancellationToken::new();
     on_signal(shutdown.clone())?;
     app::run(config, client, listener, shutdown).await.map_err(|error| error.to_string())

@@ -16,7 +16,7 @@ use super::fresh::Fresh;
 use super::record::RawRecord;
 use super::{ClusterError, FieldCause, MANAGER_GRPC, within};
 use crate::api::DeploymentRecord;
-use crate::grpc::{RecordStore, StoreError, left_to_people};
+use crate::grpc::{RecordStore, StoreError, left_to_people, says_the_same};
 use crate::model::FieldError;
 
 /// Bound of one request; a call's own deadline, where it is shorter, ends the request too.
@@ -134,6 +134,32 @@ impl KubeRecords {
             .map_err(|error| self.classify(error))
     }
 
+    /// Takes out of a record's spec what its unit does not say although nobody owns it: an apply leaves that alone. Such
+    /// fields remain where managed fields were wiped and the next apply was one of the status.
+    async fn clear(&self, live: DeploymentRecord, wanted: &DeploymentRecord) -> Result<DeploymentRecord, StoreError> {
+        let internal = |error: serde_json::Error| StoreError::Internal(error.to_string());
+        if says_the_same(&live, wanted).map_err(internal)? {
+            return Ok(live);
+        }
+        let spec = |record: &DeploymentRecord| serde_json::to_value(&record.spec).map_err(internal);
+        let (before, mut after) = (spec(&live)?, spec(wanted)?);
+        for field in left_to_people(&wanted.spec) {
+            if let (Some(kept), Value::Object(after)) = (before.get(field), &mut after) {
+                after.insert(field.to_owned(), kept.clone());
+            }
+        }
+        let version = live.metadata.resource_version.as_deref().unwrap_or_default();
+        let body = json!({
+            "metadata": {"uid": live.metadata.uid, "resourceVersion": version},
+            "spec": merge_patch(&before, &after),
+        });
+        let params = PatchParams { field_manager: Some(MANAGER_GRPC.to_owned()), ..PatchParams::default() };
+        let name = live.metadata.name.as_deref().unwrap_or_default();
+        within(REQUEST, self.records.patch(name, &params, &Patch::Merge(&body)))
+            .await
+            .map_err(|error| self.classify(error))
+    }
+
     fn classify(&self, error: ClusterError) -> StoreError {
         tracing::debug!(category = error.category(), %error, "request to the API server failed");
         store_error(error, &self.namespace)
@@ -177,7 +203,10 @@ impl RecordStore for KubeRecords {
         let uid = existing.metadata.uid.as_deref();
         let applied = self.apply(record, uid, true).await?;
         // Where the managed fields had been wiped, the API server gives the fields an owner only with the first apply.
-        if self.adopt(&applied, record).await? { self.apply(record, uid, true).await } else { Ok(applied) }
+        let applied = if self.adopt(&applied, record).await? { self.apply(record, uid, true).await? } else { applied };
+        let applied = self.clear(applied, record).await?;
+        self.fresh.wrote(applied.metadata.resource_version.as_deref());
+        Ok(applied)
     }
 
     async fn delete(&self, record: &DeploymentRecord) -> Result<(), StoreError> {
@@ -200,6 +229,17 @@ impl RecordStore for KubeRecords {
 
 fn left_out(name: &str, error: &dyn std::fmt::Display) {
     tracing::warn!(record = name, %error, "a record that cannot be read is left out of the list");
+}
+
+/// The merge patch (RFC 7396) that turns one value into another.
+fn merge_patch(before: &Value, after: &Value) -> Value {
+    let (Value::Object(before), Value::Object(after)) = (before, after) else { return after.clone() };
+    let gone = before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let changed = after.iter().filter(|(key, value)| before.get(*key) != Some(*value)).map(|(key, value)| {
+        let value = before.get(key).map_or_else(|| value.clone(), |before| merge_patch(before, value));
+        (key.clone(), value)
+    });
+    gone.chain(changed).collect()
 }
 
 /// What is applied; the uid makes an apply to something deleted meanwhile a conflict instead of a ghost.
@@ -282,6 +322,16 @@ mod tests {
         assert_eq!(manifest.pointer("/metadata/uid").unwrap(), "u-1");
         assert_eq!(manifest.get("kind").unwrap(), "DeploymentRecord");
         assert!(manifest.get("status").is_none());
+    }
+
+    #[test]
+    fn a_merge_patch_takes_away_what_is_gone_and_replaces_lists_whole() {
+        let (before, after) = (
+            json!({"a": 1, "b": {"c": 1, "d": {"e": 1}}, "l": [1, 2], "same": {"x": 1}}),
+            json!({"b": {"d": {"e": 2}}, "l": [1], "n": {"m": 1}, "same": {"x": 1}}),
+        );
+        let expected = json!({"a": null, "b": {"c": null, "d": {"e": 2}}, "l": [1], "n": {"m": 1}});
+        assert_eq!(merge_patch(&before, &after), expected);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use profile::Profile;
 pub use render::render;
-pub use vars::VARIABLES;
+pub use vars::{NAMESPACE, PROFILE, VARIABLES};
 
 use crate::decision::Features;
 

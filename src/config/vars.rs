@@ -1,8 +1,10 @@
 //! Names of the variables, each in one place.
 
 pub(super) const HTTP_PORT: &str = "HTTP_PORT";
-pub(super) const PROFILE: &str = "OPRC_CRM_PROFILE";
-pub(super) const NAMESPACE: &str = "OPRC_CRM_K8S_NAMESPACE";
+/// The profile.
+pub const PROFILE: &str = "OPRC_CRM_PROFILE";
+/// Namespace that is watched and written.
+pub const NAMESPACE: &str = "OPRC_CRM_K8S_NAMESPACE";
 pub(super) const POD_NAMESPACE: &str = "POD_NAMESPACE";
 pub(super) const MTLS: &str = "OPRC_CRM_SECURITY_MTLS";
 pub(super) const ODGM: &str = "OPRC_CRM_FEATURES_ODGM";

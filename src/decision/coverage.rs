@@ -65,7 +65,7 @@ impl Coverage {
     }
 
     pub(super) fn see(&mut self, trace: &RuleTrace) {
-        let seen = self.rules.entry(trace.rule.clone()).or_default();
+        let seen = self.rules.entry(trace.rule.to_string()).or_default();
         seen.evaluated = true;
         match trace.outcome {
             RuleOutcome::True => seen.held = true,
@@ -122,7 +122,7 @@ mod tests {
     use crate::policy::RuleMode;
 
     fn trace(rule: &str, outcome: RuleOutcome) -> RuleTrace {
-        RuleTrace { rule: rule.to_owned(), mode: RuleMode::Enforce, outcome, ..RuleTrace::default() }
+        RuleTrace { rule: rule.into(), mode: RuleMode::Enforce, outcome, ..RuleTrace::default() }
     }
 
     #[test]

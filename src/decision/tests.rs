@@ -131,7 +131,7 @@ fn a_failed_rule_acts_by_its_mode() {
         let policy = Bundle::read(&[own], &shipped).unwrap().compile(&Inputs::default()).unwrap().0;
         let admission = decide(&policy, &class(simple()), &setting("dev"), None).admission;
         assert_eq!((admission.denials.len(), admission.warnings.len()), (denials, warnings), "{mode} {verb}");
-        let trace = admission.trace.iter().find(|trace| trace.rule == "Admission/a/r").unwrap();
+        let trace = admission.trace.iter().find(|trace| *trace.rule == *"Admission/a/r").unwrap();
         assert!(trace.effect.as_ref().unwrap().contains("cluster.nodes is not known"), "{trace:?}");
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn left_to_people(wanted: &DeploymentRecordSpec) -> Vec<&'static str>
 
 /// Whether the live record was last applied from the same unit and still says what it says: all of it and, apart from
 /// what is left to people, nothing else.
-pub(super) fn says_the_same(live: &DeploymentRecord, wanted: &DeploymentRecord) -> Result<bool, serde_json::Error> {
+pub(crate) fn says_the_same(live: &DeploymentRecord, wanted: &DeploymentRecord) -> Result<bool, serde_json::Error> {
     let hash = annotation(wanted, ANNOTATION_APPLIED_HASH);
     if hash.is_none() || annotation(live, ANNOTATION_APPLIED_HASH) != hash || record_id(live) != record_id(wanted) {
         return Ok(false);

@@ -27,7 +27,7 @@ use tonic::service::Routes;
 use tower::ServiceExt as _;
 
 pub use call::CORRELATION_ID;
-pub(crate) use identity::left_to_people;
+pub(crate) use identity::{left_to_people, says_the_same};
 pub use info::{InfoOptions, NodeCount, NodeCounter};
 pub use prepare::record_of;
 pub use present::unit as unit_of;

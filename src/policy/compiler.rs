@@ -307,10 +307,11 @@ impl<'a> Compiler<'a> {
         };
         let condition = self.lasting(&when.iter().collect::<Vec<_>>(), text, sink)?;
         let text = match &when {
-            None => condition.source().to_owned(),
-            Some(when) => format!("({}) && ({})", when.source().trim(), condition.source().trim()),
+            None => condition.source().into(),
+            Some(when) => format!("({}) && ({})", when.source().trim(), condition.source().trim()).into(),
         };
-        Some(Rule { name: format!("{}/{}", self.unit.name, form.id.text), mode: form.mode, when, condition, text })
+        let name = format!("{}/{}", self.unit.name, form.id.text).into();
+        Some(Rule { name, mode: form.mode, when, condition, text })
     }
 
     /// A condition that can hold.
@@ -334,8 +335,8 @@ impl<'a> Compiler<'a> {
             return self.rule(form, sink);
         }
         let condition = self.compile(&form.condition, &Type::Bool, sink)?;
-        let text = condition.source().to_owned();
-        let name = format!("{}/{}", self.unit.name, form.id.text);
+        let text = condition.source().into();
+        let name = format!("{}/{}", self.unit.name, form.id.text).into();
         Some(Rule { name, mode: form.mode, when: None, condition, text })
     }
 

@@ -1,5 +1,7 @@
 //! Compiled Admission and Template documents.
 
+use std::sync::Arc;
+
 use super::Inputs;
 use super::bundle::Shared;
 use super::cel::{Expression, Type};
@@ -99,7 +101,7 @@ impl AdmissionRule {
             }
         };
         let verb = if effect == Effect::Deny { "deny" } else { "warn" };
-        trace.effect = Some(format!("{verb}: {message}"));
+        trace.effect = Some(format!("{verb}: {message}").into());
         let effect = match self.rule.mode() {
             RuleMode::Enforce => Some((effect, message)),
             RuleMode::Warn => Some((Effect::Warn, message)),
@@ -109,6 +111,15 @@ impl AdmissionRule {
     }
 }
 
+/// A rule of a score.
+#[derive(Debug)]
+struct Points {
+    rule: Rule,
+    add: f64,
+    /// The same, for people.
+    shown: Arc<str>,
+}
+
 /// A Template document.
 #[derive(Debug)]
 pub struct TemplatePolicy {
@@ -116,7 +127,7 @@ pub struct TemplatePolicy {
     unit: Unit,
     aliases: Vec<String>,
     enabled: Vec<Rule>,
-    score: Vec<(Rule, f64)>,
+    score: Vec<Points>,
     workload: Workload,
 }
 
@@ -205,8 +216,9 @@ impl TemplatePolicy {
     ) -> Option<Self> {
         let mut compiler = Compiler::new(Reader::Template, name, &form.definitions, shared, inputs, sink);
         let enabled = form.enabled.iter().filter_map(|rule| compiler.switch(rule, sink)).collect();
+        let points = |rule, add: f64| Points { rule, add, shown: format!("{add:+}").into() };
         let score =
-            form.score.iter().filter_map(|(rule, add)| compiler.rule(rule, sink).map(|rule| (rule, *add))).collect();
+            form.score.iter().filter_map(|(rule, add)| Some(points(compiler.rule(rule, sink)?, *add))).collect();
         let workload = workload(&form.workload, &mut compiler, sink);
         Some(Self {
             name: name.to_owned(),
@@ -230,7 +242,7 @@ impl TemplatePolicy {
 
     /// Its rules: `enabled` first, then the score rules.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
-        self.enabled.iter().chain(self.score.iter().map(|(rule, _)| rule))
+        self.enabled.iter().chain(self.score.iter().map(|points| &points.rule))
     }
 
     /// Whether a record that says `asked` means this template, by its name or an alias.
@@ -248,21 +260,21 @@ impl TemplatePolicy {
                 // One rule that says no decides, whatever the others could not say.
                 (Ok(false), _) | (_, RuleOutcome::False) => Ok(false),
                 (Ok(true), RuleOutcome::Error(reason) | RuleOutcome::Inapplicable(reason)) => {
-                    Err((one.rule.clone(), reason.clone()))
+                    Err((one.rule.to_string(), reason.clone()))
                 }
                 _ => enabled,
             };
             trace.push(one);
         }
         let mut sum = Ok(0.0);
-        for (rule, add) in &self.score {
+        for Points { rule, add, shown } in &self.score {
             let mut one = rule.evaluate(scope);
-            one.effect = Some(format!("{add:+}"));
+            one.effect = Some(Arc::clone(shown));
             if rule.mode() == RuleMode::Enforce {
                 sum = match (sum, &one.outcome) {
                     (Ok(points), RuleOutcome::True) => Ok(points + add),
                     (Ok(_), RuleOutcome::Error(reason) | RuleOutcome::Inapplicable(reason)) => {
-                        Err((one.rule.clone(), reason.clone()))
+                        Err((one.rule.to_string(), reason.clone()))
                     }
                     (unchanged, _) => unchanged,
                 };

@@ -1,6 +1,7 @@
 //! Rules as they were evaluated.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// A rule's mode: only `Enforce` has an effect, the others show what it would have been.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,11 +19,11 @@ pub enum RuleMode {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuleTrace {
     /// Stable name of the rule: `kind/name/id`.
-    pub rule: String,
+    pub rule: Arc<str>,
     /// The rule's mode.
     pub mode: RuleMode,
     /// The condition as written.
-    pub condition: String,
+    pub condition: Arc<str>,
     /// What came out.
     pub outcome: RuleOutcome,
     /// Where it is explained: facts, params and variables that the condition reads, with their values, in order of appearance.
@@ -30,7 +31,7 @@ pub struct RuleTrace {
     /// Its comparisons of numbers and durations, and how far each is from coming out the other way.
     pub margins: Vec<Margin>,
     /// What the rule did or would have done: points of a score, a message.
-    pub effect: Option<String>,
+    pub effect: Option<Arc<str>>,
 }
 
 /// A comparison of numbers or durations within a condition.

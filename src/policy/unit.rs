@@ -44,13 +44,13 @@ pub(super) struct Reading {
 /// A compiled rule.
 #[derive(Debug)]
 pub struct Rule {
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     pub(super) mode: RuleMode,
     /// It is asked only where this holds.
     pub(super) when: Option<Expression>,
     pub(super) condition: Expression,
     /// Both, as written.
-    pub(super) text: String,
+    pub(super) text: Arc<str>,
 }
 
 impl Unit {
@@ -316,9 +316,9 @@ impl Rule {
             }
         }
         RuleTrace {
-            rule: self.name.clone(),
+            rule: Arc::clone(&self.name),
             mode: self.mode,
-            condition: self.text.clone(),
+            condition: Arc::clone(&self.text),
             outcome,
             values,
             margins,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Basis, Rollout};
+use super::{Basis, Rollout, Verdict};
 use crate::policy::{Diagnostic, Diagnostics, report};
 
 /// How the policy's own machinery does.
@@ -61,6 +61,21 @@ pub fn page(state: &Rollout, health: &Health) -> Value {
         "last_failed_load": health.failed.as_ref().map(failure_json),
         "kept_in": {"config_map": health.kept_in, "error": health.keep_error},
     })
+}
+
+impl Rollout {
+    /// What becomes of the classes that a change concerns; `None` where it concerns none.
+    pub fn outlook(&self) -> Option<String> {
+        let rollout = self.target().policy().rollout();
+        self.pending().map(|pending| match pending.verdict() {
+            Verdict::Held => format!(
+                "held, because that is more than {} %: a revision of the bundle that allows it (rollout.hold_above) lets \
+                 it through",
+                rollout.hold_above
+            ),
+            Verdict::Paced => format!("they go over at {}", rollout.pace),
+        })
+    }
 }
 
 fn basis(basis: &Basis, since: Option<Timestamp>) -> Value {

@@ -90,6 +90,11 @@ impl Default for Metrics {
             failures: Family::default(),
         };
         metrics.register();
+        // There from the start, so that the first failure is a rise.
+        for result in ["ok", "failed"] {
+            drop(metrics.loads.get_or_create(&ResultLabel { result }));
+            drop(metrics.reconciles.get_or_create(&ResultLabel { result }));
+        }
         metrics
     }
 }

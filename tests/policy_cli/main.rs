@@ -5,10 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+mod cluster;
 mod diff;
+mod pages;
 mod schema;
 mod show;
 mod sizes;
+mod watch;
 
 fn run(args: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } =

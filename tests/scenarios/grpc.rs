@@ -343,6 +343,17 @@ async fn what_people_edit_in_a_deployed_record_is_put_back_by_the_next_deploy_of
     assert_eq!(done(&client, ours(NEWER)).await, "updated", "an edit without owners");
     assert_eq!(record(&ns, "edit1").await.spec, newer);
 
+    // Nor after the next status, whose owners are then the only ones that are known.
+    edit(&ns, "edit1", json!({"spec": {"target_env": "hacked", "odgm_config": {"collections": ["c"]}}})).await;
+    edit(&ns, "edit1", json!({"metadata": {"managedFields": [{}]}})).await;
+    let status = json!({
+        "apiVersion": "oaas.io/v1alpha1", "kind": "DeploymentRecord", "status": {"message": "said by somebody"},
+    });
+    let elsewhere = PatchParams::apply("elsewhere").force();
+    ns.records().patch_status("edit1", &elsewhere, &Patch::Apply(&status)).await.expect("a status");
+    assert_eq!(done(&client, ours(NEWER)).await, "updated", "an edit whose owners were lost");
+    assert_eq!(record(&ns, "edit1").await.spec, newer);
+
     // A field of the unit that people removed comes back.
     edit(&ns, "edit1", json!({"spec": {"target_env": null}})).await;
     assert_eq!(done(&client, ours(NEWER)).await, "updated", "an edit that removes");

@@ -19,6 +19,7 @@ mod integrator;
 mod odgm;
 mod outage;
 mod package_manager;
+mod policy_from_cluster;
 mod policy_reload;
 mod policy_rollout;
 mod rbac;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
@@ -171,6 +172,74 @@ async fn whatever_breaks_the_directory_the_last_good_policy_serves_and_says_what
     assert_eq!(ns.available("served").await.ready_summary.as_deref(), Some("2/2"));
     let said = events(support::cluster().await.admin(), &ns.name, "PolicyRejected").await;
     assert_eq!(said.len(), 5, "each said once: {said:#?}");
+    crm.stop().await;
+}
+
+/// How often a load was tried.
+async fn tries(crm: &Crm) -> f64 {
+    loads(crm).await + metric(crm, "oprc_crm_policy_loads_total{result=\"failed\"}").await
+}
+
+/// The text of a file after a hasty edit of one line, of one of five sorts.
+fn hasty(text: &str, number: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let at = (number * 37 + 11) % lines.len();
+    let line = lines[at];
+    let edited = match number % 5 {
+        0 => None,
+        1 => Some([line, " ["].concat()),
+        2 => Some(["  ", line].concat()),
+        3 => Some(line.replacen("class", "clas", 1).replacen("when", "wen", 1).replacen("id:", "idd:", 1)),
+        _ => Some(line.replace(|c: char| c.is_ascii_digit(), "x")),
+    };
+    let before = lines[..at].iter().map(ToString::to_string);
+    let after = lines[at + 1..].iter().map(ToString::to_string);
+    before.chain(edited).chain(after).collect::<Vec<_>>().join("\n") + "\n"
+}
+
+#[tokio::test]
+async fn while_hasty_edits_of_the_whole_bundle_come_and_go_the_last_good_policy_serves_throughout() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["", "templates", "tests"] {
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+        for entry in fs::read_dir(Path::new("policies").join(folder)).unwrap().map(Result::unwrap) {
+            if entry.path().is_file() {
+                fs::copy(entry.path(), dir.path().join(folder).join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    let (crm, ns) = start_with("hasty", &[("OPRC_CRM_POLICY_DIR", dir.path().to_str().unwrap())]).await;
+    let shipped = page(&crm).await["active"]["revision"].clone();
+    let files = ["admission.yaml", "templates/edge.yaml", "safeguards.yaml", "signals.yaml", "recommendations.yaml"];
+    let mut refused = 0;
+    for number in 0..12 {
+        let file = dir.path().join(files[number % files.len()]);
+        let good = fs::read_to_string(&file).unwrap();
+        let edit = hasty(&good, number);
+        if edit == good {
+            continue;
+        }
+        let looked = tries(&crm).await;
+        fs::write(&file, edit).unwrap();
+        // Deployed while the edit is there: by what serves, whichever that is.
+        let name = format!("served-{number}");
+        ns.apply(&name, plain()).await;
+        support::eventually(support::policy::LOADED, &format!("edit {number} of {}", file.display()), || async {
+            if tries(&crm).await > looked { Ok(()) } else { Err("it is not seen") }
+        })
+        .await;
+        let seen = page(&crm).await;
+        refused += usize::from(seen["last_failed_load"]["stands"] == true);
+        let status = ns.available(&name).await;
+        assert!(status.decision.is_some_and(|one| !one.policy_revision.is_empty()), "edit {number}");
+        assert_eq!(support::http_get(crm.address, "/readyz").await.0, 200, "edit {number}");
+        fs::write(&file, good).unwrap();
+        page_where(&crm, &format!("edit {number} taken back"), |page| {
+            page["last_failed_load"]["stands"] != true && page["active"]["revision"] == shipped
+        })
+        .await;
+    }
+    assert!(refused >= 6, "{refused} edits were refused: these edits are too tame");
     crm.stop().await;
 }
 

@@ -14,6 +14,9 @@ pub(super) struct Args {
     /// Exit 1 on warnings too.
     #[arg(long)]
     deny_warnings: bool,
+    /// Check again whenever a file of the directory changes; Ctrl-C ends.
+    #[arg(long)]
+    watch: bool,
     /// Form of the findings.
     #[arg(long, default_value = "text")]
     format: Format,
@@ -32,7 +35,15 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    let (found, bundle) = match args.bundle.bundle.read() {
+    if args.watch {
+        let text = matches!(args.format, Format::Text);
+        return super::watch::watch(&args.bundle.bundle, text, |read| check(args, read));
+    }
+    check(args, args.bundle.bundle.read())
+}
+
+fn check(args: &Args, read: Result<Bundle, Refused>) -> ExitCode {
+    let (found, bundle) = match read {
         Ok(bundle) => (findings(&bundle), Some(bundle)),
         Err(Refused::Wrong(Diagnostics(found))) => (found, None),
         Err(unreadable) => return unreadable.exit(),

@@ -1,4 +1,4 @@
-//! `oprc-crm policy diff`: what changed between two bundles in meaning, not in text.
+//! `oprc-crm policy diff`: what changed between two bundles in meaning, not in text, or for the classes of a cluster.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use super::origin::{Origin, Refused};
 use crate::policy::{Bundle, Change, Comparison, Part, Stated, compare};
+
+mod effect;
 
 /// Arguments of `policy diff`.
 #[derive(clap::Args)]
@@ -17,6 +19,8 @@ pub(super) struct Args {
     /// Bundle as it is to be.
     #[arg(value_name = "AFTER")]
     after: Origin,
+    #[command(flatten)]
+    asked: effect::Asked,
     /// Form of the answer.
     #[arg(long, default_value = "text")]
     format: Format,
@@ -30,22 +34,38 @@ enum Format {
     Json,
 }
 
-/// Exit 0: the same in meaning; 1: not; 2: could not compare.
+/// Exit 0: the same in meaning, or for every class; 1: not; 2: could not compare.
 pub(super) fn run(args: &Args) -> ExitCode {
     let before = args.before.clone().beside(&args.after);
     let after = args.after.clone().beside(&args.before);
-    let found = match found(&before, &after) {
-        Ok(found) => found,
+    let changed = if args.asked.cluster() {
+        args.asked.effect(&before, &after).map(|effect| {
+            match args.format {
+                Format::Text => super::print(&effect.text(&before, &after)),
+                Format::Json => super::line(&format!("{:#}", effect.json(&before, &after))),
+            }
+            if let Some(doubt) = effect.doubt() {
+                crate::cli::complain(format_args!("note: {doubt}"));
+            }
+            effect.changes()
+        })
+    } else {
+        found(&before, &after).map(|found| {
+            match args.format {
+                Format::Text => super::print(&text(&found)),
+                Format::Json => super::line(&format!("{:#}", document(&before, &after, &found))),
+            }
+            !found.changes.is_empty()
+        })
+    };
+    match changed {
+        Ok(false) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::from(1),
         Err(refused) => {
             refused.exit();
-            return ExitCode::from(2);
+            ExitCode::from(2)
         }
-    };
-    match args.format {
-        Format::Text => super::print(&text(&found)),
-        Format::Json => super::line(&format!("{:#}", document(&before, &after, &found))),
     }
-    if found.changes.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
 fn found(before: &Origin, after: &Origin) -> Result<Comparison, Refused> {

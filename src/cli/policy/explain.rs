@@ -7,23 +7,28 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::cli::offline::Offline;
-use crate::cli::records;
 use crate::decision::play::Of;
 use crate::decision::{
     Candidate, ClusterFacts, Decision, Features, RuleMode, RuleOutcome, RuleTrace, Setting, TemplatePlan, WorkloadKind,
     explain as explained,
 };
-use crate::model::{Class, Resources, Schema};
-use crate::policy::Inputs;
+use crate::model::Resources;
 
 mod nfr;
+mod subject;
+
+use subject::{Scene, Subject};
 
 /// Arguments of `policy explain`.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// File with `DeploymentRecords`, several documents allowed; - is the standard input.
-    #[arg(long, value_name = "FILE", required_unless_present = "target")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["target", "from_cluster"])]
     record: Option<String>,
+    /// Record of the cluster that the kubeconfig names, with what it runs on; profile, features, bundle and namespace that
+    /// no flag states are those of the controller's variables, else its defaults.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["record", "installed", "cluster_unknown", "current_template"])]
+    from_cluster: Option<String>,
     #[command(flatten)]
     sizes: nfr::Sizes,
     #[command(flatten)]
@@ -53,54 +58,33 @@ pub(super) fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// Explains every record of the file; whether all of them are accepted and get a template.
+/// Explains every record that is asked about; whether all of them are accepted and get a template.
 fn explain(args: &Args) -> Result<bool, String> {
-    let setting = args.offline.setting();
-    let inputs = Inputs { profile: setting.profile.clone(), environment: super::environment() };
-    let bundle = super::read(args.offline.bundle.as_deref()).map_err(|found| found.to_string())?;
+    let scene = Scene::of(args)?;
+    let bundle = scene.bundle.read().map_err(|refused| refused.to_string())?;
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let classes = args.record.as_deref().map(|record| classes(args, record)).transpose()?;
     if let Some(asked) = args.sizes.asked() {
-        let class = classes.as_ref().map(|classes| match classes.as_slice() {
-            [class] => Ok(class),
+        let class = scene.subjects.as_ref().map(|subjects| match subjects.as_slice() {
+            [subject] => Ok(&subject.class),
             more => Err(format!("--target explains one record, here are {}", more.len())),
         });
-        let of = class.transpose()?.map(|class| Of { class, setting: &setting });
+        let of = class.transpose()?.map(|class| Of { class, setting: &scene.setting });
         super::print(&nfr::explain(&asked, &bundle, of, (args.format, colour))?);
         return Ok(true);
     }
-    let (policy, _) = bundle.compile(&inputs).map_err(|found| found.to_string())?;
+    let (policy, _) = bundle.compile(&scene.inputs).map_err(|found| found.to_string())?;
     let mut accepted = true;
-    for (index, class) in classes.iter().flatten().enumerate() {
-        let decision = explained(&policy, class, &setting, args.current_template.as_deref());
+    for (index, subject) in scene.subjects.iter().flatten().enumerate() {
+        let decision = explained(&policy, &subject.class, &scene.setting, subject.current.as_deref());
         let between = if index > 0 && args.format == Format::Text { "\n" } else { "" };
         let answer = match args.format {
-            Format::Json => format!("{:#}\n", as_json(class, &setting, &decision)),
-            Format::Text => Text { colour }.decision(class, &setting, &decision),
+            Format::Json => format!("{:#}\n", as_json(subject, &scene.setting, &decision)),
+            Format::Text => Text { colour }.decision(subject, &scene, &decision),
         };
         super::print(&format!("{between}{answer}"));
         accepted &= decision.admission.denials.is_empty() && decision.template.is_ok();
     }
     Ok(accepted)
-}
-
-/// The classes of the file, or all its faults with file and line.
-fn classes(args: &Args, record: &str) -> Result<Vec<Class>, String> {
-    let schema = Schema::new().map_err(|error| error.to_string())?;
-    let text = records::read(record)?;
-    let found = records::records(record, &text, args.offline.namespace.as_deref(), &schema)?;
-    if found.records.is_empty() {
-        return Err(format!("{record}: holds no DeploymentRecord"));
-    }
-    let mut classes = Vec::new();
-    let mut faults = Vec::new();
-    for record in found.records {
-        match record.class {
-            Ok(class) => classes.push(class),
-            Err(more) => faults.extend(more),
-        }
-    }
-    if faults.is_empty() { Ok(classes) } else { Err(faults.join("\n")) }
 }
 
 /// Names of the features that are on.
@@ -120,7 +104,13 @@ fn features(features: Features) -> Vec<&'static str> {
     .collect()
 }
 
-/// What is known of the cluster, in words.
+/// Names of the features that are on, in words.
+pub(super) fn features_text(on: Features) -> String {
+    let on = features(on);
+    if on.is_empty() { "none".to_owned() } else { on.join(", ") }
+}
+
+/// What is assumed of a cluster that is not asked, in words.
 fn installed(cluster: ClusterFacts) -> String {
     let facts = [
         ("Knative", cluster.knative),
@@ -148,14 +138,17 @@ impl Text {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    fn decision(&self, class: &Class, setting: &Setting, decision: &Decision) -> String {
+    fn decision(&self, subject: &Subject, scene: &Scene, decision: &Decision) -> String {
         let mut out = String::new();
-        let on = features(setting.features);
-        let on = if on.is_empty() { "none".to_owned() } else { on.join(", ") };
+        let (class, setting) = (&subject.class, &scene.setting);
+        let on = features_text(setting.features);
         let head = |name: &str| self.paint("1", &format!("{name:<11}"));
         let _ = writeln!(out, "{}{}/{}", head("class"), class.namespace, class.name);
+        for (name, line) in subject.running.iter().flat_map(subject::Running::lines) {
+            let _ = writeln!(out, "{}{line}", head(name));
+        }
         let _ = writeln!(out, "{}profile {}, features: {on}", head("setting"), setting.profile);
-        let _ = writeln!(out, "{}{}", head("cluster"), installed(setting.cluster));
+        let _ = writeln!(out, "{}{}", head("cluster"), scene.cluster);
         let _ = writeln!(out, "{}revision {}\n", head("policy"), decision.revision);
         match &decision.template {
             Ok(chosen) => {
@@ -200,8 +193,9 @@ impl Text {
         let admission = rules.iter().any(|trace| trace.rule.starts_with("Admission/"));
         let name = |trace: &RuleTrace| if admission { id(trace) } else { short(trace) };
         let width = rules.iter().map(|trace| name(trace).chars().count()).max().unwrap_or(0);
-        let points =
-            |trace: &RuleTrace| if admission { String::new() } else { trace.effect.clone().unwrap_or_default() };
+        let points = |trace: &RuleTrace| {
+            if admission { String::new() } else { trace.effect.as_deref().unwrap_or_default().to_owned() }
+        };
         let column = rules.iter().map(|trace| points(trace).chars().count()).max().unwrap_or(0);
         for trace in rules {
             let (code, mark) = match (&trace.outcome, admission) {
@@ -235,7 +229,7 @@ impl Text {
                 line(margin.to_string(), out);
             }
             if let (true, Some(effect)) = (admission, &trace.effect) {
-                line(effect.clone(), out);
+                line(effect.to_string(), out);
             }
         }
     }
@@ -286,7 +280,8 @@ fn plan(plan: &TemplatePlan) -> Vec<String> {
     lines
 }
 
-fn as_json(class: &Class, setting: &Setting, decision: &Decision) -> Value {
+fn as_json(subject: &Subject, setting: &Setting, decision: &Decision) -> Value {
+    let class = &subject.class;
     let findings = |list: &[crate::decision::Finding]| -> Vec<Value> {
         list.iter().map(|one| json!({"rule": one.rule, "message": one.message})).collect()
     };
@@ -312,7 +307,8 @@ fn as_json(class: &Class, setting: &Setting, decision: &Decision) -> Value {
         .collect();
     json!({
         "class": {"name": class.name, "namespace": class.namespace},
-        "setting": {"profile": setting.profile, "features": features(setting.features)},
+        "running": subject.running.as_ref().map(subject::Running::json),
+        "setting": {"profile": setting.profile, "features": features(setting.features), "cluster": setting.cluster},
         "revision": decision.revision,
         "template": template,
         "candidates": candidates,
@@ -354,8 +350,8 @@ fn rules(traces: &[RuleTrace]) -> Vec<Value> {
                 .collect();
             json!({
                 "margins": margins,
-                "rule": trace.rule, "mode": mode, "condition": trace.condition, "outcome": outcome, "error": error,
-                "values": values, "effect": trace.effect,
+                "rule": &*trace.rule, "mode": mode, "condition": &*trace.condition, "outcome": outcome, "error": error,
+                "values": values, "effect": trace.effect.as_deref(),
             })
         })
         .collect()

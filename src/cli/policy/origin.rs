@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::str::FromStr;
 
-use crate::policy::{Bundle, Diagnostics, File, MAX_BYTES, MAX_FILES, is_policy_file};
+use crate::policy::{Bundle, Diagnostics, File, MAX_BYTES, MAX_FILES, Watched, is_policy_file};
 
 /// Names the shipped bundle.
 const BUILTIN: &str = "builtin";
@@ -14,7 +14,7 @@ const GIT: &str = "git:";
 
 /// Where a bundle is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(in crate::cli) enum Origin {
     /// The bundle that is part of the binary.
     Builtin,
     /// A directory.
@@ -24,7 +24,7 @@ pub(super) enum Origin {
 }
 
 /// Why there is no bundle.
-pub(super) enum Refused {
+pub(in crate::cli) enum Refused {
     /// It can't be read at all: no verdict about policies, in one line.
     Unreadable(String),
     /// It is read, and wrong.
@@ -67,9 +67,18 @@ impl From<Diagnostics> for Refused {
     }
 }
 
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => f.write_str(error),
+            Self::Wrong(found) => write!(f, "{found}"),
+        }
+    }
+}
+
 impl Refused {
     /// Tells it: 2 for what can't be read, else 1.
-    pub(super) fn exit(&self) -> ExitCode {
+    pub(in crate::cli) fn exit(&self) -> ExitCode {
         match self {
             Self::Unreadable(error) => {
                 crate::cli::complain(format_args!("oprc-crm policy: {error}"));
@@ -86,7 +95,7 @@ impl Refused {
 impl Origin {
     /// The same, where a git revision without a directory means this one.
     #[must_use]
-    pub(super) fn beside(self, other: &Self) -> Self {
+    pub(in crate::cli) fn beside(self, other: &Self) -> Self {
         match (self, other) {
             (Self::Git { revision, path: None }, Self::Dir(dir) | Self::Git { path: Some(dir), .. }) => {
                 Self::Git { revision, path: Some(dir.clone()) }
@@ -96,21 +105,28 @@ impl Origin {
     }
 
     /// Reads the bundle.
-    pub(super) fn read(&self) -> Result<Bundle, Refused> {
+    pub(in crate::cli) fn read(&self) -> Result<Bundle, Refused> {
         match self {
             Self::Builtin => Ok(Bundle::builtin()?),
+            other => Ok(Bundle::of(&other.files()?)?),
+        }
+    }
+
+    /// Reads the files of the bundle.
+    pub(in crate::cli) fn files(&self) -> Result<Vec<File>, Refused> {
+        match self {
+            Self::Builtin => Ok(Bundle::builtin_files()),
             Self::Dir(dir) => match std::fs::read_dir(dir) {
                 // A directory that is not there, or can't be read, is no verdict about policies.
                 Err(error) => Err(Refused::Unreadable(format!(
                     "{}: {error}; name the directory that holds the bundle",
                     dir.display()
                 ))),
-                Ok(_) => Ok(Bundle::load(dir)?),
+                Ok(_) => Ok(Watched::new(dir).read()?),
             },
             Self::Git { revision, path } => {
                 let dir = path.as_deref().unwrap_or(Path::new("."));
-                let files = files(revision, dir).map_err(Refused::Unreadable)?;
-                Ok(Bundle::of(&files)?)
+                files(revision, dir).map_err(Refused::Unreadable)
             }
         }
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::origin::Refused;
 use crate::cli::complain;
 use crate::decision::{CaseReport, Coverage, TestRun, run_tests};
+use crate::policy::Bundle;
 
 /// Arguments of `policy test`.
 #[derive(clap::Args)]
@@ -24,6 +25,9 @@ pub(super) struct Args {
     /// Exit 1 below this share of rules or outcomes, percent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=100))]
     min_coverage: Option<u8>,
+    /// Test again whenever a file of the directory changes; Ctrl-C ends.
+    #[arg(long)]
+    watch: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
@@ -37,7 +41,14 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    let tested = args.bundle.bundle.read().and_then(|bundle| {
+    if args.watch {
+        return super::watch::watch(&args.bundle.bundle, args.format == Format::Text, |read| test(args, read));
+    }
+    test(args, args.bundle.bundle.read())
+}
+
+fn test(args: &Args, read: Result<Bundle, Refused>) -> ExitCode {
+    let tested = read.and_then(|bundle| {
         // Tests that drop out are missed nowhere but here.
         bundle.warnings().iter().for_each(|warning| complain(format_args!("{warning}\n")));
         Ok(run_tests(&bundle)?)

@@ -360,17 +360,12 @@ impl RolloutLoop {
     /// Classes that run.
     fn live(&self) -> Vec<LiveClass> {
         let records = self.caches.records.state();
-        records
-            .iter()
-            .filter(|record| record.metadata.deletion_timestamp.is_none())
-            .filter_map(|one| live(one))
-            .collect()
+        records.iter().filter_map(|one| live(one)).collect()
     }
 
     fn find(&self, key: &ClassKey, uid: &str) -> Option<LiveClass> {
         let record = self.caches.records.get(&ObjectRef::new(&key.name).within(&key.namespace))?;
-        let same = record.metadata.uid.as_deref() == Some(uid) && record.metadata.deletion_timestamp.is_none();
-        if same { live(&record) } else { None }
+        if record.metadata.uid.as_deref() == Some(uid) { live(&record) } else { None }
     }
 
     /// Says something once.
@@ -396,8 +391,11 @@ fn passes(error: &ClusterError) -> bool {
     error.is_transient() || matches!(error, ClusterError::Unauthenticated(_) | ClusterError::Other(_))
 }
 
-/// The class of a record that runs; `None` where none does, or where the record is none of a class.
-fn live(record: &RawRecord) -> Option<LiveClass> {
+/// The class of a record that runs; `None` where none does or is about to go, or where the record is none of a class.
+pub fn live(record: &RawRecord) -> Option<LiveClass> {
+    if record.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
     let current = record.typed_status().selected_template?;
     let class = parse(&record.typed().ok()?).ok()?;
     Some(LiveClass { class, generation: record.metadata.generation.unwrap_or_default(), current: Some(current) })

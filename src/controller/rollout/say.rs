@@ -51,19 +51,10 @@ pub(super) fn adopted(before: &Basis, state: &Rollout, radius: &BlastRadius) -> 
     } else {
         format!("policy {old} -> {}", target.revision())
     };
-    let (summary, rollout) = (radius.summary(), target.rollout());
-    match state.pending().map(Pending::verdict) {
-        Some(Verdict::Held) => {
-            let note = format!(
-                "{what}: {summary}; held, because that is more than {} %: a revision of the bundle that allows it \
-                 (rollout.hold_above) lets it through",
-                rollout.hold_above
-            );
-            (Reason::PolicyHeld, note)
-        }
-        Some(Verdict::Paced) => (Reason::PolicyChanged, format!("{what}: {summary}; they go over at {}", rollout.pace)),
-        None => (Reason::PolicyChanged, format!("{what}: {summary}")),
-    }
+    let held = state.pending().is_some_and(|pending| pending.verdict() == Verdict::Held);
+    let reason = if held { Reason::PolicyHeld } else { Reason::PolicyChanged };
+    let outlook = state.outlook().map(|outlook| format!("; {outlook}")).unwrap_or_default();
+    (reason, format!("{what}: {}{outlook}", radius.summary()))
 }
 
 /// What stands beside the kept state, for people.

@@ -87,7 +87,7 @@ fn rule(name: &str, before: &Decision, after: &Decision) -> Cause {
 
 fn find<'a>(decision: &'a Decision, name: &str) -> Option<&'a RuleTrace> {
     let of_templates = decision.candidates.iter().flat_map(|candidate| &candidate.trace);
-    decision.admission.trace.iter().chain(of_templates).find(|trace| trace.rule == name)
+    decision.admission.trace.iter().chain(of_templates).find(|trace| *trace.rule == *name)
 }
 
 /// An outcome in a word or two; `weight` asks for what the rule adds as well.
@@ -134,7 +134,7 @@ fn switched(from: &str, to: &str, before: &Decision, after: &Decision) -> Cause 
     let mut names: Vec<&str> = Vec::new();
     let candidates = [before, after].into_iter().flat_map(|decision| &decision.candidates);
     for trace in candidates.filter(|one| one.name == from || one.name == to).flat_map(|one| &one.trace) {
-        if !names.contains(&trace.rule.as_str()) {
+        if !names.contains(&&*trace.rule) {
             names.push(&trace.rule);
         }
     }

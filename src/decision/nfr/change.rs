@@ -208,14 +208,14 @@ fn guard(
         let rule = &guarded.trace.rule;
         let holds = match (&guarded.trace.outcome, guarded.effect) {
             (RuleOutcome::Error(reason), _) if guarded.trace.mode == RuleMode::Enforce => {
-                Some(failed(&(rule.clone(), reason.clone())))
+                Some(failed(&(rule.to_string(), reason.clone())))
             }
-            (_, Some(Guard::Hold { message })) => Some(Held { by: By::Rule(rule.clone()), reason: message }),
+            (_, Some(Guard::Hold { message })) => Some(Held { by: By::Rule(rule.to_string()), reason: message }),
             (_, Some(Guard::Bound { at_most, at_least })) => {
                 let counted =
                     (at_most.map(|most| down(quantum.count(most))), at_least.map(|least| up(quantum.count(least))));
                 let binds = change.is_bound_by(counted);
-                trace.bounds.push(BoundTrace { rule: rule.clone(), at_most, at_least, binds });
+                trace.bounds.push(BoundTrace { rule: rule.to_string(), at_most, at_least, binds });
                 limits.narrow(counted, rule);
                 None
             }

@@ -269,8 +269,8 @@ fn rule(trace: &RuleTrace) -> Value {
     let values: Vec<Value> = trace.values.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     json!({
         "margins": trace.margins.iter().map(margin).collect::<Vec<_>>(),
-        "rule": trace.rule, "mode": mode, "condition": trace.condition, "outcome": outcome, "error": error,
-        "values": values, "effect": trace.effect,
+        "rule": &*trace.rule, "mode": mode, "condition": &*trace.condition, "outcome": outcome, "error": error,
+        "values": values, "effect": trace.effect.as_deref(),
     })
 }
 

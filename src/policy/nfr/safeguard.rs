@@ -207,7 +207,7 @@ impl SafeguardRule {
             RuleOutcome::Error(reason) => Some(Guard::Hold { message: format!("it could not be evaluated: {reason}") }),
             _ => guard,
         };
-        trace.effect = guard.as_ref().map(ToString::to_string);
+        trace.effect = guard.as_ref().map(|guard| guard.to_string().into());
         let effect = guard.filter(|_| self.rule.mode() == RuleMode::Enforce);
         Guarded { trace, effect }
     }

@@ -243,7 +243,10 @@ fn a_safeguard_holds_and_narrows_and_says_what_each_rule_does() {
         None,
     ];
     assert_eq!(shown, words);
-    assert_eq!(said[0].trace.condition, "(has(proposal.since_applied)) && (proposal.since_applied < duration(\"1m\"))");
+    assert_eq!(
+        &*said[0].trace.condition,
+        "(has(proposal.since_applied)) && (proposal.since_applied < duration(\"1m\"))"
+    );
     assert!(outcomes(&[said[5].trace.clone()])[0].starts_with("inapplicable: signals.rps has no data"));
 
     facts.set("proposal.since_applied", FactValue::Duration(Duration::from_secs(60)));

@@ -310,7 +310,7 @@ impl Text {
             }
             trace.margins.iter().for_each(|margin| line(self.paint("2", &margin.to_string()), out));
             if let Some(effect) = &trace.effect {
-                line(effect.clone(), out);
+                line(effect.to_string(), out);
             }
         }
     }
