@@ -1,5 +1,5 @@
-//! The gRPC services: wire <-> record. Knows neither the cluster's client nor the policy, only a [`RecordStore`] and a
-//! [`Judge`]; `tonic::Status` is made only here.
+//! The gRPC services: wire <-> record. Knows neither the cluster's client nor the policy, only a [`RecordStore`], a
+//! [`Judge`] and a [`NodeCounter`]; `tonic::Status` is made only here.
 
 mod call;
 mod calls;
