@@ -311,3 +311,22 @@ fn the_revision_tells_of_params_that_the_environment_sets_and_of_the_commit() {
     let found = faults(&document("Bundle", "b", "metadata: {commit: 'a b'}"));
     assert!(found.iter().any(|one| one.contains("a.yaml:6:22: \"a b\" is no commit")), "{found:?}");
 }
+
+#[test]
+fn what_a_test_gives_is_no_larger_than_a_fact_can_be() {
+    let given = |given: &str| {
+        let spec = format!("target: Template\ncases:\n- name: c\n  given: {{{given}}}\n  expect: {{template: dev}}\n");
+        match compile(&[dev(), file("t.yaml", &document("Test", "t", &spec))], &Inputs::default()) {
+            Ok(_) => Vec::new(),
+            Err(Diagnostics(found)) => found.into_iter().map(|one| one.message).collect(),
+        }
+    };
+    let name = |length: usize| format!("class: {{name: '{}'}}", "n".repeat(length));
+    let addons = |count: usize| format!("class: {{addons: [{}]}}", vec!["a"; count].join(", "));
+    assert_eq!(given(&name(4096)), Vec::<String>::new());
+    assert_eq!(given(&name(4097)), ["`class.name` has 4097 bytes; a fact has at most 4096"]);
+    assert_eq!(given(&addons(1024)), Vec::<String>::new());
+    assert_eq!(given(&addons(1025)), ["`class.addons` has 1025 entries; a fact has at most 1024"]);
+    let long = format!("class: {{addons: ['{}']}}", "a".repeat(4097));
+    assert_eq!(given(&long), ["`class.addons` has 4097 bytes; a fact has at most 4096"]);
+}

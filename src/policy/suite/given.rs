@@ -234,7 +234,33 @@ fn unknown(path: &str, key: &Text, sink: &mut Sink) {
     sink.push(key.at.error(format!("`{path}` has no `{}`", key.text)).help(help));
 }
 
+/// Longest list or map that is given, entries: more than any record has.
+const MAX_ENTRIES: usize = 1_024;
+/// Longest text that is given, bytes.
+const MAX_TEXT: usize = 4_096;
+
+/// Whether a value is no larger than a fact can be; a finding where it is.
+fn fits(path: &str, node: &Node, sink: &mut Sink) -> bool {
+    let (size, most, unit) = match &node.value {
+        Value::Text(text) => (text.len(), MAX_TEXT, "bytes"),
+        Value::List(items) => (items.len(), MAX_ENTRIES, "entries"),
+        Value::Map(entries) => (entries.len(), MAX_ENTRIES, "entries"),
+        _ => return true,
+    };
+    if size > most {
+        sink.push(node.at.error(format!("`{path}` has {size} {unit}; a fact has at most {most}")));
+    }
+    size <= most
+}
+
 fn fact_value(path: &str, kind: FactKind, node: &Node, sink: &mut Sink) -> Option<FactValue> {
+    if !fits(path, node, sink) {
+        return None;
+    }
+    let texts = |items: &[Node], sink: &mut Sink| {
+        let text = |item| form::text(item, path, sink).filter(|_| fits(path, item, sink)).map(|text| text.text);
+        items.iter().filter_map(text).collect::<Vec<_>>()
+    };
     let value = match (kind, &node.value) {
         (FactKind::Bool, Value::Bool(value)) => FactValue::Bool(*value),
         (FactKind::Number, Value::Number(value)) if value.is_finite() => FactValue::Number(*value),
@@ -242,13 +268,14 @@ fn fact_value(path: &str, kind: FactKind, node: &Node, sink: &mut Sink) -> Optio
             FactValue::Duration(units::duration(text).and_then(|one| one.to_std().ok()).unwrap_or_default())
         }
         (FactKind::Text, Value::Text(text)) => FactValue::Text(text.clone()),
-        (FactKind::Texts, Value::List(items)) => {
-            FactValue::Texts(items.iter().filter_map(|item| form::text(item, path, sink)).map(|t| t.text).collect())
-        }
+        (FactKind::Texts, Value::List(items)) => FactValue::Texts(texts(items, sink)),
         (FactKind::TextMap, Value::Map(entries)) => FactValue::TextMap(
             entries
                 .iter()
-                .filter_map(|(key, node)| form::text(node, path, sink).map(|text| (key.text.clone(), text.text)))
+                .filter_map(|(key, node)| {
+                    let text = form::text(node, path, sink).filter(|_| fits(path, node, sink))?;
+                    Some((key.text.clone(), text.text))
+                })
                 .collect(),
         ),
         (FactKind::Groups, Value::List(items)) => {
