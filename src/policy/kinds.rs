@@ -287,22 +287,19 @@ impl TemplatePolicy {
 
     /// What the template is for a class; the field and reason where that can't be evaluated.
     pub fn shape(&self, scope: &Scope<'_>) -> Result<Shape, (String, String)> {
-        let failed = |field: &str| {
-            let field = format!("{}/{field}", self.unit.name());
-            move |reason: String| (field, reason)
-        };
+        let failed = |field: &str, reason: String| (format!("{}/{field}", self.unit.name()), reason);
         let Workload { knative, replicas, resources, probes, grace, security, odgm } = &self.workload;
         let odgm = match odgm {
             None => None,
-            Some(odgm) => odgm.shape(scope).map_err(|(field, reason)| failed(&format!("odgm.{field}"))(reason))?,
+            Some(odgm) => odgm.shape(scope).map_err(|(field, reason)| failed(&format!("odgm.{field}"), reason))?,
         };
         Ok(Shape {
             knative: *knative,
-            replicas: pods(scope, replicas).map_err(failed("replicas"))?,
+            replicas: pods(scope, replicas).map_err(|reason| failed("replicas", reason))?,
             resources: resources.clone(),
             probes: *probes,
             grace: *grace,
-            security: security.evaluate(scope).map_err(|(field, reason)| failed(field)(reason))?,
+            security: security.evaluate(scope).map_err(|(field, reason)| failed(field, reason))?,
             odgm,
         })
     }
