@@ -507,6 +507,7 @@ fn an_entry_that_is_known_to_be_there_may_be_read() {
 fn a_match_is_charged_for_the_length_of_the_text_and_the_size_of_the_pattern() {
     let mut scope = scope();
     scope.facts.set("class.name", FactValue::Text("01".repeat(2_000)));
+    scope.facts.set("class.addons", FactValue::Texts((0..20).map(|n| n.to_string()).collect()));
     let condition = |source: &str| {
         Expression::compile(source, &Type::Bool, &Table).unwrap().condition(&scope).map_err(|error| error.to_string())
     };
