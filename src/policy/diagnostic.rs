@@ -24,6 +24,7 @@ pub(crate) const TYPE: &str = "type";
 pub(crate) const UNREACHABLE: &str = "unreachable";
 pub(crate) const CONSTANT: &str = "constant";
 pub(crate) const DIVISION: &str = "division-by-zero";
+pub(crate) const RANGE: &str = "range";
 pub(crate) const UNUSED: &str = "unused";
 pub(crate) const WINDOW: &str = "signal-window";
 
@@ -40,6 +41,7 @@ const TOPICS: &[(&str, &str)] = &[
     (UNREACHABLE, "a condition that can never hold"),
     (CONSTANT, "a condition that always holds"),
     (DIVISION, "a division that can be by zero"),
+    (RANGE, "a value that can never do"),
     (UNUSED, "something that nothing reads"),
     (WINDOW, "rules look further back than samples are kept"),
 ];
