@@ -66,6 +66,9 @@ pub struct Guarded {
     pub trace: RuleTrace,
     /// What follows; `None` where nothing does.
     pub effect: Option<Guard>,
+    /// Of a rule that is asked to hold only `when` something is so: whether it was. `None` where there is no such
+    /// condition, or it could not be evaluated.
+    pub asked: Option<bool>,
 }
 
 /// What a rule does to a proposal.
@@ -125,6 +128,12 @@ impl SafeguardPolicy {
     /// Names of the rules that bound a target, rather than hold it.
     pub fn bounds(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().filter(|rule| matches!(rule.does, Does::Bound { .. })).map(|rule| rule.rule.name())
+    }
+
+    /// Names of the rules that are asked only `when` something is so, and the one outcome of that where it is constant.
+    pub fn asks(&self) -> impl Iterator<Item = (&str, Option<bool>)> {
+        let always = |when: &Expression| when.always().map(|(outcome, _)| *outcome);
+        self.rules.iter().filter_map(move |rule| Some((rule.rule.name(), always(rule.asks()?))))
     }
 
     /// How long a change must be asked for, and from which share on; the field and reason where that can't be told.
@@ -222,7 +231,19 @@ impl SafeguardRule {
         };
         trace.effect = guard.as_ref().map(|guard| guard.to_string().into());
         let effect = guard.filter(|_| self.rule.mode() == RuleMode::Enforce);
-        Guarded { trace, effect }
+        let asked = self.asks().and_then(|when| match trace.outcome {
+            RuleOutcome::True => Some(true),
+            _ => scope.condition(when).ok(),
+        });
+        Guarded { trace, effect, asked }
+    }
+
+    /// What a rule that holds is asked under, besides its own condition.
+    fn asks(&self) -> Option<&Expression> {
+        match self.rule.conditions().as_slice() {
+            [when, _] => Some(*when),
+            _ => None,
+        }
     }
 
     fn message(&self, message: Option<&Expression>, scope: &Scope<'_>) -> String {
