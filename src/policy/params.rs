@@ -275,6 +275,29 @@ pub(crate) fn read(
     forms
 }
 
+/// A value for a profile, of a param that is declared elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) struct ForProfile {
+    profile: Text,
+    pub(crate) name: Text,
+    value: Node,
+}
+
+/// Takes out of `profiles` what is said of params that are declared elsewhere.
+pub(crate) fn of_others(profiles: &[(Text, Node)], declared: &[(Text, Node)]) -> (Vec<(Text, Node)>, Vec<ForProfile>) {
+    let is_own = |name: &Text| declared.iter().any(|(own, _)| own.text == name.text);
+    let mut others = Vec::new();
+    let split = |(profile, node): &(Text, Node)| {
+        let Value::Map(values) = &node.value else { return (profile.clone(), node.clone()) };
+        let (own, theirs): (Vec<_>, Vec<_>) = values.iter().cloned().partition(|(name, _)| is_own(name));
+        let of_profile = |(name, value)| ForProfile { profile: profile.clone(), name, value };
+        others.extend(theirs.into_iter().map(of_profile));
+        (profile.clone(), Node { value: Value::Map(own), at: node.at.clone() })
+    };
+    let own = profiles.iter().map(split).collect();
+    (own, others)
+}
+
 /// Reports a param that is not declared.
 pub(crate) fn unknown(name: &Text, declared: &[String], sink: &mut Sink) {
     let mut error = name.at.error(format!("there is no param `{}`", name.text));
@@ -344,6 +367,16 @@ impl ParamForm {
             why: None,
             broken: true,
             profiles: BTreeMap::new(),
+        }
+    }
+
+    /// Takes over a value for a profile from the bundle above.
+    pub(crate) fn set_for(&mut self, one: &ForProfile, sink: &mut Sink) {
+        if self.broken {
+            return;
+        }
+        if let Some(value) = self.value(&one.value, sink) {
+            self.profiles.insert(one.profile.text.clone(), (value, one.value.at.clone()));
         }
     }
 

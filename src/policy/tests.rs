@@ -248,6 +248,22 @@ fn an_overlays_bare_value_keeps_bounds_and_environment_of_the_shipped_param() {
 }
 
 #[test]
+fn an_overlay_sets_a_shipped_param_for_one_profile() {
+    let value = |spec: &str, profile: &str| {
+        let text = document("Bundle", "mine", &format!("extends: builtin\n{spec}"));
+        let bundle = Bundle::read(&[file("bundle.yaml", &text)], &builtin::files()).unwrap();
+        let (policy, warnings) = bundle.compile(&Inputs { profile: profile.to_owned(), ..Inputs::default() }).unwrap();
+        let full = policy.templates().iter().find(|one| one.name() == "full").unwrap();
+        let (_, value, origin) = full.unit().params().find(|(name, ..)| *name == "full_rps").unwrap();
+        (format!("{value} {origin}"), warnings.iter().any(|one| one.message.contains("changes the param `full_rps`")))
+    };
+    let edge = "profiles: {edge: {full_rps: 3}}";
+    assert_eq!(value(edge, "edge"), ("3 profile edge".to_owned(), true), "shipped tests of it drop out");
+    assert_eq!(value(edge, "full").0, "1500 default");
+    assert_eq!(value(&format!("{edge}\nparams: {{full_rps: 4}}"), "edge").0, "4 bundle.yaml");
+}
+
+#[test]
 fn a_param_declared_anew_tells_what_it_loses() {
     let lost = |params: &str| {
         let (_, warnings) = max_replicas(params, None).unwrap();
