@@ -275,6 +275,23 @@ pub(crate) fn read(
     forms
 }
 
+/// Variables that a param may name. What a policy reads is shown wherever the policy is, so it reads none of other programs.
+const VARIABLES: &str = "OPRC_CRM_";
+
+fn variable(name: Text, sink: &mut Sink) -> Option<Text> {
+    let rest = name.text.strip_prefix(VARIABLES).unwrap_or_default();
+    let fine = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    if !rest.is_empty() && name.text.len() <= 128 && rest.chars().all(fine) {
+        return Some(name);
+    }
+    let error = name.at.error(format!("a param can't be set by the variable {:?}", name.text));
+    let help = format!(
+        "name one that is the controller's own: {VARIABLES} and then A-Z, 0-9 and _; its value is shown to all who read the policy"
+    );
+    sink.push(error.help(help));
+    None
+}
+
 /// A value for a profile, of a param that is declared elsewhere.
 #[derive(Clone, Debug)]
 pub(crate) struct ForProfile {
@@ -323,7 +340,7 @@ fn declaration(name: &Text, node: &Node, sink: &mut Sink) -> Option<ParamForm> {
         default: None,
         min: None,
         max: None,
-        env: form.text("env", sink),
+        env: form.text("env", sink).and_then(|name| variable(name, sink)),
         env_seconds: false,
         why,
         broken: false,
@@ -331,7 +348,7 @@ fn declaration(name: &Text, node: &Node, sink: &mut Sink) -> Option<ParamForm> {
     };
     if let Some(unit) = form.text("env_unit", sink) {
         param.env_seconds = unit.text == "s";
-        if unit.text != "s" || param.ty != ParamType::Duration || param.env.is_none() {
+        if unit.text != "s" || param.ty != ParamType::Duration || form.get("env").is_none() {
             let help = "leave it out: durations of the environment are then written like 3m";
             sink.push(unit.at.error("env_unit is `s`, beside the `env` of a duration").help(help));
         }

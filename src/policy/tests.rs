@@ -172,26 +172,28 @@ fn with_params(params: &str, profiles: &str, inputs: &Inputs, bundle: &str) -> R
 #[test]
 fn a_param_comes_from_environment_then_bundle_then_profile_then_default() {
     let mut inputs = Inputs { profile: "edge".to_owned(), ..Inputs::default() };
-    let param = "{type: duration, default: 3m, min: 30s, max: 1h, env: X_SECS, env_unit: s}";
+    let param = "{type: duration, default: 3m, min: 30s, max: 1h, env: OPRC_CRM_X_SECS, env_unit: s}";
     let profiles = "profiles: {edge: {x: 5m}}";
     let bundle = "params: {Admission/a: {x: 7m}}";
     assert_eq!(with_params(param, "", &inputs, ""), Ok("3m default".to_owned()));
     assert_eq!(with_params(param, profiles, &inputs, ""), Ok("5m profile edge".to_owned()));
     assert_eq!(with_params(param, profiles, &inputs, bundle), Ok("7m bundle.yaml".to_owned()));
-    inputs.environment.insert("X_SECS".to_owned(), "90".to_owned());
-    assert_eq!(with_params(param, profiles, &inputs, bundle), Ok("1m 30s X_SECS".to_owned()));
+    inputs.environment.insert("OPRC_CRM_X_SECS".to_owned(), "90".to_owned());
+    assert_eq!(with_params(param, profiles, &inputs, bundle), Ok("1m 30s OPRC_CRM_X_SECS".to_owned()));
 }
 
 #[test]
 fn a_param_outside_its_type_or_bounds_is_refused() {
-    let inputs =
-        |value: &str| Inputs { profile: "edge".to_owned(), environment: [("X".to_owned(), value.to_owned())].into() };
+    let inputs = |value: &str| Inputs {
+        profile: "edge".to_owned(),
+        environment: [("OPRC_CRM_X".to_owned(), value.to_owned())].into(),
+    };
     let none = inputs("");
     let has = |found: Result<String, Vec<String>>, wanted: &str| {
         let found = found.unwrap_err();
         assert!(found.iter().any(|one| one.contains(wanted)), "{wanted}: {found:?}");
     };
-    let bounded = "{type: number, default: 3, min: 1, max: 5, env: X}";
+    let bounded = "{type: number, default: 3, min: 1, max: 5, env: OPRC_CRM_X}";
     has(with_params("{type: number, default: 9, max: 5}", "", &none, ""), "9 is above its max 5");
     has(with_params("{type: number, default: 3, min: 9, max: 5}", "", &none, ""), "min 9 is above max 5");
     has(with_params("{type: duration, default: 30}", "", &none, ""), "a duration such as 3m");
@@ -201,10 +203,10 @@ fn a_param_outside_its_type_or_bounds_is_refused() {
     has(with_params(bounded, "profiles: {huge: {x: 2}}", &none, ""), "there is no profile \"huge\"");
     has(with_params(bounded, "", &none, "params: {Admission/a: {x: 7}}"), "7 is above its max 5");
     has(with_params(bounded, "", &none, "params: {x: {type: number, default: 1}}"), "param `x` is given twice");
-    has(with_params(bounded, "", &inputs("seven"), ""), "X=\"seven\" is not a number such as 300");
-    has(with_params(bounded, "", &inputs("7"), ""), "X=\"7\": `x`: 7 is above its max 5");
-    has(with_params(bounded, "", &inputs("NaN"), ""), "X=\"NaN\" is not a number");
-    assert_eq!(with_params(bounded, "", &inputs("4"), ""), Ok("4 X".to_owned()));
+    has(with_params(bounded, "", &inputs("seven"), ""), "OPRC_CRM_X=\"seven\" is not a number such as 300");
+    has(with_params(bounded, "", &inputs("7"), ""), "OPRC_CRM_X=\"7\": `x`: 7 is above its max 5");
+    has(with_params(bounded, "", &inputs("NaN"), ""), "OPRC_CRM_X=\"NaN\" is not a number");
+    assert_eq!(with_params(bounded, "", &inputs("4"), ""), Ok("4 OPRC_CRM_X".to_owned()));
 }
 
 #[test]
