@@ -426,7 +426,7 @@ impl ParamForm {
     fn value(&self, node: &Node, sink: &mut Sink) -> Option<ParamValue> {
         let value = self.typed(node, sink)?;
         if let Some(fault) = self.outside(&value) {
-            sink.push(node.at.error(fault));
+            sink.push(node.at.error(format!("`{}`: {fault}", self.name.text)));
             return None;
         }
         Some(value)
@@ -461,7 +461,7 @@ impl ParamForm {
 
     fn outside(&self, value: &ParamValue) -> Option<String> {
         let size = value.size()?;
-        let fault = |word: &str, bound: &ParamValue| Some(format!("`{}`: {value} is {word} {bound}", self.name.text));
+        let fault = |word: &str, bound: &ParamValue| Some(format!("{value} is {word} {bound}"));
         match (&self.min, &self.max) {
             (Some(min), _) if min.size().is_some_and(|min| size < min) => fault("below its min", min),
             (_, Some(max)) if max.size().is_some_and(|max| size > max) => fault("above its max", max),
@@ -530,13 +530,20 @@ impl ParamForm {
             self.ty.of_text(text)
         };
         let usage = if self.env_seconds { "a number of seconds such as 180" } else { self.ty.usage() };
-        let fault = match &value {
-            None => Some(format!("{name}={text:?} is not {usage}")),
-            Some(value) => self.outside(value).map(|fault| format!("{name}={text:?}: {fault}")),
+        // Many params can follow from one variable: each fault is told once, with all of them.
+        let fault = |message: String| {
+            let place = self.name.at.text();
+            Diagnostic::whole("environment", message).related(place, format!("it sets the param `{}`", self.name.text))
         };
-        if let Some(fault) = fault {
-            sink.push(Diagnostic::whole("environment", fault).related(self.name.at.text(), "the param it sets"));
-            return None;
+        match &value {
+            None => sink.push(fault(format!("{name}={text:?} is not {usage}"))),
+            Some(value) => {
+                if let Some(outside) = self.outside(value) {
+                    let help = "write a value within the bounds, or widen them in a bundle of your own";
+                    sink.push(fault(format!("{name}={text:?}: {outside}")).help(help));
+                    return None;
+                }
+            }
         }
         Some((value?, name.clone()))
     }

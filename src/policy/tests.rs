@@ -204,9 +204,32 @@ fn a_param_outside_its_type_or_bounds_is_refused() {
     has(with_params(bounded, "", &none, "params: {Admission/a: {x: 7}}"), "7 is above its max 5");
     has(with_params(bounded, "", &none, "params: {x: {type: number, default: 1}}"), "param `x` is given twice");
     has(with_params(bounded, "", &inputs("seven"), ""), "OPRC_CRM_X=\"seven\" is not a number such as 300");
-    has(with_params(bounded, "", &inputs("7"), ""), "OPRC_CRM_X=\"7\": `x`: 7 is above its max 5");
+    has(with_params(bounded, "", &inputs("7"), ""), "OPRC_CRM_X=\"7\": 7 is above its max 5");
     has(with_params(bounded, "", &inputs("NaN"), ""), "OPRC_CRM_X=\"NaN\" is not a number");
     assert_eq!(with_params(bounded, "", &inputs("4"), ""), Ok("4 OPRC_CRM_X".to_owned()));
+}
+
+#[test]
+fn what_the_controller_takes_of_a_variable_the_shipped_params_take_or_refuse_once() {
+    let with = |name: &str, value: &str| {
+        let inputs = Inputs { profile: "edge".to_owned(), environment: [(name.to_owned(), value.to_owned())].into() };
+        Bundle::builtin().unwrap().compile(&inputs).map_err(|Diagnostics(found)| found)
+    };
+    for (name, least, most) in [
+        ("OPRC_CRM_LIMITS_MAX_REPLICAS", "1", "10000"),
+        ("OPRC_CRM_ENFORCEMENT_MAX_REPLICA_DELTA", "1", "100"),
+        ("OPRC_CRM_ENFORCEMENT_STABILITY_SECS", "1", "1800"),
+        ("OPRC_CRM_ENFORCEMENT_COOLDOWN_SECS", "1", "86400"),
+    ] {
+        for value in [least, most] {
+            assert_eq!(with(name, value).err(), None, "{name}={value}");
+        }
+    }
+    let found = with("OPRC_CRM_ENFORCEMENT_STABILITY_SECS", "1900").unwrap_err();
+    let [one] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(one.message, "OPRC_CRM_ENFORCEMENT_STABILITY_SECS=\"1900\": 31m 40s is above its max 30m");
+    assert_eq!(one.related.len(), 6, "each param that it sets: {one}");
+    assert!(one.help.as_deref().is_some_and(|help| help.contains("a bundle of your own")), "{one}");
 }
 
 #[test]
@@ -242,7 +265,7 @@ fn an_overlays_bare_value_keeps_bounds_and_environment_of_the_shipped_param() {
     assert_eq!(value("{max_replicas: 40}", None), Ok("40 bundle.yaml".to_owned()));
     assert_eq!(value("{max_replicas: 40}", Some("5")), Ok("5 OPRC_CRM_LIMITS_MAX_REPLICAS".to_owned()));
     assert_eq!(value("{Bundle/shipped: {max_replicas: 40}}", None), Ok("40 bundle.yaml".to_owned()));
-    assert!(refused("{max_replicas: 4000}").contains("`max_replicas`: 4000 is above its max 1000"));
+    assert!(refused("{max_replicas: 40000}").contains("`max_replicas`: 40000 is above its max 10000"));
     assert!(refused("{max_replicas: forty}").contains("`max_replicas` is a number such as 300"));
     assert!(refused("{max_replica: 40}").contains("did you mean `max_replicas`?"));
     let twice = refused("{max_replicas: 40, Bundle/shipped: {max_replicas: 50}}");
