@@ -69,6 +69,8 @@ struct KeptPending {
     since: Timestamp,
     live: usize,
     changed: usize,
+    #[serde(default)]
+    unread: usize,
     summary: String,
     report: Value,
     /// Namespace, name, UID, generation, index of the basis, position.
@@ -97,6 +99,7 @@ pub fn encode(state: &Rollout) -> Result<Vec<u8>, KeepError> {
             since: pending.since,
             live: pending.live,
             changed: pending.changed,
+            unread: pending.unread,
             summary: pending.summary.clone(),
             report: pending.report.clone(),
             pins,
@@ -138,13 +141,13 @@ pub fn decode(bytes: &[u8]) -> Result<Rollout, KeepError> {
     let target = find(kept.target)?;
     let pending = match kept.pending {
         None => None,
-        Some(KeptPending { held, since, live, changed, summary, report, pins }) => {
+        Some(KeptPending { held, since, live, changed, unread, summary, report, pins }) => {
             let pins = pins.into_iter().map(|(namespace, name, uid, generation, index, position)| {
                 Ok((ClassKey { namespace, name }, Pin { uid, generation, basis: find(index)?, position }))
             });
             let pins: BTreeMap<ClassKey, Pin> = pins.collect::<Result<_, KeepError>>()?;
             let verdict = if held { Verdict::Held } else { Verdict::Paced };
-            Some(Pending { verdict, since, live, changed, summary, report, pins })
+            Some(Pending { verdict, since, live, changed, unread, summary, report, pins })
         }
     };
     Ok(Rollout { target, since: kept.since, pending, released: Log(kept.released) })

@@ -26,15 +26,20 @@ pub struct ClassKey {
     pub name: String,
 }
 
-/// A class that runs: it has a template.
+/// A class that runs: its record is there and is not being deleted.
 #[derive(Clone, Debug)]
 pub struct LiveClass {
-    /// The class.
-    pub class: Class,
+    /// Its name.
+    pub key: ClassKey,
+    /// UID of its record.
+    pub uid: String,
     /// Generation of its record.
     pub generation: i64,
     /// The template that it has.
     pub current: Option<String>,
+    /// What its record says; `None` while that can't be read. What runs is left alone then, and nobody knows what it
+    /// will be when the record is mended.
+    pub class: Option<Class>,
 }
 
 /// Whether a change goes on by itself.
@@ -73,7 +78,10 @@ pub struct Pending {
     pub(super) verdict: Verdict,
     pub(super) since: Timestamp,
     pub(super) live: usize,
+    /// Classes that it changes, or may change.
     pub(super) changed: usize,
+    /// Of these, classes whose record could not be read when it was offered.
+    pub(super) unread: usize,
     /// What the change is, in one line.
     pub(super) summary: String,
     /// The blast radius as JSON.
@@ -193,37 +201,56 @@ impl Rollout {
     /// A record without UID (one that a Deploy is about to write) is known by its name.
     fn pin(&self, class: &Class) -> Option<&Pin> {
         let key = ClassKey { namespace: class.namespace.clone(), name: class.name.clone() };
-        let pin = self.pending.as_ref()?.pins.get(&key)?;
-        (class.uid.is_empty() || class.uid == pin.uid).then_some(pin)
+        self.waiting(&key, &class.uid)
     }
 
-    /// The state with another basis as the newest one. Each live class is compared with what it is decided by now.
+    /// The pin of a class that waits, by its name and UID.
+    fn waiting(&self, key: &ClassKey, uid: &str) -> Option<&Pin> {
+        let pin = self.pending.as_ref()?.pins.get(key)?;
+        (uid.is_empty() || uid == pin.uid).then_some(pin)
+    }
+
+    /// Whether this class waits.
+    pub fn waits(&self, key: &ClassKey, uid: &str) -> bool {
+        self.waiting(key, uid).is_some()
+    }
+
+    /// The state with another basis as the newest one. Each live class is compared with what it is decided by now; one
+    /// whose record can't be read may change, and keeps the basis that it has.
     pub fn offer(&self, candidate: &Arc<Basis>, live: &[LiveClass], now: Timestamp) -> Offer {
-        let mut changes = Vec::new();
+        let (mut changes, mut unread) = (Vec::new(), 0);
         let mut pins = BTreeMap::new();
-        for LiveClass { class, generation, current } in live {
-            let current = current.as_deref();
-            let Standing { basis, decision, .. } = self.standing(class, Some(*generation), current);
-            if basis.id() == candidate.id() || difference(class, &decision, &candidate.decide(class, current)).is_none()
-            {
-                continue;
-            }
-            let (before, after) = (basis.explain(class, current), candidate.explain(class, current));
-            let Some(difference) = difference(class, &before, &after) else { continue };
-            let (namespace, name) = (class.namespace.clone(), class.name.clone());
-            let pin = Pin { uid: class.uid.clone(), generation: *generation, basis: Arc::clone(basis), position: 0 };
-            pins.insert(ClassKey { namespace: namespace.clone(), name: name.clone() }, pin);
-            changes.push(ClassChange { namespace, name, difference });
+        for one in live {
+            let basis = match &one.class {
+                Some(class) => match self.change(candidate, class, one) {
+                    Some((basis, change)) => {
+                        changes.push(change);
+                        basis
+                    }
+                    None => continue,
+                },
+                None => {
+                    let basis = self.waiting(&one.key, &one.uid).map_or(&self.target, |pin| &pin.basis);
+                    if basis.id() == candidate.id() {
+                        continue;
+                    }
+                    unread += 1;
+                    basis
+                }
+            };
+            let (uid, generation) = (one.uid.clone(), one.generation);
+            pins.insert(one.key.clone(), Pin { uid, generation, basis: Arc::clone(basis), position: 0 });
         }
         for (index, pin) in pins.values_mut().enumerate() {
             pin.position = index + 1;
         }
-        let radius = BlastRadius::new(live.len(), changes);
+        let radius = BlastRadius::new(live.len(), changes).with_unread(unread);
         let pending = (!pins.is_empty()).then(|| Pending {
             verdict: verdict(&radius, candidate.policy().rollout()),
             since: now,
             live: radius.live,
-            changed: radius.changes().len(),
+            changed: pins.len(),
+            unread,
             summary: radius.summary(),
             report: radius.json(EXAMPLES),
             pins,
@@ -234,8 +261,23 @@ impl Rollout {
         Offer { next, radius }
     }
 
+    /// What a basis would change for a class, and the basis that it is decided by now.
+    fn change(&self, candidate: &Basis, class: &Class, one: &LiveClass) -> Option<(&Arc<Basis>, ClassChange)> {
+        let current = one.current.as_deref();
+        let Standing { basis, decision, .. } = self.standing(class, Some(one.generation), current);
+        if basis.id() == candidate.id() {
+            return None;
+        }
+        difference(class, &decision, &candidate.decide(class, current))?;
+        let (before, after) = (basis.explain(class, current), candidate.explain(class, current));
+        let difference = difference(class, &before, &after)?;
+        let ClassKey { namespace, name } = one.key.clone();
+        Some((basis, ClassChange { namespace, name, difference }))
+    }
+
     /// The state after those went over whose turn it is, and without classes that are gone; `None` where there are none.
-    /// `find` gives the class of a record that is still there, by its name and UID.
+    /// `find` gives the class of a record that is still there, by its name and UID; one whose record can't be read now is
+    /// there, and takes its turn.
     pub fn release(&self, find: impl Fn(&ClassKey, &str) -> Option<LiveClass>, now: Timestamp) -> Option<Released> {
         let pending = self.pending.as_ref()?;
         let pace = self.target.policy().rollout().pace;
@@ -249,8 +291,10 @@ impl Rollout {
                 None => gone.push(key.clone()),
                 Some(live) if left > 0 => {
                     // One whose record changed so that it would not notice any more takes up nobody's turn.
-                    let standing = self.standing(&live.class, Some(live.generation), live.current.as_deref());
-                    if standing.waits.is_none() {
+                    let notices = live.class.as_ref().is_none_or(|class| {
+                        self.standing(class, Some(live.generation), live.current.as_deref()).waits.is_some()
+                    });
+                    if !notices {
                         gone.push(key.clone());
                     } else {
                         classes.push(key.clone());
@@ -286,7 +330,7 @@ impl Rollout {
 }
 
 fn verdict(radius: &BlastRadius, policy: RolloutPolicy) -> Verdict {
-    let handful = radius.changes().len() >= policy.at_least as usize;
+    let handful = radius.changes().len() + radius.unread() >= policy.at_least as usize;
     if handful && radius.share() * 100.0 > policy.hold_above { Verdict::Held } else { Verdict::Paced }
 }
 
@@ -306,7 +350,7 @@ impl Pending {
         self.live
     }
 
-    /// Classes that it changes.
+    /// Classes that it changes, or may change because their records can't be read.
     pub fn changed(&self) -> usize {
         self.changed
     }
@@ -337,11 +381,17 @@ impl Pending {
         let revision = target.policy().revision();
         let rollout = target.policy().rollout();
         let rest = match self.verdict {
-            Verdict::Held => format!(
-                "held because {} of {} classes would change, more than {} %: the class stays as it is until a revision \
-                 of the bundle allows it (rollout.hold_above)",
-                self.changed, self.live, rollout.hold_above
-            ),
+            Verdict::Held => {
+                let perhaps = match self.unread {
+                    0 => String::new(),
+                    unread => format!(", {unread} of them perhaps (their records can't be read)"),
+                };
+                format!(
+                    "held because {} of {} classes would change{perhaps}, more than {} %: the class stays as it is until \
+                     a revision of the bundle allows it (rollout.hold_above)",
+                    self.changed, self.live, rollout.hold_above
+                )
+            }
             Verdict::Paced => format!("position {position} of {} at {}", self.changed, rollout.pace),
         };
         format!("policy {revision}: {difference}; {rest}")

@@ -357,15 +357,17 @@ impl RolloutLoop {
         self.judgement.set_health(health);
     }
 
-    /// Classes that run.
+    /// Classes that run, and those that wait whatever became of their status.
     fn live(&self) -> Vec<LiveClass> {
-        let records = self.caches.records.state();
-        records.iter().filter_map(|one| live(one)).collect()
+        let (records, state) = (self.caches.records.state(), self.judgement.state());
+        let runs = |one: &LiveClass| one.current.is_some() || state.waits(&one.key, &one.uid);
+        records.iter().filter_map(|one| class_of(one)).filter(runs).collect()
     }
 
+    /// A class that waits; `None` only where its record is gone or about to go.
     fn find(&self, key: &ClassKey, uid: &str) -> Option<LiveClass> {
         let record = self.caches.records.get(&ObjectRef::new(&key.name).within(&key.namespace))?;
-        if record.metadata.uid.as_deref() == Some(uid) { live(&record) } else { None }
+        class_of(&record).filter(|one| one.uid == uid)
     }
 
     /// Says something once.
@@ -391,12 +393,62 @@ fn passes(error: &ClusterError) -> bool {
     error.is_transient() || matches!(error, ClusterError::Unauthenticated(_) | ClusterError::Other(_))
 }
 
-/// The class of a record that runs; `None` where none does or is about to go, or where the record is none of a class.
+/// The class of a record that runs; `None` where none does or is about to go.
 pub fn live(record: &RawRecord) -> Option<LiveClass> {
-    if record.metadata.deletion_timestamp.is_some() {
+    class_of(record).filter(|one| one.current.is_some())
+}
+
+/// The class of a record; `None` where that is about to go. One that can't be read is a class all the same: what it
+/// runs is still there.
+fn class_of(record: &RawRecord) -> Option<LiveClass> {
+    let meta = &record.metadata;
+    if meta.deletion_timestamp.is_some() {
         return None;
     }
-    let current = record.typed_status().selected_template?;
-    let class = parse(&record.typed().ok()?).ok()?;
-    Some(LiveClass { class, generation: record.metadata.generation.unwrap_or_default(), current: Some(current) })
+    Some(LiveClass {
+        key: ClassKey {
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
+        },
+        uid: meta.uid.clone().unwrap_or_default(),
+        generation: meta.generation.unwrap_or_default(),
+        current: record.typed_status().selected_template,
+        class: record.typed().ok().and_then(|typed| parse(&typed).ok()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::{Value, json};
+
+    use super::{class_of, live};
+    use crate::cluster::record::RawRecord;
+
+    fn record(metadata: &Value, spec: &Value, status: &Value) -> RawRecord {
+        let mut record =
+            json!({"metadata": {"name": "a", "namespace": "ns", "uid": "u"}, "spec": spec, "status": status});
+        record["metadata"].as_object_mut().unwrap().extend(metadata.as_object().unwrap().clone());
+        serde_json::from_value(record).unwrap()
+    }
+
+    #[test]
+    fn a_class_whose_record_can_not_be_read_runs_on() {
+        let (good, runs) = (json!({"function": {"image": "nginx"}}), json!({"selected_template": "edge"}));
+        for wrong in [json!({"function": {"image": "nginx"}, "addons": ["nope"]}), json!({"functions": 7}), json!({})] {
+            let found = live(&record(&json!({}), &wrong, &runs)).unwrap();
+            assert!(found.class.is_none(), "{wrong}");
+            assert_eq!((found.uid.as_str(), found.current.as_deref()), ("u", Some("edge")));
+        }
+        assert!(live(&record(&json!({}), &good, &runs)).unwrap().class.is_some());
+        let deleted = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
+        assert!(class_of(&record(&deleted, &good, &runs)).is_none());
+    }
+
+    #[test]
+    fn a_class_without_a_template_does_not_run_but_is_no_record_that_is_gone() {
+        let fresh = record(&json!({}), &json!({"function": {"image": "nginx"}}), &json!({}));
+        assert!(live(&fresh).is_none());
+        assert!(class_of(&fresh).is_some());
+    }
 }
