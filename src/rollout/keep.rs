@@ -73,8 +73,8 @@ struct KeptPending {
     unread: usize,
     summary: String,
     report: Value,
-    /// Namespace, name, UID, generation, index of the basis, position.
-    pins: Vec<(String, String, String, i64, usize, usize)>,
+    /// Namespace, name, UID, generation, index of the basis (none where that is lost), position.
+    pins: Vec<(String, String, String, i64, Option<usize>, usize)>,
 }
 
 /// The bytes to keep.
@@ -82,10 +82,12 @@ pub fn encode(state: &Rollout) -> Result<Vec<u8>, KeepError> {
     let mut bases: Vec<&Arc<Basis>> = vec![&state.target];
     let mut pins = Vec::new();
     for (key, pin) in state.pending.iter().flat_map(|pending| &pending.pins) {
-        let known = bases.iter().position(|basis| basis.id() == pin.basis.id());
-        let index = known.unwrap_or_else(|| {
-            bases.push(&pin.basis);
-            bases.len() - 1
+        let index = pin.basis.as_ref().map(|basis| {
+            let known = bases.iter().position(|known| known.id() == basis.id());
+            known.unwrap_or_else(|| {
+                bases.push(basis);
+                bases.len() - 1
+            })
         });
         let ClassKey { namespace, name } = key.clone();
         pins.push((namespace, name, pin.uid.clone(), pin.generation, index, pin.position));
@@ -136,14 +138,16 @@ pub fn decode(bytes: &[u8]) -> Result<Rollout, KeepError> {
     if kept.version != VERSION {
         return Err(unreadable(format!("it has form {}, this program knows {VERSION}", kept.version)));
     }
-    let bases: Vec<Arc<Basis>> = kept.bases.into_iter().map(basis).collect::<Result<_, _>>()?;
-    let find = |index: usize| bases.get(index).cloned().ok_or_else(|| unreadable(format!("it has no basis {index}")));
-    let target = find(kept.target)?;
+    let bases: Vec<Result<Arc<Basis>, KeepError>> = kept.bases.into_iter().map(basis).collect();
+    let find = |index: usize| bases.get(index).ok_or_else(|| unreadable(format!("it has no basis {index}")));
+    let target = find(kept.target)?.clone()?;
     let pending = match kept.pending {
         None => None,
         Some(KeptPending { held, since, live, changed, unread, summary, report, pins }) => {
             let pins = pins.into_iter().map(|(namespace, name, uid, generation, index, position)| {
-                Ok((ClassKey { namespace, name }, Pin { uid, generation, basis: find(index)?, position }))
+                // One that does not load any more is lost for those who wait on it; the others lose nothing.
+                let basis = index.map(find).transpose()?.and_then(|basis| basis.clone().ok());
+                Ok((ClassKey { namespace, name }, Pin { uid, generation, basis, position }))
             });
             let pins: BTreeMap<ClassKey, Pin> = pins.collect::<Result<_, KeepError>>()?;
             let verdict = if held { Verdict::Held } else { Verdict::Paced };

@@ -36,9 +36,12 @@ pub fn page(state: &Rollout, health: &Health) -> Value {
         Some(pending) => {
             let on = pending.on();
             let active = on.first().map_or_else(|| basis(target, None), |(old, _)| basis(old, None));
+            let lost = Some(pending.lost()).filter(|lost| *lost > 0);
             let waiting: Vec<Value> = on
                 .iter()
                 .map(|(old, classes)| json!({"revision": old.policy().revision(), "classes": classes}))
+                // Those that stay as they are because it is lost what they were decided by.
+                .chain(lost.map(|classes| json!({"revision": null, "classes": classes})))
                 .collect();
             let rollout = target.policy().rollout();
             let mut report = pending.report.clone();

@@ -1,6 +1,7 @@
 //! Brings a change of the policy, or of what the cluster offers, to the classes: looks for one, computes its effect,
 //! keeps what is to be, says so, and only then lets classes go over. Which class may is [`crate::rollout`]'s to say.
 
+mod fits;
 mod say;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::rollout::{
     Basis, ClassKey, Failure, KeepError, LiveClass, Loaded, Offer, Origin, Released, Rollout, decode, encode, load,
 };
 use crate::telemetry::metrics::Metrics;
+use fits::fits;
 pub use say::Voice;
 
 /// How often the directory is looked at.
@@ -141,12 +143,8 @@ impl RolloutLoop {
                 notes.kept = kept;
                 self.judgement.set(state);
             }
-            Some(Err(error)) => {
-                let note = format!("{error}; every class is decided by policy {} now", self.wanted.policy().revision());
-                self.say(Reason::PolicyStateLost, &note).await;
-                self.judgement.set(Rollout::new(Arc::clone(&self.wanted), Timestamp::now()));
-            }
-            None => self.judgement.set(Rollout::new(Arc::clone(&self.wanted), Timestamp::now())),
+            Some(Err(error)) => self.regain(Some(error)).await,
+            None => self.regain(None).await,
         }
         self.metrics.kept(self.judgement.health().keep_error.is_none());
         self.adopt(notes).await;
@@ -156,6 +154,30 @@ impl RolloutLoop {
         tracing::info!(revision = state.target().policy().revision(), "the policy holds");
         self.judgement.begin();
         Ok(())
+    }
+
+    /// Goes on without what was kept: classes that run and do not have what the policy gives them stay as they are until
+    /// their turn. Where nothing was kept and all have it (a first start), there is nothing to say.
+    async fn regain(&mut self, error: Option<KeepError>) {
+        let mut live = self.live();
+        self.see_fits(&mut live);
+        let wanted = Arc::clone(&self.wanted);
+        let Offer { next, radius } = Rollout::regain(&wanted, &live, Timestamp::now());
+        self.judgement.set(next);
+        if error.is_none() && radius.changes().is_empty() {
+            return;
+        }
+        self.metrics.changed(radius.live, radius.changes().len(), radius.share());
+        let error = error.map_or_else(|| "no state of the policy is kept".to_owned(), |error| error.to_string());
+        let note = say::lost(&error, &self.judgement.state(), &radius);
+        self.say(Reason::PolicyStateLost, &note).await;
+    }
+
+    /// Looks whether classes have what the wanted basis gives them.
+    fn see_fits(&self, live: &mut [LiveClass]) {
+        for one in live {
+            one.fits = fits(&self.caches, &self.wanted, one);
+        }
     }
 
     /// What was kept; waits for an API server that does not answer, and goes on without what may not be read.
@@ -255,7 +277,10 @@ impl RolloutLoop {
         if wanted.id() == state.target().id() || notes.refused.as_deref() == Some(wanted.id()) {
             return;
         }
-        let live = self.live();
+        let mut live = self.live();
+        if state.pending().is_some_and(|pending| pending.lost() > 0) {
+            self.see_fits(&mut live);
+        }
         let before = Arc::clone(state.target());
         let computed = spawn_blocking(move || state.offer(&wanted, &live, Timestamp::now()));
         let Ok(Offer { next, radius }) = computed.await else { return };
@@ -413,6 +438,7 @@ fn class_of(record: &RawRecord) -> Option<LiveClass> {
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
         current: record.typed_status().selected_template,
+        fits: true,
         class: record.typed().ok().and_then(|typed| parse(&typed).ok()),
     })
 }
