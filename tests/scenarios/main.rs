@@ -16,6 +16,7 @@ mod idle;
 mod odgm;
 mod outage;
 mod policy_from_cluster;
+mod policy_lost;
 mod policy_reload;
 mod policy_rollout;
 mod rbac;
