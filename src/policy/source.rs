@@ -2,6 +2,8 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::bundle::File;
@@ -49,12 +51,29 @@ fn is_hidden(name: &OsStr) -> bool {
     name.to_string_lossy().starts_with('.')
 }
 
+/// The text of a regular file. Whatever else has such a name (a FIFO, a device) is not waited for, and one that is
+/// longer than its size says is not read to its end.
 fn text(path: &Path) -> Result<String, String> {
-    let size = fs::metadata(path).map_err(|error| format!("can't be read: {error}"))?.len();
-    if size > MAX_BYTES {
-        return Err(format!("{size} bytes are too long for a policy file; at most {MAX_BYTES}"));
+    let unreadable = |error: io::Error| format!("can't be read: {error}");
+    let regular = |meta: &fs::Metadata| match meta.is_file() {
+        true => Ok(()),
+        false => Err("is no regular file; remove it, or let its name not end with .yaml or .yml".to_owned()),
+    };
+    let too_long = |size: u64| format!("{size} bytes are too long for a policy file; at most {MAX_BYTES}");
+    // Asked before, because to open a device may set something off; and again, because it may be another one by then.
+    regular(&fs::metadata(path).map_err(unreadable)?)?;
+    let file = fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;
+    let meta = file.metadata().map_err(unreadable)?;
+    regular(&meta)?;
+    if meta.len() > MAX_BYTES {
+        return Err(too_long(meta.len()));
     }
-    fs::read_to_string(path).map_err(|error| format!("can't be read: {error}"))
+    let mut bytes = Vec::new();
+    let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if read as u64 > MAX_BYTES {
+        return Err(too_long(read as u64));
+    }
+    String::from_utf8(bytes).map_err(|error| format!("can't be read: it is no UTF-8: {}", error.utf8_error()))
 }
 
 pub(super) fn walk(dir: &Path, depth: usize, found: &mut Vec<PathBuf>, faults: &mut Vec<Diagnostic>) {
@@ -84,5 +103,44 @@ pub(super) fn walk(dir: &Path, depth: usize, found: &mut Vec<PathBuf>, faults: &
         } else if is_policy_file(Path::new(name)) {
             found.push(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+    use std::process::Command;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::read;
+
+    /// What reading a directory gives: names of files, or what is wrong. It must give it soon.
+    fn soon(dir: &Path) -> Result<Vec<String>, String> {
+        let (tell, told) = mpsc::channel();
+        let dir = dir.to_owned();
+        thread::spawn(move || {
+            let files = read(&dir).map_err(|error| error.to_string());
+            let name = |name: &str| Path::new(name).strip_prefix(&dir).unwrap().display().to_string();
+            tell.send(files.map(|files| files.iter().map(|file| name(&file.name)).collect())).unwrap();
+        });
+        told.recv_timeout(Duration::from_secs(20)).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.yaml"), "a").unwrap();
+        assert!(Command::new("mkfifo").arg(dir.path().join("z.yaml")).status().unwrap().success());
+        let error = soon(dir.path()).unwrap_err();
+        assert!(error.contains("z.yaml") && error.contains("is no regular file; remove it"), "{error}");
+        fs::remove_file(dir.path().join("z.yaml")).unwrap();
+        symlink("/dev/zero", dir.path().join("y.yaml")).unwrap();
+        let error = soon(dir.path()).unwrap_err();
+        assert!(error.contains("y.yaml") && error.contains("is no regular file"), "{error}");
     }
 }

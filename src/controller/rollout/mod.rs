@@ -2,6 +2,7 @@
 //! keeps what is to be, says so, and only then lets classes go over. Which class may is [`crate::rollout`]'s to say.
 
 mod fits;
+mod look;
 mod say;
 
 use std::sync::Arc;
@@ -21,12 +22,14 @@ use crate::cluster::record::RawRecord;
 use crate::cluster::{ClusterError, caches::WatchesEnded};
 use crate::decision::{ClusterFacts, Setting};
 use crate::model::parse;
-use crate::policy::{Bundle, Diagnostics, File, Inputs, Look, Watched};
+use crate::policy::{Bundle, Diagnostics, File, Inputs};
 use crate::rollout::{
     Basis, ClassKey, Failure, KeepError, LiveClass, Loaded, Offer, Origin, Released, Rollout, decode, encode, load,
 };
 use crate::telemetry::metrics::Metrics;
 use fits::fits;
+use look::Found;
+pub use look::{Load, Lookout};
 pub use say::Voice;
 
 /// How often the directory is looked at.
@@ -55,6 +58,12 @@ impl Loader {
             None => load(origin, builtin, Vec::new(), &self.inputs, self.commit.as_deref()),
             Some(files) => load(origin, files, builtin, &self.inputs, self.commit.as_deref()),
         }
+    }
+
+    /// What loads the files of a directory.
+    pub fn of_directory(&self) -> Load {
+        let loader = self.clone();
+        Arc::new(move |origin, files| loader.load(origin, Some(files)))
     }
 
     /// The policy in a setting.
@@ -87,7 +96,7 @@ pub struct RolloutLoop {
     /// Makes policies of files.
     pub loader: Loader,
     /// The directory, where the policy comes from one.
-    pub watched: Option<Watched>,
+    pub lookout: Option<Lookout>,
     /// What the cluster offers.
     pub facts: watch::Receiver<ClusterFacts>,
     /// Asks for looks at records.
@@ -212,26 +221,11 @@ impl RolloutLoop {
 
     /// Looks for another policy in the directory.
     async fn look(&mut self) {
-        let Some(mut watched) = self.watched.take() else { return };
-        let looked = spawn_blocking(move || {
-            let look = watched.look();
-            (watched, look)
-        });
-        let Ok((watched, look)) = looked.await else { return };
-        let origin = Origin::Directory(watched.dir().display().to_string());
-        self.watched = Some(watched);
-        match look {
-            Look::Same | Look::Unsettled => {}
-            Look::Changed(Err(diagnostics)) => self.reject(diagnostics).await,
-            Look::Changed(Ok(files)) => {
-                let loader = self.loader.clone();
-                // Checking, compiling and testing a bundle is work for a thread of its own.
-                let Ok(result) = spawn_blocking(move || loader.load(origin, Some(files))).await else { return };
-                match result {
-                    Ok(policy) => self.accept(&policy),
-                    Err(diagnostics) => self.reject(diagnostics).await,
-                }
-            }
+        let Some(lookout) = &mut self.lookout else { return };
+        match lookout.look().await {
+            Found::Nothing => {}
+            Found::Wrong(diagnostics) => self.reject(diagnostics).await,
+            Found::Policy(loaded) => self.accept(&loaded),
         }
     }
 
@@ -260,6 +254,9 @@ impl RolloutLoop {
         let text = diagnostics.to_string();
         let revision = self.judgement.state().target().policy().revision().to_owned();
         let mut health = (*self.judgement.health()).clone();
+        if health.failed.as_ref().is_some_and(|known| known.stands && known.diagnostics == diagnostics) {
+            return;
+        }
         health.failed = Some(Failure { at: Timestamp::now(), stands: true, diagnostics });
         self.judgement.set_health(health);
         let note = format!("policy {revision} stays: the new one does not load: {text}");
