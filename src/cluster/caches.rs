@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::fresh::Fresh;
 use super::record::RawRecord;
 use crate::api::MANAGED_BY;
 use crate::render::ObjectKind;
@@ -29,6 +30,8 @@ pub type WatchStream<K> = Pin<Box<dyn Stream<Item = Result<K, watcher::Error>> +
 pub struct Caches {
     /// Records, as they came.
     pub records: Store<RawRecord>,
+    /// How far the records are.
+    pub fresh: Fresh,
     deployments: Store<Deployment>,
     services: Store<Service>,
     filled: [watch::Receiver<bool>; 3],
@@ -63,12 +66,14 @@ pub struct LiveObject {
 impl Caches {
     /// Caches over one namespace, or over all where `namespace` is `None`, and the watches that fill them.
     pub fn new(client: &Client, namespace: Option<&str>) -> (Self, Watches) {
-        let (records, record_watch, records_filled) = cache::<RawRecord>(client, namespace, watcher::Config::default());
+        let fresh = Fresh::default();
+        let (records, record_watch, records_filled) =
+            tracked::<RawRecord>(client, namespace, watcher::Config::default(), fresh.clone());
         let ours = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
         let (deployments, deployment_watch, deployments_filled) = cache::<Deployment>(client, namespace, ours.clone());
         let (services, service_watch, services_filled) = cache::<Service>(client, namespace, ours);
         let filled = [records_filled, deployments_filled, services_filled];
-        let caches = Self { records, deployments, services, filled };
+        let caches = Self { records, fresh, deployments, services, filled };
         (caches, Watches { records: record_watch, deployments: deployment_watch, services: service_watch })
     }
 
@@ -139,6 +144,20 @@ where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
     K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
+    tracked(client, namespace, config, Fresh::default())
+}
+
+/// A cache that tells how far it is.
+fn tracked<K>(
+    client: &Client,
+    namespace: Option<&str>,
+    config: watcher::Config,
+    fresh: Fresh,
+) -> (Store<K>, WatchStream<K>, watch::Receiver<bool>)
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+{
     let api: Api<K> = namespace.map_or_else(|| Api::all(client.clone()), |ns| Api::namespaced(client.clone(), ns));
     let (store, writer) = reflector::store();
     let (filled, is_filled) = watch::channel(false);
@@ -150,6 +169,7 @@ where
         })
         .reflect(writer)
         .inspect_ok(move |event| {
+            fresh.told(event);
             if matches!(event, watcher::Event::InitDone) {
                 filled.send_replace(true);
             }

@@ -7,7 +7,7 @@ use cel_interpreter::common::value::Val;
 use foldhash::fast::FixedState;
 use jiff::Timestamp;
 
-use super::cel::{Allowance, Known, Range, Type};
+use super::cel::{Allowances, Known, Range, Type};
 use super::series::Series;
 pub use super::values::FactValue;
 
@@ -277,7 +277,8 @@ pub struct Facts {
     /// Milliseconds since the epoch.
     now: Option<i64>,
     explained: bool,
-    allowance: Allowance,
+    /// Steps that all documents share over these facts; where there are none each document has its own.
+    shared: Option<Allowances>,
 }
 
 impl Facts {
@@ -303,9 +304,10 @@ impl Facts {
         self.bound.get(position(path)?)?.as_ref()
     }
 
-    /// Lets rules spend their steps on these facts anew, for another decision.
-    pub fn renew(&mut self) {
-        self.allowance = Allowance::default();
+    /// Lets all documents share their steps over these facts, and gives them anew: for a decision that asks the same
+    /// rules again and again.
+    pub fn share_steps(&mut self) {
+        self.shared = Some(Allowances::default());
     }
 
     /// Takes a fact away: where it is optional it is absent, else it is not known.
@@ -350,9 +352,9 @@ impl Facts {
         self
     }
 
-    /// Steps that rules may still spend on these facts.
-    pub(crate) fn allowance(&self) -> &Allowance {
-        &self.allowance
+    /// Steps that all documents share.
+    pub(crate) fn shared_steps(&self) -> Option<&Allowances> {
+        self.shared.as_ref()
     }
 
     /// Whether rules note what they read.

@@ -12,9 +12,7 @@ use cel_interpreter::common::ast::{CallExpr, Expr, LiteralValue, SelectExpr, ope
 use cel_interpreter::common::types::{CelBool, CelDouble, CelDuration, CelString};
 use cel_interpreter::common::value::{CowVal, FromVal};
 use cel_interpreter::{ExecutionError, IdedExpr, Value};
-use regex::Regex;
 
-use super::budget::charge_bytes;
 use super::check::{Names, literal_text};
 use super::env::{self, Unary};
 use super::signal::{self, Method, SignalVal};
@@ -65,7 +63,7 @@ pub(super) enum Condition {
     /// Whether a text is among others.
     Text(Text, Vec<Text>, bool),
     HasData(String, Length),
-    Matches(Text, Arc<Regex>),
+    Matches(Text, Arc<env::Pattern>),
     Quantifier(Quantifier),
     If(Box<(Condition, Condition, Condition)>),
 }
@@ -336,11 +334,7 @@ impl Condition {
                 }
                 Ok(found == *outcome)
             }
-            Self::Matches(text, pattern) => {
-                let text = text.value(scope)?;
-                charge_bytes(text.len())?;
-                Ok(pattern.is_match(&text))
-            }
+            Self::Matches(text, pattern) => pattern.is_match(&text.value(scope)?),
             Self::Quantifier(quantifier) => quantifier.value(scope),
             Self::HasData(signal, length) => with_signal(
                 scope,
