@@ -76,6 +76,8 @@ pub(super) struct Pin {
 #[derive(Clone, Debug)]
 pub struct Pending {
     pub(super) verdict: Verdict,
+    /// It is paced only because it goes back to what ran before.
+    pub(super) back: bool,
     pub(super) since: Timestamp,
     pub(super) live: usize,
     /// Classes that it changes, or may change.
@@ -93,6 +95,8 @@ pub struct Pending {
 #[derive(Clone, Debug)]
 pub struct Rollout {
     pub(super) target: Arc<Basis>,
+    /// What classes were decided by before the newest change that any of them noticed. To go back to it is not held.
+    pub(super) previous: Option<Arc<Basis>>,
     pub(super) since: Timestamp,
     pub(super) pending: Option<Pending>,
     pub(super) released: Log,
@@ -153,12 +157,17 @@ pub(super) struct Standing<'a> {
 impl Rollout {
     /// Everything is decided by one basis.
     pub fn new(basis: Arc<Basis>, now: Timestamp) -> Self {
-        Self { target: basis, since: now, pending: None, released: Log::default() }
+        Self { target: basis, previous: None, since: now, pending: None, released: Log::default() }
     }
 
     /// The newest basis: new classes and those that would not notice use it.
     pub fn target(&self) -> &Arc<Basis> {
         &self.target
+    }
+
+    /// What classes were decided by before the newest change that any of them noticed.
+    pub fn previous(&self) -> Option<&Arc<Basis>> {
+        self.previous.as_ref()
     }
 
     /// Since when the newest revision is the newest.
@@ -254,6 +263,11 @@ impl Pending {
     /// Whether it goes on by itself.
     pub fn verdict(&self) -> Verdict {
         self.verdict
+    }
+
+    /// Whether it is paced only because it goes back to what ran before.
+    pub fn is_back(&self) -> bool {
+        self.back
     }
 
     /// Since when it waits.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Basis;
-use super::pace::Log;
 use super::state::{ClassKey, LiveClass, Offer, Pending, Pin, Released, Rollout, Standing, Verdict};
 use crate::decision::{BlastRadius, ClassChange, Difference, difference, unexplained};
 use crate::model::Class;
@@ -37,15 +36,18 @@ impl Effect {
         }
     }
 
-    /// The change that is to wait, and its blast radius.
-    fn pending(self, candidate: &Basis, live: usize, now: Timestamp) -> (Option<Pending>, BlastRadius) {
+    /// The change that is to wait, and its blast radius. `back` is whether it goes back to what ran before: during an
+    /// incident that must not wait for a second commit.
+    fn pending(self, candidate: &Basis, live: usize, back: bool, now: Timestamp) -> (Option<Pending>, BlastRadius) {
         let Self { changes, unread, mut pins } = self;
         for (index, pin) in pins.values_mut().enumerate() {
             pin.position = index + 1;
         }
         let radius = BlastRadius::new(live, changes).with_unread(unread);
+        let above = is_above(&radius, candidate.policy().rollout());
         let pending = (!pins.is_empty()).then(|| Pending {
-            verdict: verdict(&radius, candidate.policy().rollout()),
+            verdict: if above && !back { Verdict::Held } else { Verdict::Paced },
+            back: above && back,
             since: now,
             live,
             changed: pins.len(),
@@ -66,8 +68,8 @@ impl Rollout {
         for one in live {
             lost(&mut effect, basis, one, one.generation);
         }
-        let (pending, radius) = effect.pending(basis, live.len(), now);
-        let next = Self { target: Arc::clone(basis), since: now, pending, released: Log::default() };
+        let (pending, radius) = effect.pending(basis, live.len(), false, now);
+        let next = Self { pending, ..Self::new(Arc::clone(basis), now) };
         Offer { next, radius }
     }
 
@@ -84,10 +86,16 @@ impl Rollout {
                 }
             }
         }
-        let (pending, radius) = effect.pending(candidate, live.len(), now);
+        let back = self.previous.as_ref().is_some_and(|previous| previous.decides_as(candidate));
+        let (pending, radius) = effect.pending(candidate, live.len(), back, now);
+        // While a change is not through, what ran before it is still what ran before; and whoever went back does not go
+        // forth again without asking.
+        let forth = pending.is_some() && self.pending.is_none() && !back;
+        let before = if forth { Some(&self.target) } else { self.previous.as_ref() };
+        let previous = before.cloned();
         let same = self.target.policy().revision() == candidate.policy().revision();
         let since = if same { self.since } else { now };
-        let next = Self { target: Arc::clone(candidate), since, pending, released: self.released.clone() };
+        let next = Self { target: Arc::clone(candidate), previous, since, pending, released: self.released.clone() };
         Offer { next, radius }
     }
 
@@ -174,7 +182,8 @@ fn strange(candidate: &Basis, class: &Class, one: &LiveClass) -> Option<Differen
     unexplained(current, &after).filter(|_| !(same && one.fits))
 }
 
-fn verdict(radius: &BlastRadius, policy: RolloutPolicy) -> Verdict {
+/// Whether more classes would change than the bundle lets through.
+fn is_above(radius: &BlastRadius, policy: RolloutPolicy) -> bool {
     let handful = radius.changes().len() + radius.unread() >= policy.at_least as usize;
-    if handful && radius.share() * 100.0 > policy.hold_above { Verdict::Held } else { Verdict::Paced }
+    handful && radius.share() * 100.0 > policy.hold_above
 }

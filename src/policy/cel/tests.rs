@@ -511,7 +511,8 @@ fn a_match_is_charged_for_the_length_of_the_text_and_the_size_of_the_pattern() {
         Expression::compile(source, &Type::Bool, &Table).unwrap().condition(&scope).map_err(|error| error.to_string())
     };
     assert_eq!(condition("class.name.matches('x')"), Ok(false));
-    let heavy = "[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0].exists(i, class.name.matches('^[01]*1[01]{300}x$') && i > 9.0)";
+    let heavy =
+        "[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0].exists(i, class.name.matches('^[01]*1[01]{300}x$') && i > 9.0)";
     assert!(condition(heavy).unwrap_err().contains("too many steps"));
     let light = "[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0].exists(i, class.name.matches('^[01]*x$') && i > 9.0)";
     assert_eq!(condition(light), Ok(false));
