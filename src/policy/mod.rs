@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 mod builtin;
 mod bundle;
+mod caret;
 mod cel;
 mod compare;
 mod compiler;
