@@ -166,21 +166,25 @@ fn group(facts: BTreeMap<Cow<'static, str>, FactValue>) -> Box<dyn Val> {
     // A group within is there even where none of its facts is: only facts may be absent.
     let mut inner: BTreeMap<Cow<'static, str>, Entries> = BTreeMap::from([("nfr".into(), Vec::new())]);
     for (name, value) in facts {
-        match split(&name) {
-            Some((group, field)) => inner.entry(group).or_default().push((field, value.into_val())),
-            None => entries.push((name, value.into_val())),
+        match split(name) {
+            (Some(group), field) => inner.entry(group).or_default().push((field, value.into_val())),
+            (None, field) => entries.push((field, value.into_val())),
         }
     }
     entries.extend(inner.into_iter().map(|(name, fields)| (name, object(fields))));
     object(entries)
 }
 
-/// Name of a group and of a fact within it.
-fn split(name: &Cow<'static, str>) -> Option<(Cow<'static, str>, Cow<'static, str>)> {
+/// The group that a fact is in, where it is in one, and its name there.
+fn split(name: Cow<'static, str>) -> (Option<Cow<'static, str>>, Cow<'static, str>) {
     match name {
-        Cow::Borrowed(name) => name.split_once('.').map(|(group, field)| (group.into(), field.into())),
-        Cow::Owned(name) => {
-            name.split_once('.').map(|(group, field)| (group.to_owned().into(), field.to_owned().into()))
-        }
+        Cow::Borrowed(name) => match name.split_once('.') {
+            Some((group, field)) => (Some(group.into()), field.into()),
+            None => (None, name.into()),
+        },
+        Cow::Owned(name) => match name.split_once('.') {
+            Some((group, field)) => (Some(group.to_owned().into()), field.to_owned().into()),
+            None => (None, name.into()),
+        },
     }
 }
