@@ -171,8 +171,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::fs;
     use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
     use std::path::Path;
-    use std::process::Command;
     use std::sync::mpsc;
     use std::thread;
     use std::time::Duration;
@@ -195,7 +195,7 @@ mod tests {
     fn what_is_no_regular_file_is_refused_and_not_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a.yaml"), "a").unwrap();
-        assert!(Command::new("mkfifo").arg(dir.path().join("z.yaml")).status().unwrap().success());
+        let _socket = UnixListener::bind(dir.path().join("z.yaml")).unwrap();
         let error = soon(dir.path()).unwrap_err();
         assert!(error.contains("z.yaml") && error.contains("is no regular file; remove it"), "{error}");
         fs::remove_file(dir.path().join("z.yaml")).unwrap();

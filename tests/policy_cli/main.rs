@@ -43,6 +43,18 @@ fn check_says_by_its_exit_code_whether_a_bundle_is_right() {
 }
 
 #[test]
+fn check_does_not_wait_for_a_file_that_nobody_writes() {
+    let dir = directory(&[("bundle.yaml", OVERLAY)]);
+    let fifo = dir.path().join("z.yaml");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let check = ["30", env!("CARGO_BIN_EXE_oprc-crm"), "policy", "check", dir.path().to_str().unwrap()];
+    let Output { status, stderr, .. } = Command::new("timeout").args(check).output().unwrap();
+    let errors = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{errors}");
+    assert!(errors.contains("z.yaml") && errors.contains("is no regular file"), "{errors}");
+}
+
+#[test]
 fn check_answers_for_machines() {
     let rule = "apiVersion: policy.oaas.io/v1alpha1\nkind: Admission\nmetadata: {name: a}\nspec:\n  rules:\n    - {id: r, \
                 deny: nfr.max_latency_ms > 1.0, message: \"'m'\"}\n";
