@@ -95,6 +95,8 @@ fn escaped(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, at: &mut (u32, 
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
     use std::sync::Arc;
 
     use proptest::prelude::*;
@@ -103,7 +105,8 @@ mod tests {
 
     /// Writes a text as YAML, in one of five ways.
     fn written(text: &str, way: usize) -> String {
-        let block = |sign: &str| format!("{sign}\n{}", text.lines().map(|l| format!("    {l}\n")).collect::<String>());
+        let lines: Vec<String> = text.lines().map(|line| ["    ", line].concat()).collect();
+        let block = |sign: &str| [sign, "\n", &lines.join("\n")].concat();
         match way {
             0 => format!("'{}'", text.replace('\'', "''").replace('\n', "\n\n    ")),
             1 => format!("{text:?}"),
