@@ -234,7 +234,7 @@ impl ParamValue {
 impl std::fmt::Display for ParamValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Number(value) => write!(f, "{value}"),
+            Self::Number(value) => f.write_str(&units::number(*value)),
             Self::Duration(value) => write!(f, "{}", humantime::format_duration(value.to_std().unwrap_or_default())),
             Self::Bool(value) => write!(f, "{value}"),
             Self::Text(text) => write!(f, "{text:?}"),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::units::number;
+
 /// A rule's mode: only `Enforce` has an effect, the others show what it would have been.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RuleMode {
@@ -61,7 +63,8 @@ impl fmt::Display for Margin {
         let distance = self.distance();
         let unit = if self.seconds { "s" } else { "" };
         // Six digits: what binary fractions add behind them is no news to anyone.
-        let shown = (distance * 1e6).round() / 1e6;
+        let shown = if distance < 1e9 { (distance * 1e6).round() / 1e6 } else { distance };
+        let shown = number(shown);
         match (distance > 0.0, self.holds) {
             (false, _) => write!(f, "{}: on the bound", self.comparison),
             (true, true) => write!(f, "{}: holds by {shown}{unit}", self.comparison),
@@ -82,4 +85,19 @@ pub enum RuleOutcome {
     Error(String),
     /// It reads a signal that has no data and that the class does not need; why, in words. Nothing follows.
     Inapplicable(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Margin;
+
+    #[test]
+    fn a_margin_is_short_however_far_away_the_bound_is() {
+        let margin = |left: f64, right: f64| {
+            Margin { comparison: "a > b".to_owned(), left, right, seconds: false, holds: left > right }.to_string()
+        };
+        assert_eq!(margin(1e308, 2.0), "a > b: holds by 1e308");
+        assert_eq!(margin(-1e300, 2.0), "a > b: 1e300 short");
+        assert_eq!(margin(0.1 + 0.2, 0.1), "a > b: holds by 0.2");
+    }
 }

@@ -41,7 +41,7 @@ fn a_value_is_shown_with_its_origin_and_all_that_it_stands_in_place_of() {
     let answer: Value = serde_json::from_str(&out).unwrap();
     let limit = param(&answer, None, "max_replicas");
     assert_eq!((&limit["value"], &limit["origin"]), (&"12".into(), &"OPRC_CRM_LIMITS_MAX_REPLICAS".into()));
-    assert_eq!((&limit["min"], &limit["max"]), (&"1".into(), &"1000".into()));
+    assert_eq!((&limit["min"], &limit["max"]), (&"1".into(), &"10000".into()));
     let beneath: Vec<(&Value, &Value)> =
         limit["in_place_of"].as_array().unwrap().iter().map(|one| (&one["value"], &one["origin"])).collect();
     assert_eq!(beneath, [(&"30".into(), &"bundle.yaml".into()), (&"20".into(), &"default".into())]);

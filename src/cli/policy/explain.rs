@@ -186,7 +186,8 @@ impl Text {
         out.push('\n');
     }
 
-    /// Rules in columns: outcome, id, effect, condition; below each what it read.
+    /// Rules in columns: outcome, id, effect, condition; below each what it read. `ok` holds and `--` does not, for all
+    /// kinds; what holds and refuses or warns is `!!`.
     fn rules(&self, rules: &[RuleTrace], out: &mut String) {
         let id = |trace: &RuleTrace| trace.rule.split_once('/').map_or("", |(_, rest)| rest).to_owned();
         let short = |trace: &RuleTrace| trace.rule.rsplit('/').next().unwrap_or("").to_owned();
@@ -199,9 +200,9 @@ impl Text {
         let column = rules.iter().map(|trace| points(trace).chars().count()).max().unwrap_or(0);
         for trace in rules {
             let (code, mark) = match (&trace.outcome, admission) {
-                (RuleOutcome::True, false) | (RuleOutcome::False, true) => ("32", "ok"),
+                (RuleOutcome::True, false) => ("32", "ok"),
                 (RuleOutcome::True, true) => ("33", "!!"),
-                (RuleOutcome::False, false) => ("2", "--"),
+                (RuleOutcome::False, _) => ("2", "--"),
                 (RuleOutcome::Error(_), _) => ("31", "??"),
                 (RuleOutcome::Inapplicable(_), _) => ("2", "na"),
             };

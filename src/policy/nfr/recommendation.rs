@@ -167,7 +167,8 @@ impl RecommendationPolicy {
                     let basis = || scope.text(&rule.basis).unwrap_or_else(|reason| format!("not known: {reason}"));
                     let basis = if words { basis() } else { String::new() };
                     if let Some(trace) = trace {
-                        trace.effect = Some(format!("target {target}, confidence {confidence}: {basis}").into());
+                        trace.effect =
+                            Some(format!("target {}, confidence {confidence}: {basis}", number(target)).into());
                     }
                     found.proposal = Some(Proposal { target, confidence, basis, rule: name.to_owned() });
                     return;
@@ -231,7 +232,7 @@ impl RecommendationRule {
         }
         let counts = trace.mode == RuleMode::Enforce;
         if let (Some(size), RuleOutcome::True, true) = (size, outcome, scope.is_explained() || !counts) {
-            trace.effect = Some(format!("{}target {size}", if counts { "" } else { "would be " }).into());
+            trace.effect = Some(format!("{}target {}", if counts { "" } else { "would be " }, number(size)).into());
         }
     }
 

@@ -291,11 +291,14 @@ fn bound(
 
 impl std::fmt::Display for Guard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = |bound: &f64| number(*bound);
         match self {
             Self::Hold { message } => write!(f, "hold: {message}"),
-            Self::Bound { at_most: Some(most), at_least: Some(least) } => write!(f, "at most {most}, at least {least}"),
-            Self::Bound { at_most: Some(most), at_least: None } => write!(f, "at most {most}"),
-            Self::Bound { at_most: None, at_least: Some(least) } => write!(f, "at least {least}"),
+            Self::Bound { at_most: Some(most), at_least: Some(least) } => {
+                write!(f, "at most {}, at least {}", shown(most), shown(least))
+            }
+            Self::Bound { at_most: Some(most), at_least: None } => write!(f, "at most {}", shown(most)),
+            Self::Bound { at_most: None, at_least: Some(least) } => write!(f, "at least {}", shown(least)),
             Self::Bound { at_most: None, at_least: None } => f.write_str("no bound"),
         }
     }
