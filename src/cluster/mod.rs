@@ -9,6 +9,7 @@ mod error;
 pub mod events;
 mod heartbeat;
 pub mod keeper;
+pub mod knative;
 pub mod own;
 pub mod ownership;
 pub mod record;

@@ -92,8 +92,8 @@ impl Default for Metrics {
         metrics.register();
         // There from the start, so that the first failure is a rise.
         for result in ["ok", "failed"] {
-            metrics.loads.get_or_create(&ResultLabel { result });
-            metrics.reconciles.get_or_create(&ResultLabel { result });
+            drop(metrics.loads.get_or_create(&ResultLabel { result }));
+            drop(metrics.reconciles.get_or_create(&ResultLabel { result }));
         }
         metrics
     }
