@@ -13,6 +13,7 @@ mod faults;
 mod grpc;
 mod grpc_errors;
 mod idle;
+mod knative;
 mod odgm;
 mod outage;
 mod policy_from_cluster;

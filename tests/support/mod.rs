@@ -10,6 +10,7 @@ pub mod audit;
 pub mod class;
 pub mod crm;
 pub mod faults;
+pub mod knative;
 pub mod pm;
 pub mod policy;
 
