@@ -5,26 +5,70 @@ use std::path::{Path, PathBuf};
 
 use prost::Message as _;
 use prost_build::Config;
-use protox::prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
+use protox::prost_reflect::prost_types::{
+    DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet,
+};
 
 /// The package of the deployment service, and the second name under which the same service is served.
 const PACKAGE: &str = "deployment";
 const ALIAS: &str = "oaas.deployment";
+/// The message that read calls answer with, and the one that later Package Managers expect in the same places.
+const FORM: &str = ".deployment.OClassDeployment";
+const OTHER_FORM: &str = ".deployment.DeploymentUnit";
+/// The answers that carry it.
+const ANSWERS: [&str; 3] =
+    ["GetDeploymentStatusResponse", "ListDeploymentRecordsResponse", "GetDeploymentRecordResponse"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
     let files = ["common.proto", "deployment.proto", "health.proto", "grpc_health.proto"];
-    let mut descriptors = protox::compile(files, ["proto"])?;
-    tonic_prost_build::configure()
-        .btree_map(".")
-        .build_client(true)
-        .build_server(true)
-        .build_transport(false)
-        .compile_fds_with_config(descriptors.clone(), Config::new())?;
+    let descriptors = protox::compile(files, ["proto"])?;
+    builder().compile_fds_with_config(descriptors.clone(), Config::new())?;
+    let other = other_form(&descriptors)?;
+    other_types(&other, &out.join("unit"))?;
+    write_descriptors(descriptors, &out.join("descriptors.bin"))?;
+    write_descriptors(other, &out.join("descriptors_unit.bin"))
+}
 
-    let aliases: Vec<_> = descriptors.file.iter().filter(|file| file.package() == PACKAGE).map(alias).collect();
-    descriptors.file.extend(aliases);
-    write_descriptors(&descriptors)
+fn builder() -> tonic_prost_build::Builder {
+    tonic_prost_build::configure().btree_map(".").build_client(true).build_server(true).build_transport(false)
+}
+
+/// The same files with the other payload in the answers of the read calls.
+fn other_form(descriptors: &FileDescriptorSet) -> Result<FileDescriptorSet, Box<dyn Error>> {
+    let mut other = descriptors.clone();
+    let mut changed = 0;
+    for file in other.file.iter_mut().filter(|file| file.package() == PACKAGE) {
+        let form = FORM.trim_start_matches(".deployment.");
+        file.message_type.retain(|message| message.name() != form);
+        // Its comments are found by position, and positions have changed.
+        file.source_code_info = None;
+        let answers = file.message_type.iter_mut().filter(|message| ANSWERS.contains(&message.name()));
+        for field in answers.flat_map(|message| &mut message.field).filter(|field| field.type_name() == FORM) {
+            field.type_name = Some(OTHER_FORM.to_owned());
+            changed += 1;
+        }
+    }
+    if changed != ANSWERS.len() {
+        return Err(format!("proto/deployment.proto: {FORM} stands in {changed} of {ANSWERS:?}").into());
+    }
+    Ok(other)
+}
+
+/// Types of the other form: those answers and the service; everything else is what it is.
+fn other_types(other: &FileDescriptorSet, out: &Path) -> Result<(), Box<dyn Error>> {
+    std::fs::create_dir_all(out)?;
+    let mut builder = builder().out_dir(out).extern_path(".oaas", "crate::grpc::pb::oaas");
+    let file: Vec<_> =
+        other.file.iter().filter(|file| [PACKAGE, "oaas.common"].contains(&file.package())).cloned().collect();
+    for file in file.iter().filter(|file| file.package() == PACKAGE) {
+        let messages = file.message_type.iter().map(DescriptorProto::name).filter(|name| !ANSWERS.contains(name));
+        for name in messages.chain(file.enum_type.iter().map(EnumDescriptorProto::name)) {
+            builder = builder.extern_path(format!(".{PACKAGE}.{name}"), format!("crate::grpc::pb::{PACKAGE}::{name}"));
+        }
+    }
+    Ok(builder.compile_fds_with_config(FileDescriptorSet { file }, Config::new())?)
 }
 
 /// The same file under the other package, so that reflection describes both names.
@@ -54,8 +98,10 @@ fn rename(type_name: &mut Option<String>) {
     }
 }
 
-fn write_descriptors(descriptors: &FileDescriptorSet) -> Result<(), Box<dyn Error>> {
-    let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    std::fs::write(Path::new(&out).join("descriptors.bin"), descriptors.encode_to_vec())?;
+/// Descriptors under both names of the service.
+fn write_descriptors(mut descriptors: FileDescriptorSet, path: &Path) -> Result<(), Box<dyn Error>> {
+    let aliases: Vec<_> = descriptors.file.iter().filter(|file| file.package() == PACKAGE).map(alias).collect();
+    descriptors.file.extend(aliases);
+    std::fs::write(path, descriptors.encode_to_vec())?;
     Ok(())
 }

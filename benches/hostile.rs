@@ -63,7 +63,7 @@ fn facts() -> Facts {
     let function = |n: u32| {
         let text = |text: String| FactValue::Text(text);
         let image = text(format!("registry.example/{}:{n}", "a/".repeat(120)));
-        let pair = |name: &str, value| (name.to_owned(), value);
+        let pair = |name: &'static str, value| (name.into(), value);
         [pair("key", text(format!("f{n}"))), pair("image", image), pair("port", FactValue::Number(f64::from(n + 1)))]
             .into()
     };

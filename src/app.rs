@@ -17,14 +17,15 @@ use crate::cluster::apply::Applier;
 use crate::cluster::caches::Caches;
 use crate::cluster::events::Recorder;
 use crate::cluster::keeper::Keeper;
+use crate::cluster::nodes::Nodes;
 use crate::cluster::record::RawRecord;
 use crate::cluster::{KubeRecords, discovery, heartbeat};
-use crate::config::{Config, Namespaces};
+use crate::config::{Config, GrpcPayload, Namespaces};
 use crate::controller::{self, Births, Context, Judgement, Looks, Memory, Options, Relook, RolloutLoop, Voice};
 use crate::decision::ClusterFacts;
-use crate::grpc::{self, ServicesError};
+use crate::grpc::{self, InfoOptions, Payload, ServicesError};
 use crate::policy::Diagnostics;
-use crate::server::{self, Readiness, Services};
+use crate::server::{self, Readiness, Services, Timing};
 use crate::telemetry::metrics::{self, Metrics};
 use policy::First;
 
@@ -83,6 +84,7 @@ pub async fn run_with(
         Namespaces::One(name) => Some(name.as_str()),
     };
     let (caches, watches, knative) = Caches::new(&client, namespace, cluster.knative);
+    let listed = caches.clone();
     let context = Arc::new(Context {
         caches: caches.clone(),
         applier: Applier::new(client.clone()),
@@ -103,11 +105,8 @@ pub async fn run_with(
     let options = Options { concurrency: config.concurrency };
     let mut control = tokio::spawn(controller::run(context, watches, looks, options, shutdown.clone()));
 
-    let store = Arc::new(KubeRecords::new(client, &config.deploy_namespace));
-    let grpc = grpc::services(store, Arc::clone(&judgement), &readiness, grpc::Options::default())?;
-    let pages = server::pages(move || judgement.page(), move || metrics.text(), metrics::CONTENT_TYPE);
-    let services = Services { grpc, pages };
-    let serving = server::serve(listener, readiness, services, shutdown.clone(), server::DRAIN);
+    let services = services(&config, client, &listed, judgement, metrics, &readiness)?;
+    let serving = server::serve(listener, readiness, services, shutdown.clone(), Timing::default());
     tokio::pin!(serving);
     let result = tokio::select! {
         _ = &mut serving => Ok(()),
@@ -128,6 +127,36 @@ pub async fn run_with(
     // The roll-out keeps before it acts, so it may be cut off anywhere.
     tasks.shutdown().await;
     result
+}
+
+fn services(
+    config: &Config,
+    client: Client,
+    caches: &Caches,
+    judgement: Arc<Judgement>,
+    metrics: Arc<Metrics>,
+    readiness: &Readiness,
+) -> Result<Services, ServicesError> {
+    let counter = Arc::new(Nodes::new(client.clone()));
+    let store = Arc::new(records(config, client, caches));
+    let grpc = grpc::services(store, Arc::clone(&judgement), counter, readiness, grpc_options(config))?;
+    let pages = server::pages(move || judgement.page(), move || metrics.text(), metrics::CONTENT_TYPE);
+    Ok(Services { grpc, pages })
+}
+
+/// With leader election there are other replicas, which take Deploys too.
+fn records(config: &Config, client: Client, caches: &Caches) -> KubeRecords {
+    let records = KubeRecords::new(client, &config.deploy_namespace);
+    if config.features.leader_election { records } else { records.cached(caches) }
+}
+
+fn grpc_options(config: &Config) -> grpc::Options {
+    let payload = match config.grpc_payload {
+        GrpcPayload::Oclass => Payload::Oclass,
+        GrpcPayload::Unit => Payload::Unit,
+    };
+    let info = InfoOptions { env: config.deploy_namespace.clone(), mock_availability: config.mock_availability };
+    grpc::Options { payload, info, ..grpc::Options::default() }
 }
 
 fn rollout(

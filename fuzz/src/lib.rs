@@ -1,11 +1,18 @@
-//! What the fuzz targets do with their bytes: the same as the controller does with the files of a bundle.
+//! What the fuzz targets do with their bytes: the same as the controller does with the files of a bundle, and with what
+//! comes by gRPC.
 
-use std::sync::Once;
+use std::sync::{LazyLock, Once};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
-use oprc_crm::decision::run_tests;
+use oprc_crm::api::DeploymentRecord;
+use oprc_crm::decision::{ClusterFacts, Features, Setting, decide, run_tests};
+use oprc_crm::grpc::pb::deployment::DeploymentUnit;
+use oprc_crm::grpc::{record_of, unit_of};
+use oprc_crm::model;
 use oprc_crm::policy::{Bundle, Diagnostics, FactValue, Facts, File, Inputs, Policy, watch};
+use oprc_crm::render::{RenderSettings, render};
+use prost::Message;
 
 /// Time that this thread has computed for: a busy machine is no fault of a rule.
 fn computed() -> Duration {
@@ -43,7 +50,7 @@ fn facts() -> Facts {
     facts.set("class.addons", FactValue::Texts((0..16).map(|n| "x".repeat(n * 16)).collect()));
     facts.set("class.labels", FactValue::TextMap((0..64).map(|n| (format!("label-{n}"), "v".repeat(63))).collect()));
     let function = |n: u32| {
-        let pair = |name: &str, value| (name.to_owned(), value);
+        let pair = |name: &'static str, value| (name.into(), value);
         let image = FactValue::Text(format!("registry.example/{}:{n}", "a/".repeat(200)));
         [pair("key", text(&format!("f{n}"))), pair("image", image), pair("port", FactValue::Number(8080.0))].into()
     };
@@ -88,5 +95,35 @@ pub fn expressions(bytes: &[u8]) {
     );
     if let Ok((_, policy)) = compile("fuzz.yaml", &rule) {
         evaluate(&policy);
+    }
+}
+
+static BUILTIN: LazyLock<Policy> = LazyLock::new(|| {
+    let inputs = Inputs { profile: "edge".to_owned(), ..Inputs::default() };
+    Policy::builtin(&inputs).expect("the shipped bundle")
+});
+
+/// Bytes as a unit: read, written as a record, read back, judged, rendered.
+pub fn units(bytes: &[u8]) {
+    let Ok(unit) = DeploymentUnit::decode(bytes) else { return };
+    let record = match record_of(&unit) {
+        Ok(record) => record,
+        Err(faults) => {
+            assert!(!faults.is_empty(), "refused without a reason");
+            assert!(faults.iter().all(|fault| fault.field.starts_with("deployment_unit")), "{faults:?}");
+            return;
+        }
+    };
+    // What the API server keeps is what serialises.
+    let kept: DeploymentRecord = serde_json::to_value(&record).and_then(serde_json::from_value).expect("a record");
+    assert_eq!(kept, record);
+    assert_eq!(record_of(&unit_of(&kept)).as_ref(), Ok(&kept), "what is read and sent back is no change");
+    let class = model::parse(&kept).expect("what is accepted is valid");
+    let features = Features { odgm: true, ..Features::default() };
+    let setting = Setting { profile: "edge".to_owned(), features, cluster: ClusterFacts::default() };
+    if let Ok(chosen) = decide(&BUILTIN, &class, &setting, None).template {
+        // It may be refused with a reason, never with a panic.
+        let rendered = render(&class, &chosen.plan, &RenderSettings::default());
+        assert_eq!(format!("{rendered:?}"), format!("{:?}", render(&class, &chosen.plan, &RenderSettings::default())));
     }
 }

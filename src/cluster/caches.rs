@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::fresh::Fresh;
 use super::knative::{Fed, Feed, KnativeService, Presence};
 use super::record::RawRecord;
 use crate::api::MANAGED_BY;
@@ -30,6 +31,8 @@ pub type WatchStream<K> = Pin<Box<dyn Stream<Item = Result<K, watcher::Error>> +
 pub struct Caches {
     /// Records, as they came.
     pub records: Store<RawRecord>,
+    /// How far the records are.
+    pub fresh: Fresh,
     deployments: Store<Deployment>,
     services: Store<Service>,
     knative: Store<KnativeService>,
@@ -69,14 +72,16 @@ impl Caches {
     /// Caches over one namespace, or over all where `namespace` is `None`, the watches that fill them, and the feed of
     /// Knative Services, which the cluster has or has not: `knative` is what is known of that now.
     pub fn new(client: &Client, namespace: Option<&str>, knative: Option<bool>) -> (Self, Watches, Feed) {
-        let (records, record_watch, records_filled) = cache::<RawRecord>(client, namespace, watcher::Config::default());
+        let fresh = Fresh::default();
+        let (records, record_watch, records_filled) =
+            tracked::<RawRecord>(client, namespace, watcher::Config::default(), fresh.clone());
         let ours = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
         let (deployments, deployment_watch, deployments_filled) = cache::<Deployment>(client, namespace, ours.clone());
         let (services, service_watch, services_filled) = cache::<Service>(client, namespace, ours.clone());
         let (feed, Fed { store: knative, changes: knative_watch, presence }) =
             Feed::new(client, namespace, ours, knative);
         let filled = [records_filled, deployments_filled, services_filled];
-        let caches = Self { records, deployments, services, knative, presence, filled };
+        let caches = Self { records, fresh, deployments, services, knative, presence, filled };
         let watches = Watches {
             records: record_watch,
             deployments: deployment_watch,
@@ -86,8 +91,8 @@ impl Caches {
         (caches, watches, feed)
     }
 
-    /// Resolves when every cache has been filled once (that of a kind that the cluster does not have needs no filling); never while the watches are not polled. (Not the stores' own
-    /// `wait_until_ready`: it wakes only the last of several that wait.)
+    /// Resolves when every cache has been filled once; never while the watches are not polled. A kind that the cluster
+    /// does not have needs no filling. (Not the stores' own `wait_until_ready`: it wakes only the last of several that wait.)
     pub async fn synced(&self) -> Result<(), WatchesEnded> {
         for filled in &self.filled {
             filled.clone().wait_for(|filled| *filled).await.map_err(|_| WatchesEnded)?;
@@ -164,6 +169,20 @@ where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
     K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
+    tracked(client, namespace, config, Fresh::default())
+}
+
+/// A cache that tells how far it is.
+fn tracked<K>(
+    client: &Client,
+    namespace: Option<&str>,
+    config: watcher::Config,
+    fresh: Fresh,
+) -> (Store<K>, WatchStream<K>, watch::Receiver<bool>)
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+{
     let api: Api<K> = namespace.map_or_else(|| Api::all(client.clone()), |ns| Api::namespaced(client.clone(), ns));
     let (store, writer) = reflector::store();
     let (filled, is_filled) = watch::channel(false);
@@ -175,6 +194,7 @@ where
         })
         .reflect(writer)
         .inspect_ok(move |event| {
+            fresh.told(event);
             if matches!(event, watcher::Event::InitDone) {
                 filled.send_replace(true);
             }

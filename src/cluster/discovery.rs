@@ -32,7 +32,8 @@ async fn has_kind(client: &Client, api_version: &str, kind: &str) -> Option<bool
     }
 }
 
-async fn nodes(client: &Client) -> Option<(u32, u32)> {
+/// How many nodes there are and how many of them are Ready; `None` where that cannot be found out.
+pub async fn nodes(client: &Client) -> Option<(u32, u32)> {
     let api: Api<Node> = Api::all(client.clone());
     // From the API server's own cache: a count that is a second old is good enough.
     let params = ListParams::default().match_any();

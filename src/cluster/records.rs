@@ -3,12 +3,17 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::DeserializeGuard;
+use kube::runtime::reflector::Store;
 use kube::{Api, Client, Resource as _};
 use serde_json::{Value, json};
 
 use super::adopt::adopted;
+use super::caches::Caches;
+use super::fresh::Fresh;
+use super::record::RawRecord;
 use super::{ClusterError, FieldCause, MANAGER_GRPC, within};
 use crate::api::DeploymentRecord;
 use crate::grpc::{RecordStore, StoreError, left_to_people, says_the_same};
@@ -21,21 +26,73 @@ const LIST: Duration = Duration::from_secs(30);
 /// Records of one page of a list.
 const PAGE: u32 = 500;
 
-/// Records of one namespace. Reads go to the API server, so any replica sees every write before it.
+/// How long a list waits for the cache; the watch is a few milliseconds behind a write.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
+/// Records of one namespace. One record is read from the API server, so any replica sees every write before it; lists
+/// come from the cache, where there is one, as soon as that knows of every write made here.
 #[derive(Clone)]
 pub struct KubeRecords {
     records: Api<DeploymentRecord>,
     guarded: Api<DeserializeGuard<DeploymentRecord>>,
     namespace: String,
+    fresh: Fresh,
+    cache: Option<Store<RawRecord>>,
 }
 
 impl KubeRecords {
-    /// Records of a namespace.
+    /// Records of a namespace, read from the API server.
     pub fn new(client: Client, namespace: &str) -> Self {
         Self {
             records: Api::namespaced(client.clone(), namespace),
             guarded: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
+            fresh: Fresh::default(),
+            cache: None,
+        }
+    }
+
+    /// Takes lists from a cache. Only where nobody else writes records by gRPC: the writes of another replica would be
+    /// seen a moment late.
+    #[must_use]
+    pub fn cached(self, caches: &Caches) -> Self {
+        Self { fresh: caches.fresh.clone(), cache: Some(caches.records.clone()), ..self }
+    }
+
+    /// What the cache has, if it is of use just now.
+    async fn in_cache(&self) -> Option<Vec<DeploymentRecord>> {
+        let cache = self.cache.as_ref()?;
+        if !self.fresh.caught_up(CATCH_UP).await {
+            tracing::debug!("the cache is behind: the API server is asked");
+            return None;
+        }
+        let all = cache.state_filter(|record| record.metadata.namespace.as_deref() == Some(self.namespace.as_str()));
+        let gone = self.fresh.gone_of(all.iter().filter_map(|record| record.metadata.uid.as_deref()));
+        let there = all.iter().filter(|record| !record.metadata.uid.as_ref().is_some_and(|uid| gone.contains(uid)));
+        let read = |record: &RawRecord| {
+            let name = record.metadata.name.as_deref().unwrap_or_default();
+            record.typed().inspect_err(|error| left_out(name, error)).ok()
+        };
+        Some(there.filter_map(|record| read(record)).collect())
+    }
+
+    async fn on_api_server(&self) -> Result<Vec<DeploymentRecord>, StoreError> {
+        let mut records = Vec::new();
+        let mut params = ListParams::default().limit(PAGE);
+        loop {
+            let page = within(LIST, self.guarded.list(&params)).await.map_err(|error| self.classify(error))?;
+            for record in page.items {
+                match record.0 {
+                    Ok(record) => records.push(record),
+                    Err(unreadable) => {
+                        left_out(unreadable.metadata.name.as_deref().unwrap_or_default(), &unreadable.error);
+                    }
+                }
+            }
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(records),
+            }
         }
     }
 
@@ -49,9 +106,11 @@ impl KubeRecords {
         let mut params = PatchParams::apply(MANAGER_GRPC);
         params.force = force;
         let body = manifest(record, uid);
-        within(REQUEST, self.records.patch(name, &params, &Patch::Apply(&body)))
+        let applied = within(REQUEST, self.records.patch(name, &params, &Patch::Apply(&body)))
             .await
-            .map_err(|error| self.classify(error))
+            .map_err(|error| self.classify(error))?;
+        self.fresh.wrote(applied.metadata.resource_version.as_deref());
+        Ok(applied)
     }
 
     /// Takes over what others own of a record's spec, so that what its unit does not say goes. Whether there was any.
@@ -125,23 +184,9 @@ impl RecordStore for KubeRecords {
     }
 
     async fn list(&self) -> Result<Vec<DeploymentRecord>, StoreError> {
-        let mut records = Vec::new();
-        let mut params = ListParams::default().limit(PAGE);
-        loop {
-            let page = within(LIST, self.guarded.list(&params)).await.map_err(|error| self.classify(error))?;
-            for record in page.items {
-                match record.0 {
-                    Ok(record) => records.push(record),
-                    Err(unreadable) => {
-                        let name = unreadable.metadata.name.unwrap_or_default();
-                        tracing::warn!(record = name, error = %unreadable.error, "a record that cannot be read is left out");
-                    }
-                }
-            }
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params = params.continue_token(&token),
-                None => return Ok(records),
-            }
+        match self.in_cache().await {
+            Some(records) => Ok(records),
+            None => self.on_api_server().await,
         }
     }
 
@@ -159,17 +204,31 @@ impl RecordStore for KubeRecords {
         let applied = self.apply(record, uid, true).await?;
         // Where the managed fields had been wiped, the API server gives the fields an owner only with the first apply.
         let applied = if self.adopt(&applied, record).await? { self.apply(record, uid, true).await? } else { applied };
-        self.clear(applied, record).await
+        let applied = self.clear(applied, record).await?;
+        self.fresh.wrote(applied.metadata.resource_version.as_deref());
+        Ok(applied)
     }
 
-    async fn delete(&self, name: &str, uid: &str) -> Result<(), StoreError> {
-        let same = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
-        let params = DeleteParams::background().preconditions(same);
-        match within(REQUEST, self.records.delete(name, &params)).await {
-            Ok(_) | Err(ClusterError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.classify(error)),
+    async fn delete(&self, record: &DeploymentRecord) -> Result<(), StoreError> {
+        let ObjectMeta { name, uid, resource_version, .. } = &record.metadata;
+        let (name, version) = (name.as_deref().unwrap_or_default(), resource_version.as_deref());
+        let params =
+            DeleteParams::background().preconditions(Preconditions { uid: uid.clone(), resource_version: None });
+        let left = match within(REQUEST, self.records.delete(name, &params)).await {
+            Ok(answer) => answer.left(),
+            Err(ClusterError::NotFound { .. }) => None,
+            Err(error) => return Err(self.classify(error)),
+        };
+        match left.filter(|left| left.metadata.finalizers.as_ref().is_some_and(|held_by| !held_by.is_empty())) {
+            Some(held) => self.fresh.wrote(held.metadata.resource_version.as_deref()),
+            None => self.fresh.deleted(uid.as_deref().unwrap_or_default(), version),
         }
+        Ok(())
     }
+}
+
+fn left_out(name: &str, error: &dyn std::fmt::Display) {
+    tracing::warn!(record = name, %error, "a record that cannot be read is left out of the list");
 }
 
 /// The merge patch (RFC 7396) that turns one value into another.

@@ -239,15 +239,11 @@ impl Config {
             (leader_election, vars::LEADER_ELECTION),
             (mtls, vars::MTLS),
         ];
-        let mut wrong: Vec<WrongVariable> = asked
+        let wrong: Vec<WrongVariable> = asked
             .into_iter()
             .filter(|(on, _)| *on)
             .map(|(_, name)| WrongVariable { name, value: "true".to_owned(), message: self.how_to_switch_off(name) })
             .collect();
-        if self.grpc_payload == GrpcPayload::Unit {
-            let message = "not built in this release; set it to oclass or leave it out".to_owned();
-            wrong.push(WrongVariable { name: vars::GRPC_PAYLOAD, value: "unit".to_owned(), message });
-        }
         if wrong.is_empty() { Ok(()) } else { Err(ConfigError(wrong)) }
     }
 

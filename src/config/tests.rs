@@ -114,6 +114,15 @@ fn what_is_not_built_is_refused_with_the_way_out_but_still_shown() {
 }
 
 #[test]
+fn either_form_of_the_payload_can_be_asked_for() {
+    for (text, payload) in [("unit", GrpcPayload::Unit), ("OClass", GrpcPayload::Oclass)] {
+        let config = config(&[("OPRC_CRM_GRPC_PAYLOAD", text)]);
+        assert_eq!((config.grpc_payload, config.unavailable()), (payload, Ok(())));
+    }
+    assert!(wrong(&[("OPRC_CRM_GRPC_PAYLOAD", "class")]).to_string().contains("oclass or unit"));
+}
+
+#[test]
 fn profile_full_starts_once_every_unbuilt_feature_is_switched_off() {
     let off =
         ["NFR_ENFORCEMENT", "HPA", "PROMETHEUS", "LEADER_ELECTION"].map(|name| format!("OPRC_CRM_FEATURES_{name}"));

@@ -51,13 +51,32 @@ pub struct Outcome {
 /// is pruned then: what is to replace it may not be there yet. What still serves is pruned once its successor does.
 pub async fn converge(ctx: &Context, class: &Class, rendered: &Rendered, memory: &mut RecordMemory) -> Outcome {
     let mut outcome = Outcome::default();
+    apply_all(ctx, class, rendered, memory, &mut outcome).await;
+    outcome.handover = handover(ctx, class, rendered, &outcome);
+    if outcome.problem.is_none() {
+        prune(ctx, &mut outcome).await;
+    }
+    if !outcome.handover.stay.is_empty() {
+        let after = outcome.look_again.map_or(LOOK_AGAIN, |before| before.min(LOOK_AGAIN));
+        outcome.look_again = Some(after);
+    }
+    outcome
+}
+
+async fn apply_all(
+    ctx: &Context,
+    class: &Class,
+    rendered: &Rendered,
+    memory: &mut RecordMemory,
+    outcome: &mut Outcome,
+) {
     if let Some(object) = rendered.objects.iter().find(|object| !ctx.caches.has(object.kind)) {
         outcome.problem = Some(kind_missing(object));
-        return outcome;
+        return;
     }
     let missing = |object: &&RenderedObject| !ctx.caches.contains(object.kind, &class.namespace, &object.name);
-    let births = ctx.births.begin(&class.namespace, rendered.objects.iter().filter(missing).map(key)).await;
-    let mut step = Step { ctx, class, memory, outcome: &mut outcome };
+    let _births = ctx.births.begin(&class.namespace, rendered.objects.iter().filter(missing).map(key)).await;
+    let mut step = Step { ctx, class, memory, outcome };
     let mut found = Vec::with_capacity(rendered.objects.len());
     for object in &rendered.objects {
         match step.survey(object).await {
@@ -66,7 +85,7 @@ pub async fn converge(ctx: &Context, class: &Class, rendered: &Rendered, memory:
         }
     }
     if step.outcome.problem.is_some() {
-        return outcome;
+        return;
     }
     let before = handover(ctx, class, rendered, step.outcome);
     for (object, surveyed) in found {
@@ -77,16 +96,6 @@ pub async fn converge(ctx: &Context, class: &Class, rendered: &Rendered, memory:
             step.failed(object, error);
         }
     }
-    drop(births);
-    outcome.handover = handover(ctx, class, rendered, &outcome);
-    if outcome.problem.is_none() {
-        prune(ctx, &mut outcome).await;
-    }
-    if !outcome.handover.stay.is_empty() {
-        let after = outcome.look_again.map_or(LOOK_AGAIN, |before| before.min(LOOK_AGAIN));
-        outcome.look_again = Some(after);
-    }
-    outcome
 }
 
 /// What is no longer rendered, and how far its successors are.

@@ -1,9 +1,10 @@
 //! The facts of one class in one setting, as policies read them. Every number is a double.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::api::{Consistency, EnforcementDimension, EnforcementMode};
-use crate::model::{Class, Function, NfrTargets, Resources};
+use crate::model::{Class, Function, NfrTargets, Quantity, Resources};
 use crate::policy::{FactValue, Facts};
 
 use super::{ClusterFacts, Features, Setting};
@@ -41,8 +42,10 @@ pub fn bind_over(class: &Class, setting: &Setting, facts: &mut Facts) {
         facts.set("class.odgm.replica_count", number(odgm.replica_count));
         facts.set("class.odgm.shard_type", text(&odgm.shard_type));
     }
-    for (name, value) in nfr(&class.nfr) {
-        facts.set(&format!("nfr.{name}"), value);
+    for (path, value) in nfr(&class.nfr) {
+        if let Some(value) = value {
+            facts.set(path, value);
+        }
     }
 }
 
@@ -56,7 +59,8 @@ fn number(value: impl Into<f64>) -> FactValue {
 
 /// The facts that are the same for every class, by path; `None` is not known.
 pub fn of_setting(setting: &Setting) -> Vec<(&'static str, Option<FactValue>)> {
-    let mut facts = vec![("profile", Some(text(&setting.profile)))];
+    let mut facts = Vec::with_capacity(13);
+    facts.push(("profile", Some(text(&setting.profile))));
     facts.extend(features(setting.features).map(|(path, on)| (path, Some(on))));
     facts.extend(cluster(setting.cluster));
     facts
@@ -87,43 +91,32 @@ fn cluster(cluster: ClusterFacts) -> [(&'static str, Option<FactValue>); 5] {
     ]
 }
 
-fn function(function: &Function) -> BTreeMap<String, FactValue> {
+fn function(function: &Function) -> BTreeMap<Cow<'static, str>, FactValue> {
     let Function { key, image, port, port_stated, replicas, min_scale, max_scale, max_concurrency, need_http2, .. } =
         function;
-    let mut facts: BTreeMap<String, FactValue> = BTreeMap::from([
-        ("key".to_owned(), text(key)),
-        ("image".to_owned(), text(image)),
-        ("port".to_owned(), number(*port)),
-        ("port_stated".to_owned(), FactValue::Bool(*port_stated)),
-        ("need_http2".to_owned(), FactValue::Bool(*need_http2)),
-    ]);
-    let stated = [
-        ("replicas", *replicas),
-        ("min_scale", *min_scale),
-        ("max_scale", *max_scale),
-        ("max_concurrency", *max_concurrency),
-    ];
-    facts.extend(stated.into_iter().filter_map(|(name, value)| Some((name.to_owned(), number(value?)))));
     let Resources { cpu_request, memory_request, cpu_limit, memory_limit } = &function.resources;
-    let quantities = [
-        ("cpu_request", cpu_request),
-        ("memory_request", memory_request),
-        ("cpu_limit", cpu_limit),
-        ("memory_limit", memory_limit),
+    let stated = |value: Option<u32>| value.map(number);
+    let quantity = |value: &Option<Quantity>| value.as_ref().map(|value| number(value.value()));
+    let facts = [
+        ("key", Some(text(key))),
+        ("image", Some(text(image))),
+        ("port", Some(number(*port))),
+        ("port_stated", Some(FactValue::Bool(*port_stated))),
+        ("need_http2", Some(FactValue::Bool(*need_http2))),
+        ("replicas", stated(*replicas)),
+        ("min_scale", stated(*min_scale)),
+        ("max_scale", stated(*max_scale)),
+        ("max_concurrency", stated(*max_concurrency)),
+        ("cpu_request", quantity(cpu_request)),
+        ("memory_request", quantity(memory_request)),
+        ("cpu_limit", quantity(cpu_limit)),
+        ("memory_limit", quantity(memory_limit)),
     ];
-    facts.extend(
-        quantities.into_iter().filter_map(|(name, value)| Some((name.to_owned(), number(value.as_ref()?.value())))),
-    );
-    facts.extend(
-        nfr(&function.nfr)
-            .into_iter()
-            .filter(|(name, _)| *name != "cpu_utilization_target")
-            .map(|(name, value)| (format!("nfr.{name}"), value)),
-    );
-    facts
+    let asked = nfr(&function.nfr).into_iter().filter(|(path, _)| *path != "nfr.cpu_utilization_target");
+    facts.into_iter().chain(asked).filter_map(|(name, value)| Some((name.into(), value?))).collect()
 }
 
-fn nfr(targets: &NfrTargets) -> Vec<(&'static str, FactValue)> {
+fn nfr(targets: &NfrTargets) -> [(&'static str, Option<FactValue>); 5] {
     let NfrTargets { min_throughput_rps, max_latency_ms, availability_pct, cpu_utilization_target, consistency } =
         targets;
     let consistency = consistency.map(|consistency| match consistency {
@@ -131,15 +124,12 @@ fn nfr(targets: &NfrTargets) -> Vec<(&'static str, FactValue)> {
         Consistency::Strong => text("strong"),
     });
     [
-        ("min_throughput_rps", min_throughput_rps.map(number)),
-        ("max_latency_ms", max_latency_ms.map(number)),
-        ("availability_pct", availability_pct.map(number)),
-        ("cpu_utilization_target", cpu_utilization_target.map(number)),
-        ("consistency", consistency),
+        ("nfr.min_throughput_rps", min_throughput_rps.map(number)),
+        ("nfr.max_latency_ms", max_latency_ms.map(number)),
+        ("nfr.availability_pct", availability_pct.map(number)),
+        ("nfr.cpu_utilization_target", cpu_utilization_target.map(number)),
+        ("nfr.consistency", consistency),
     ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value?)))
-    .collect()
 }
 
 fn mode(mode: EnforcementMode) -> &'static str {

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{ClusterFacts, Decision, Features, Setting, TemplateProblem, decide, run_tests};
+use super::{ClusterFacts, Decision, Features, RuleOutcome, Setting, TemplateProblem, decide, explain, run_tests};
 use crate::api::{
     Consistency, DeploymentRecord, DeploymentRecordSpec, FunctionShorthand, FunctionSpec, NfrRequirements, OdgmConfig,
 };
@@ -133,6 +133,41 @@ fn a_failed_rule_acts_by_its_mode() {
         assert_eq!((admission.denials.len(), admission.warnings.len()), (denials, warnings), "{mode} {verb}");
         let trace = admission.trace.iter().find(|trace| *trace.rule == *"Admission/a/r").unwrap();
         assert!(trace.effect.as_ref().unwrap().contains("cluster.nodes is not known"), "{trace:?}");
+    }
+}
+
+#[test]
+fn a_rule_without_effect_takes_no_steps_from_those_that_decide_and_neither_does_explaining() {
+    let list: Vec<String> = (0..110).map(|n| format!("{n}.0")).collect();
+    let list = format!("[{}]", list.join(","));
+    // Each of these spends an eighth of what a document may.
+    let rule = |number: usize, mode: &str| {
+        format!(
+            "  - {{id: r{number}, mode: {mode}, deny: '{list}.exists(i, {list}.exists(j, i + j < -{number}.5))', message: \
+             \"'m'\"}}\n"
+        )
+    };
+    let bundle = |mode: &str, number: usize| {
+        let rules: String = (0..number).map(|number| rule(number, mode)).collect();
+        let text = format!(
+            "apiVersion: policy.oaas.io/v1alpha1\nkind: Bundle\nmetadata: {{name: b}}\nspec: {{extends: builtin}}\n---\n\
+             apiVersion: policy.oaas.io/v1alpha1\nkind: Admission\nmetadata: {{name: a}}\nspec:\n  rules:\n{rules}  \
+             - {{id: last, deny: 'class.name == \"x\"', message: \"'m'\"}}\n"
+        );
+        let own = File { name: "own.yaml".to_owned(), text };
+        Bundle::read(&[own], &shipped()).unwrap().compile(&Inputs::default()).unwrap().0
+    };
+    let class = class(simple());
+    for (mode, number, denials) in [("dry-run", 12, 0), ("enforce", 2, 0)] {
+        let policy = bundle(mode, number);
+        let decided = decide(&policy, &class, &setting("dev"), None);
+        assert_eq!(decided.admission.denials.len(), denials, "{mode}: {:?}", decided.admission.denials);
+        let explained = explain(&policy, &class, &setting("dev"), None);
+        assert_eq!(explained.admission.denials, decided.admission.denials, "{mode}");
+        let outcomes = |decision: &Decision| -> Vec<RuleOutcome> {
+            decision.admission.trace.iter().map(|trace| trace.outcome.clone()).collect()
+        };
+        assert_eq!(outcomes(&explained), outcomes(&decided), "{mode}");
     }
 }
 

@@ -181,26 +181,3 @@ impl standard::health_server::Health for HealthState {
         Ok(Response::new(standard::HealthListResponse { statuses }))
     }
 }
-
-/// `oaas.health.CrmInfoService`, which a later release serves.
-pub(super) struct CrmInfo;
-
-impl CrmInfo {
-    fn later<T>() -> Result<Response<T>, Status> {
-        Err(Status::unimplemented("oaas.health.CrmInfoService is not served in this release"))
-    }
-}
-
-#[tonic::async_trait]
-impl own::crm_info_service_server::CrmInfoService for CrmInfo {
-    async fn get_cluster_health(
-        &self,
-        _: Request<own::CrmClusterRequest>,
-    ) -> Result<Response<own::CrmClusterHealth>, Status> {
-        Self::later()
-    }
-
-    async fn get_env_health(&self, _: Request<own::CrmEnvRequest>) -> Result<Response<own::CrmEnvHealth>, Status> {
-        Self::later()
-    }
-}

@@ -6,6 +6,11 @@ pub mod deployment {
     tonic::include_proto!("deployment");
 }
 
+/// Package `deployment` with `DeploymentUnit` as the payload of the read calls: what differs from [`deployment`].
+pub mod unit_form {
+    include!(concat!(env!("OUT_DIR"), "/unit/deployment.rs"));
+}
+
 /// Packages under `oaas`.
 pub mod oaas {
     /// Package `oaas.common`.
@@ -31,3 +36,6 @@ pub mod grpc {
 
 /// Descriptors of everything that is served, under both names of the deployment service.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The same with `DeploymentUnit` as the payload of the read calls.
+pub const DESCRIPTORS_UNIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors_unit.bin"));

@@ -15,14 +15,17 @@ use super::{fields, status, wire};
 /// What the API server would say. Without it (the program's tests see to that) the API server says it itself, later.
 static SCHEMA: LazyLock<Option<Schema>> = LazyLock::new(|| Schema::new().ok());
 
-/// The record that a unit asks for, complete and valid.
-pub(super) fn prepare(unit: &DeploymentUnit, correlation_id: &str) -> Result<DeploymentRecord, Status> {
-    let (mut record, faults) = wire::record(unit);
-    // Before anything is asked of the cluster: a bad unit is a bad unit, whatever state the API server is in.
+/// The record that a unit asks for, or everything that is wrong with the unit, in its own terms.
+pub fn record_of(unit: &DeploymentUnit) -> Result<DeploymentRecord, Vec<FieldError>> {
+    let (record, faults) = wire::record(unit);
     let faults = all(unit, &record, faults);
-    if !faults.is_empty() {
-        return Err(status::invalid(&faults));
-    }
+    if faults.is_empty() { Ok(record) } else { Err(faults) }
+}
+
+/// The record that a unit asks for, with what a Deploy notes on it.
+pub(super) fn prepare(unit: &DeploymentUnit, correlation_id: &str) -> Result<DeploymentRecord, Status> {
+    // Before anything is asked of the cluster: a bad unit is a bad unit, whatever state the API server is in.
+    let mut record = record_of(unit).map_err(|faults| status::invalid(&faults))?;
     let hash = applied_hash(&record).map_err(|error| status::internal(&error.to_string()))?;
     let annotations = record.metadata.annotations.get_or_insert_default();
     annotations.insert(ANNOTATION_APPLIED_HASH.to_owned(), hash);

@@ -1,70 +1,40 @@
-//! The deployment service: looks records up, hands Deploy over, puts answers in the wire's words.
+//! The deployment service in the two forms of its answers: what Package Managers of the first release decode, and what
+//! later ones expect in the same places. Everything else is the same, in `calls`.
 
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use crate::api::DeploymentRecord;
-use crate::model::names::record_name;
-
-use super::call::CorrelationId;
-use super::deploy::Deployer;
-use super::identity::{check_id, record_id};
-use super::locks::Locks;
-use super::pause::Pause;
+use super::calls::Calls;
+use super::pb::deployment::deployment_service_server::DeploymentService as OclassService;
 use super::pb::deployment::{
     DeleteDeploymentRequest, DeleteDeploymentResponse, DeployRequest, DeployResponse, GetDeploymentRecordRequest,
     GetDeploymentRecordResponse, GetDeploymentStatusRequest, GetDeploymentStatusResponse, ListDeploymentRecordsRequest,
-    ListDeploymentRecordsResponse, SummarizedStatus, deployment_service_server::DeploymentService,
+    ListDeploymentRecordsResponse,
 };
 use super::pb::oaas::common::StatusCode;
-use super::store::{Judge, RecordStore, StoreError};
-use super::{present, status};
+use super::pb::unit_form as unit;
+use super::pb::unit_form::deployment_service_server::DeploymentService as UnitService;
+use super::present;
+use super::store::{Judge, RecordStore};
 
-/// The service over a store and a judge.
-pub(super) struct Service<S, J> {
-    store: Arc<S>,
-    locks: Arc<Locks>,
-    deployer: Deployer<S, J>,
-}
+/// Answers with `OClassDeployment`.
+pub(super) struct Oclass<S, J>(pub(super) Arc<Calls<S, J>>);
 
-impl<S: RecordStore, J: Judge> Service<S, J> {
-    pub(super) fn new(store: Arc<S>, judge: Arc<J>) -> Self {
-        let locks = Arc::new(Locks::default());
-        let deployer = Deployer { store: Arc::clone(&store), judge, locks: Arc::clone(&locks) };
-        Self { store, locks, deployer }
-    }
-
-    /// The record of an id; the full id must match, not only the name that it maps to.
-    async fn find(&self, id: &str) -> Result<DeploymentRecord, Status> {
-        check_id(id, "deployment_id").map_err(|fault| status::invalid(&[fault]))?;
-        let found = self.store.get(&record_name(id)).await.map_err(store_status)?;
-        found.filter(|record| record_id(record) == id).ok_or_else(|| status::not_found(id))
-    }
-}
-
-fn store_status(error: StoreError) -> Status {
-    status::store(error, <[_]>::to_vec)
-}
+/// Answers with `DeploymentUnit`.
+pub(super) struct Unit<S, J>(pub(super) Arc<Calls<S, J>>);
 
 #[tonic::async_trait]
-impl<S: RecordStore, J: Judge> DeploymentService for Service<S, J> {
+impl<S: RecordStore, J: Judge> OclassService for Oclass<S, J> {
     async fn deploy(&self, request: Request<DeployRequest>) -> Result<Response<DeployResponse>, Status> {
-        let correlation_id = CorrelationId::of(request.extensions());
-        let Some(unit) = request.into_inner().deployment_unit else {
-            return Err(status::invalid_field("deployment_unit", "is required"));
-        };
-        let outcome = self.deployer.deploy(&unit, &correlation_id.0).await?;
-        tracing::info!(deployment_id = %unit.id, outcome = %outcome.message(), "deployed");
-        let message = Some(outcome.message());
-        Ok(Response::new(DeployResponse { status: StatusCode::Ok.into(), deployment_id: unit.id, message }))
+        self.0.deploy(request).await
     }
 
     async fn get_deployment_status(
         &self,
         request: Request<GetDeploymentStatusRequest>,
     ) -> Result<Response<GetDeploymentStatusResponse>, Status> {
-        let record = self.find(&request.into_inner().deployment_id).await?;
+        let record = self.0.find(&request.into_inner().deployment_id).await?;
         Ok(Response::new(GetDeploymentStatusResponse {
             status: StatusCode::Ok.into(),
             deployment: Some(present::oclass(&record)),
@@ -77,48 +47,14 @@ impl<S: RecordStore, J: Judge> DeploymentService for Service<S, J> {
         &self,
         request: Request<DeleteDeploymentRequest>,
     ) -> Result<Response<DeleteDeploymentResponse>, Status> {
-        let id = request.into_inner().deployment_id;
-        let name = record_name(&id);
-        let _held = self.locks.lock(&name).await;
-        let mut pause = Pause::new();
-        loop {
-            let record = self.find(&id).await?;
-            if record.metadata.deletion_timestamp.is_some() {
-                break;
-            }
-            match self.store.delete(&name, record.metadata.uid.as_deref().unwrap_or_default()).await {
-                Ok(()) => break,
-                // Replaced since it was read: whether that one is to go too, its id says.
-                Err(StoreError::Conflict) => pause.wait().await,
-                Err(error) => return Err(store_status(error)),
-            }
-        }
-        tracing::info!(deployment_id = %id, "deleting");
-        let message = Some("being deleted".to_owned());
-        Ok(Response::new(DeleteDeploymentResponse { status: StatusCode::Ok.into(), message }))
+        self.0.delete(request).await
     }
 
     async fn list_deployment_records(
         &self,
         request: Request<ListDeploymentRecordsRequest>,
     ) -> Result<Response<ListDeploymentRecordsResponse>, Status> {
-        let filter = request.into_inner();
-        let status = filter.status.as_deref().filter(|status| !status.is_empty()).map(summarized).transpose()?;
-        let is = |wanted: &Option<String>, value: &Option<String>| {
-            wanted.as_deref().is_none_or(|wanted| wanted.is_empty() || value.as_deref() == Some(wanted))
-        };
-        let mut records = self.store.list().await.map_err(store_status)?;
-        records.retain(|record| {
-            is(&filter.package_name, &record.spec.package_name)
-                && is(&filter.class_key, &record.spec.class_key)
-                && is(&filter.target_env, &record.spec.target_env)
-                && status.is_none_or(|wanted| present::summary(record) == wanted)
-        });
-        records.sort_by(|left, right| record_id(left).cmp(record_id(right)));
-        let count = |number: Option<u32>| number.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
-        let offset = count(filter.offset).unwrap_or_default();
-        let limit = count(filter.limit).filter(|limit| *limit > 0).unwrap_or(usize::MAX);
-        let items = records.iter().skip(offset).take(limit).map(present::oclass).collect();
+        let items = self.0.list(request).await?.iter().map(present::oclass).collect();
         Ok(Response::new(ListDeploymentRecordsResponse { items }))
     }
 
@@ -126,22 +62,50 @@ impl<S: RecordStore, J: Judge> DeploymentService for Service<S, J> {
         &self,
         request: Request<GetDeploymentRecordRequest>,
     ) -> Result<Response<GetDeploymentRecordResponse>, Status> {
-        let record = self.find(&request.into_inner().deployment_id).await?;
+        let record = self.0.find(&request.into_inner().deployment_id).await?;
         Ok(Response::new(GetDeploymentRecordResponse { deployment: Some(present::oclass(&record)) }))
     }
 }
 
-fn summarized(name: &str) -> Result<SummarizedStatus, Status> {
-    let known = [
-        SummarizedStatus::SummaryUnknown,
-        SummarizedStatus::Running,
-        SummarizedStatus::Progressing,
-        SummarizedStatus::Degraded,
-        SummarizedStatus::Error,
-        SummarizedStatus::NotFound,
-    ];
-    known.into_iter().find(|status| status.as_str_name().eq_ignore_ascii_case(name)).ok_or_else(|| {
-        let choices = known.map(|status| status.as_str_name()).join(", ");
-        status::invalid_field("status", &format!("unknown status {name:?}; choose one of {choices}"))
-    })
+#[tonic::async_trait]
+impl<S: RecordStore, J: Judge> UnitService for Unit<S, J> {
+    async fn deploy(&self, request: Request<DeployRequest>) -> Result<Response<DeployResponse>, Status> {
+        self.0.deploy(request).await
+    }
+
+    async fn get_deployment_status(
+        &self,
+        request: Request<GetDeploymentStatusRequest>,
+    ) -> Result<Response<unit::GetDeploymentStatusResponse>, Status> {
+        let record = self.0.find(&request.into_inner().deployment_id).await?;
+        Ok(Response::new(unit::GetDeploymentStatusResponse {
+            status: StatusCode::Ok.into(),
+            deployment: Some(present::unit(&record)),
+            message: present::message(&record),
+            status_resource_refs: present::resource_refs(&record),
+        }))
+    }
+
+    async fn delete_deployment(
+        &self,
+        request: Request<DeleteDeploymentRequest>,
+    ) -> Result<Response<DeleteDeploymentResponse>, Status> {
+        self.0.delete(request).await
+    }
+
+    async fn list_deployment_records(
+        &self,
+        request: Request<ListDeploymentRecordsRequest>,
+    ) -> Result<Response<unit::ListDeploymentRecordsResponse>, Status> {
+        let items = self.0.list(request).await?.iter().map(present::unit).collect();
+        Ok(Response::new(unit::ListDeploymentRecordsResponse { items }))
+    }
+
+    async fn get_deployment_record(
+        &self,
+        request: Request<GetDeploymentRecordRequest>,
+    ) -> Result<Response<unit::GetDeploymentRecordResponse>, Status> {
+        let record = self.0.find(&request.into_inner().deployment_id).await?;
+        Ok(Response::new(unit::GetDeploymentRecordResponse { deployment: Some(present::unit(&record)) }))
+    }
 }

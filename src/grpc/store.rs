@@ -35,8 +35,8 @@ pub trait RecordStore: Send + Sync + 'static {
         record: &DeploymentRecord,
     ) -> Result<DeploymentRecord, StoreError>;
 
-    /// Deletes the record of that name and uid. Gone already: fine; another uid: [`StoreError::Conflict`].
-    async fn delete(&self, name: &str, uid: &str) -> Result<(), StoreError>;
+    /// Deletes this very record. Gone already: fine; replaced by another: [`StoreError::Conflict`].
+    async fn delete(&self, record: &DeploymentRecord) -> Result<(), StoreError>;
 }
 
 /// Why a record could not be read or written.

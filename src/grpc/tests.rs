@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use proptest::collection::{btree_map, vec};
-use proptest::option;
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
+use proptest::{option, sample};
 
 use super::pb::{deployment as wire, oaas::common};
 use super::{identity, prepare, present};
@@ -55,10 +55,22 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn resources()(
+        cpu_request in quantity(),
+        memory_request in option::of(quantity()),
+        limits in any::<[bool; 2]>(),
+    ) -> common::ResourceRequirements {
+        let [cpu, memory] = limits.map(|stated| stated.then(|| "1k".to_owned()));
+        common::ResourceRequirements {
+            cpu_request, memory_request: memory_request.unwrap_or_default(), cpu_limit: cpu, memory_limit: memory,
+        }
+    }
+}
+
+prop_compose! {
     fn function(index: usize)(
         replicas in 0u32..20,
-        cpu_request in quantity(),
-        memory_limit in option::of(quantity()),
+        resources in option::of(resources()),
         image in text(),
         description in option::of(text()),
         available_location in option::of(text()),
@@ -66,44 +78,103 @@ prop_compose! {
         mut provision in provision(),
         config in btree_map("[A-Z_]{1,8}", text(), 0..4),
     ) -> wire::FunctionDeploymentSpec {
-        // Readers look for resources in either place, so both are filled on the way back.
-        provision.cpu_request = Some(cpu_request.clone());
-        provision.memory_limit.clone_from(&memory_limit);
+        if let Some(resources) = &resources {
+            // Readers look for resources in either place, so both are filled on the way back.
+            provision.cpu_request = Some(resources.cpu_request.clone());
+            provision.memory_request = Some(resources.memory_request.clone()).filter(|stated| !stated.is_empty());
+            provision.cpu_limit.clone_from(&resources.cpu_limit);
+            provision.memory_limit.clone_from(&resources.memory_limit);
+        }
         wire::FunctionDeploymentSpec {
             function_key: format!("f{index}"),
             replicas,
-            resource_requirements: Some(common::ResourceRequirements {
-                cpu_request, memory_limit, ..common::ResourceRequirements::default()
-            }),
+            resource_requirements: resources,
             image, description, available_location,
             nfr_requirements: nfr_requirements.filter(|nfr| *nfr != common::NfrRequirements::default()),
-            provision_config: Some(provision),
+            provision_config: Some(provision).filter(|provision| *provision != common::ProvisionConfig::default()),
             config,
         }
     }
 }
 
+fn number() -> impl Strategy<Value = u64> {
+    0..=u64::MAX / 2
+}
+
+prop_compose! {
+    fn route()(
+        url in text(),
+        stateless in option::of(any::<bool>()),
+        standby in option::of(any::<bool>()),
+        active_group in vec(number(), 0..3),
+        function_key in option::of(Just("f0".to_owned())),
+    ) -> wire::FunctionRoute {
+        wire::FunctionRoute { url, stateless, standby, active_group, function_key }
+    }
+}
+
+prop_compose! {
+    fn shard()(
+        primary in option::of(number()), replica in vec(number(), 0..3), shard_ids in vec(number(), 0..3),
+    ) -> wire::ShardAssignmentSpec {
+        wire::ShardAssignmentSpec { primary, replica, shard_ids }
+    }
+}
+
+prop_compose! {
+    fn odgm()(
+        collections in btree_set(text(), 0..3),
+        partition_count in option::of(1u32..100),
+        replica_count in option::of(1u32..10),
+        shard_type in option::of(text()),
+        routes in option::of((btree_map(text(), route(), 0..3), vec(text(), 0..3))),
+        options in btree_map(text(), text(), 0..3),
+        log in option::of(text()),
+        env_node_ids in btree_map(text(), vec(number(), 0..3), 0..3),
+        odgm_node_id in option::of(number()),
+        shards in vec(vec(shard(), 0..3), 0..3),
+    ) -> wire::OdgmConfig {
+        let invocations =
+            routes.map(|(fn_routes, disabled_fn)| wire::InvocationRoutes { fn_routes, disabled_fn });
+        let assigned = shards.into_iter().map(|assignments| wire::CollectionShardAssignments { assignments });
+        wire::OdgmConfig {
+            collection_assignments: collections.iter().cloned().zip(assigned).collect(),
+            collections: collections.into_iter().collect(),
+            partition_count, replica_count, shard_type, invocations, options, log,
+            env_node_ids: env_node_ids.into_iter().map(|(env, ids)| (env, wire::OdgmNodeIds { ids })).collect(),
+            odgm_node_id,
+        }
+    }
+}
+
+fn enforcement() -> impl Strategy<Value = wire::Enforcement> {
+    let modes = sample::select(vec!["off", "observe", "enforce"]);
+    let dimensions = sample::subsequence(vec!["replicas", "memory", "cpu"], 0..=3);
+    (modes, dimensions).prop_map(|(mode, dimensions)| wire::Enforcement {
+        mode: mode.to_owned(),
+        dimensions: dimensions.into_iter().map(str::to_owned).collect(),
+    })
+}
+
 prop_compose! {
     fn unit()(
         id in "\\PC{1,60}",
-        package_name in text(), class_key in text(), target_cluster in text(), target_env in text(),
+        (package_name, class_key, target_cluster, target_env) in (text(), text(), text(), text()),
         functions in (1usize..4).prop_flat_map(|count| (0..count).map(function).collect::<Vec<_>>()),
         nfr_requirements in option::of(nfr()),
-        seconds in 0i64..4_000_000_000,
-        nanos in 0i32..1_000_000_000,
-        collections in vec(text(), 0..3),
+        (seconds, nanos) in (0i64..4_000_000_000, 0i32..1_000_000_000),
+        odgm_config in option::of(odgm()),
+        selected_template in option::of(text()),
+        addon in any::<bool>(),
+        enforcement in option::of(enforcement()),
     ) -> wire::DeploymentUnit {
-        let collections: std::collections::BTreeSet<_> = collections.into_iter().collect();
         wire::DeploymentUnit {
             id, package_name, class_key, target_cluster, functions, target_env,
             nfr_requirements: nfr_requirements.filter(|nfr| *nfr != common::NfrRequirements::default()),
             created_at: Some(common::Timestamp { seconds, nanos }),
-            odgm_config: Some(wire::OdgmConfig {
-                collections: collections.into_iter().collect(),
-                odgm_node_id: Some(7),
-                ..wire::OdgmConfig::default()
-            }),
-            ..wire::DeploymentUnit::default()
+            odgm_config, selected_template,
+            addons: addon.then(|| "odgm".to_owned()).into_iter().collect(),
+            enforcement,
         }
     }
 }
@@ -116,18 +187,19 @@ proptest! {
         prop_assert!(prepare::prepare(&unit, "c").is_ok(), "{:?}", prepare::prepare(&unit, "c"));
         // What the API server keeps is what serialises.
         let record: DeploymentRecord = serde_json::from_value(serde_json::to_value(&record).unwrap()).unwrap();
-        let back = present::oclass(&record);
-        prop_assert_eq!(&back.key, &unit.id);
-        prop_assert_eq!(&back.package_name, &unit.package_name);
-        prop_assert_eq!(&back.class_key, &unit.class_key);
-        prop_assert_eq!(&back.target_env, &unit.target_env);
-        prop_assert_eq!(&back.target_clusters, &vec![unit.target_cluster.clone()]);
-        prop_assert_eq!(&back.nfr_requirements, &unit.nfr_requirements);
-        prop_assert_eq!(&back.functions, &unit.functions);
-        prop_assert_eq!(&back.created_at, &unit.created_at);
-        let odgm = record.spec.odgm_config.unwrap();
-        prop_assert_eq!(&odgm.collections, &unit.odgm_config.unwrap().collections);
-        prop_assert_eq!(odgm.node_id, Some(7));
+        prop_assert_eq!(&present::unit(&record), &unit);
+        let again = super::wire::record(&present::unit(&record)).0;
+        prop_assert_eq!(again, record.clone(), "what was read and is sent back is no change");
+
+        let class = present::oclass(&record);
+        prop_assert_eq!(&class.key, &unit.id);
+        prop_assert_eq!(&class.package_name, &unit.package_name);
+        prop_assert_eq!(&class.class_key, &unit.class_key);
+        prop_assert_eq!(&class.target_env, &unit.target_env);
+        prop_assert_eq!(&class.target_clusters, &vec![unit.target_cluster.clone()]);
+        prop_assert_eq!(&class.nfr_requirements, &unit.nfr_requirements);
+        prop_assert_eq!(&class.functions, &unit.functions);
+        prop_assert_eq!(&class.created_at, &unit.created_at);
     }
 
     #[test]
@@ -137,6 +209,35 @@ proptest! {
         {
             prop_assert!(faults.iter().all(|fault| fault.field.starts_with("deployment_unit")), "{faults:?}");
         }
+    }
+
+    #[test]
+    fn a_unit_with_broken_bytes_is_refused_by_field_or_goes_all_the_way(
+        unit in unit(), breaks in vec((any::<sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut bytes = prost::Message::encode_to_vec(&unit);
+        for (at, byte) in breaks {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(unit) = <wire::DeploymentUnit as prost::Message>::decode(bytes.as_slice()) {
+            match prepare::record_of(&unit) {
+                Ok(record) => {
+                    let back = present::unit(&record);
+                    prop_assert_eq!(prepare::record_of(&back), Ok(record));
+                }
+                Err(faults) => {
+                    prop_assert!(faults.iter().all(|fault| fault.field.starts_with("deployment_unit")), "{:?}", faults);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_ratio_becomes_the_same_percentage_again(ratio in 0.0..=1.0) {
+        let percent = super::wire::percent(ratio);
+        prop_assert_eq!(super::wire::percent(super::wire::ratio(percent)).to_bits(), percent.to_bits());
+        prop_assert!((percent / 100.0 - ratio).abs() < 1e-14);
     }
 
     #[test]

@@ -134,16 +134,22 @@ fn nfr(wanted: Option<&common::NfrRequirements>, at: &str, faults: &mut Faults) 
     let nfr = NfrRequirements {
         min_throughput_rps: wanted.min_throughput_rps,
         max_latency_ms: wanted.max_latency_ms,
-        availability_pct: wanted.availability.map(|ratio| decimal(ratio * 100.0)),
+        availability_pct: wanted.availability.map(percent),
         cpu_utilization_target: wanted.cpu_utilization_target,
         consistency: None,
     };
     (nfr != NfrRequirements::default()).then_some(nfr)
 }
 
-/// Twelve decimal places: 0.999 is 99.9 %, not 99.90000000000001.
-pub(super) fn decimal(number: f64) -> f64 {
-    (number * 1e12).round() / 1e12
+/// A ratio as a percentage: 0.999 is 99.9 %, not 99.90000000000001. Twelve decimal places, so that [`ratio`] gives what
+/// makes the same percentage again.
+pub(super) fn percent(ratio: f64) -> f64 {
+    (ratio * 1e14).round() / 1e12
+}
+
+/// A percentage as a ratio, with fourteen decimal places.
+pub(super) fn ratio(percent: f64) -> f64 {
+    (percent * 1e12).round() / 1e14
 }
 
 fn enforcement(wanted: &wire::Enforcement, faults: &mut Faults) -> Option<Nfr> {

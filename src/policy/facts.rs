@@ -1,16 +1,15 @@
 //! What policies may read: the table of facts, and the values of one class.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration as Span;
 
-use cel_interpreter::common::types::{CelBool, CelDouble, CelDuration, CelList, CelMap, CelMapKey, CelString};
 use cel_interpreter::common::value::Val;
+use foldhash::fast::FixedState;
 use jiff::Timestamp;
 
-use super::cel::{Allowance, Known, Range, Type};
+use super::cel::{Allowances, Known, Range, Type};
 use super::series::Series;
-use super::units;
+pub use super::values::FactValue;
 
 /// One fact.
 #[derive(Clone, Copy, Debug)]
@@ -184,7 +183,7 @@ pub const FACTS: &[Fact] = &[
 
 /// Where a path stands in the table.
 fn position(path: &str) -> Option<usize> {
-    static POSITIONS: LazyLock<HashMap<&'static str, usize>> =
+    static POSITIONS: LazyLock<HashMap<&'static str, usize, FixedState>> =
         LazyLock::new(|| FACTS.iter().enumerate().map(|(position, fact)| (fact.path, position)).collect());
     POSITIONS.get(path).copied()
 }
@@ -255,83 +254,6 @@ pub(crate) fn below(path: &str) -> Vec<String> {
     names
 }
 
-/// A value to be bound.
-#[derive(Clone, Debug, PartialEq)]
-pub enum FactValue {
-    /// A bool.
-    Bool(bool),
-    /// A double.
-    Number(f64),
-    /// A length of time.
-    Duration(Span),
-    /// A string.
-    Text(String),
-    /// Strings.
-    Texts(Vec<String>),
-    /// Strings by name.
-    TextMap(BTreeMap<String, String>),
-    /// Groups, each with its facts by name; a name with a dot is a fact of a group within.
-    Groups(Vec<BTreeMap<String, FactValue>>),
-}
-
-impl FactValue {
-    fn kind(&self) -> FactKind {
-        match self {
-            Self::Bool(_) => Bool,
-            Self::Number(_) => Number,
-            Self::Duration(_) => Duration,
-            Self::Text(_) => Text,
-            Self::Texts(_) => Texts,
-            Self::TextMap(_) => TextMap,
-            Self::Groups(_) => Groups,
-        }
-    }
-
-    fn into_val(self) -> Box<dyn Val> {
-        match self {
-            Self::Bool(value) => Box::new(CelBool::from(value)),
-            Self::Number(value) => Box::new(CelDouble::from(value)),
-            Self::Duration(value) => Box::new(CelDuration::from(units::at_most_ten_years(value))),
-            Self::Text(text) => Box::new(CelString::from(text)),
-            Self::Texts(texts) => {
-                let items: Vec<Box<dyn Val>> = texts.into_iter().map(|text| Self::Text(text).into_val()).collect();
-                Box::new(CelList::from(items))
-            }
-            Self::TextMap(map) => {
-                object(map.into_iter().map(|(key, text)| (key, Self::Text(text).into_val())).collect())
-            }
-            Self::Groups(groups) => {
-                let items: Vec<Box<dyn Val>> = groups.into_iter().map(group).collect();
-                Box::new(CelList::from(items))
-            }
-        }
-    }
-}
-
-type Entries = Vec<(String, Box<dyn Val>)>;
-
-fn object(entries: Entries) -> Box<dyn Val> {
-    let map: HashMap<CelMapKey<'static>, Box<dyn Val>> =
-        entries.into_iter().map(|(key, value)| (CelMapKey::String(key.into()), value)).collect();
-    Box::new(CelMap::from(map))
-}
-
-fn group(facts: BTreeMap<String, FactValue>) -> Box<dyn Val> {
-    let mut entries = Entries::new();
-    // A group within is there even where none of its facts is: only facts may be absent.
-    let mut inner: BTreeMap<String, Entries> = BTreeMap::from([("nfr".to_owned(), Vec::new())]);
-    for (name, value) in facts {
-        match name.split_once('.') {
-            Some((group, field)) => {
-                inner.entry(group.to_owned()).or_default().push((field.to_owned(), value.into_val()));
-            }
-            None => entries.push((name, value.into_val())),
-        }
-    }
-    entries.extend(inner.into_iter().map(|(name, fields)| (name, object(fields))));
-    object(entries)
-}
-
 /// Whether expressions can read a signal of this name, as `signals.NAME`.
 pub(crate) fn is_signal_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
@@ -355,7 +277,8 @@ pub struct Facts {
     /// Milliseconds since the epoch.
     now: Option<i64>,
     explained: bool,
-    allowance: Allowance,
+    /// Steps that all documents share over these facts; where there are none each document has its own.
+    shared: Option<Allowances>,
 }
 
 impl Facts {
@@ -381,9 +304,10 @@ impl Facts {
         self.bound.get(position(path)?)?.as_ref()
     }
 
-    /// Lets rules spend their steps on these facts anew, for another decision.
-    pub fn renew(&mut self) {
-        self.allowance = Allowance::default();
+    /// Lets all documents share their steps over these facts, and gives them anew: for a decision that asks the same
+    /// rules again and again.
+    pub fn share_steps(&mut self) {
+        self.shared = Some(Allowances::default());
     }
 
     /// Takes a fact away: where it is optional it is absent, else it is not known.
@@ -428,9 +352,9 @@ impl Facts {
         self
     }
 
-    /// Steps that rules may still spend on these facts.
-    pub(crate) fn allowance(&self) -> &Allowance {
-        &self.allowance
+    /// Steps that all documents share.
+    pub(crate) fn shared_steps(&self) -> Option<&Allowances> {
+        self.shared.as_ref()
     }
 
     /// Whether rules note what they read.

@@ -94,7 +94,8 @@ impl AdmissionRule {
             RuleOutcome::Error(reason) | RuleOutcome::Inapplicable(reason) => (effect, failed(reason)),
             RuleOutcome::True => {
                 // A message that fails must not lift what the condition decided.
-                let message = scope.text(&self.message).unwrap_or_else(|reason| {
+                let message = scope.for_mode(self.rule.mode(), || scope.text(&self.message));
+                let message = message.unwrap_or_else(|reason| {
                     format!("rule {} holds (its message could not be evaluated: {reason})", self.rule.name())
                 });
                 (effect, message)

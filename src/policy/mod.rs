@@ -34,6 +34,7 @@ mod suite;
 mod trace;
 mod unit;
 mod units;
+mod values;
 mod yaml;
 
 use revision::Revision;

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use cel_interpreter::ExecutionError;
 use cel_interpreter::common::value::{CowVal, Val};
 use cel_interpreter::context::VariableResolver;
 
-use super::cel::{self, Expression, SignalVal};
+use super::cel::{self, Allowances, Expression, Purpose, SignalVal};
 use super::facts::{self, Facts};
 use super::nfr::SignalPolicy;
 use super::params::{Origin, Param};
@@ -91,7 +92,14 @@ impl Unit {
     pub fn over<'a>(&'a self, facts: &'a Facts) -> Scope<'a> {
         let signals = facts.now().map(|now| self.readings.iter().map(|one| one.at(facts, now)).collect());
         let signals = signals.unwrap_or_default();
-        let mut scope = Scope { facts, unit: self, signals, variables: Vec::with_capacity(self.variables.len()) };
+        let mut scope = Scope {
+            facts,
+            unit: self,
+            signals,
+            variables: Vec::with_capacity(self.variables.len()),
+            steps: Allowances::default(),
+            purpose: AtomicU8::new(Purpose::Decide as u8),
+        };
         for (_, expression) in &self.variables {
             let value = expression.value(&scope).and_then(|value| {
                 value.try_into().map_err(|_| ExecutionError::function_error("variable", "it has an unexpected type"))
@@ -130,6 +138,10 @@ pub struct Scope<'a> {
     unit: &'a Unit,
     signals: Vec<SignalVal>,
     variables: Vec<Result<Box<dyn Val>, Failure>>,
+    /// What the document may spend, where it does not share with others.
+    steps: Allowances,
+    /// What evaluations are for now.
+    purpose: AtomicU8,
 }
 
 /// Why an expression has no value.
@@ -171,11 +183,32 @@ impl VariableResolver for Scope<'_> {
 
 impl cel::Scope for Scope<'_> {
     fn allowance(&self) -> &cel::Allowance {
-        self.facts.allowance()
+        self.facts.shared_steps().unwrap_or(&self.steps).of(self.purpose())
     }
 }
 
 impl Scope<'_> {
+    fn purpose(&self) -> Purpose {
+        [Purpose::Observe, Purpose::Explain]
+            .into_iter()
+            .find(|purpose| *purpose as u8 == self.purpose.load(Ordering::Relaxed))
+            .unwrap_or(Purpose::Decide)
+    }
+
+    /// Evaluates for a purpose. A scope is used by one thread at a time.
+    fn for_purpose<T>(&self, purpose: Purpose, evaluate: impl FnOnce() -> T) -> T {
+        let before = self.purpose.swap(purpose as u8, Ordering::Relaxed);
+        let value = evaluate();
+        self.purpose.store(before, Ordering::Relaxed);
+        value
+    }
+
+    /// Evaluates what belongs to a rule of this mode.
+    pub(crate) fn for_mode<T>(&self, mode: RuleMode, evaluate: impl FnOnce() -> T) -> T {
+        let purpose = if mode == RuleMode::Enforce { Purpose::Decide } else { Purpose::Observe };
+        self.for_purpose(purpose, evaluate)
+    }
+
     /// An evaluation error in words: which fact is not known, which variable failed and why.
     fn failure(&self, error: &ExecutionError) -> Failure {
         let missing = cel::missing_signal(error).map(str::to_owned);
@@ -215,7 +248,7 @@ impl Scope<'_> {
 
     /// What an expression reads, with values, added to what is there already.
     pub(crate) fn note(&self, expression: &Expression, values: &mut Vec<(String, String)>) {
-        for (label, value) in expression.values(self) {
+        for (label, value) in self.for_purpose(Purpose::Explain, || expression.values(self)) {
             if !values.iter().any(|(known, _)| *known == label) {
                 values.push(self.shown(label, value));
             }
@@ -297,6 +330,10 @@ impl Rule {
 
     /// Evaluates the rule, and notes nothing.
     pub(crate) fn outcome(&self, scope: &Scope<'_>) -> RuleOutcome {
+        scope.for_mode(self.mode, || self.outcome_now(scope))
+    }
+
+    fn outcome_now(&self, scope: &Scope<'_>) -> RuleOutcome {
         let asked = self.when.as_ref().map_or(Ok(true), |when| scope.try_condition(when));
         match asked.and_then(|asked| Ok(asked && scope.try_condition(&self.condition)?)) {
             Ok(true) => RuleOutcome::True,
@@ -312,7 +349,7 @@ impl Rule {
         if scope.is_explained() {
             for condition in self.when.iter().chain([&self.condition]) {
                 scope.note(condition, &mut values);
-                margins.extend(condition.margins(scope));
+                margins.extend(scope.for_purpose(Purpose::Explain, || condition.margins(scope)));
             }
         }
         RuleTrace {

@@ -22,14 +22,28 @@ use tower::ServiceExt as _;
 
 pub use readiness::{DEFAULT_PATIENCE, NotReady, Readiness, Watcher};
 
-/// How long calls that are under way may take to end after the signal.
-pub const DRAIN: Duration = Duration::from_secs(20);
 /// How long a client may take to send its request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pings that find connections whose other end is gone.
-const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 /// Pause after a failed accept (out of file descriptors, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the server waits for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// How long calls that are under way may take to end after the signal.
+    pub drain: Duration,
+    /// Time between two pings, which find HTTP/2 connections whose other end is gone.
+    pub ping_every: Duration,
+    /// How long the answer to a ping may take.
+    pub ping_answer: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        let [drain, ping_every, ping_answer] = [20, 30, 10].map(Duration::from_secs);
+        Self { drain, ping_every, ping_answer }
+    }
+}
 
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -90,14 +104,14 @@ pub fn pages(
 
 /// Serves the probes, the pages and the gRPC services until `shutdown`, then lets what is under way end.
 ///
-/// From `shutdown` on nothing new is accepted and `readiness` says so; what is not done within `drain` is cut off.
+/// From `shutdown` on nothing new is accepted and `readiness` says so; what is not done in time is cut off.
 /// Returns whether everything ended by itself.
 pub async fn serve(
     listener: TcpListener,
     readiness: Readiness,
     services: Services,
     shutdown: CancellationToken,
-    drain: Duration,
+    timing: Timing,
 ) -> bool {
     let Services { grpc, pages } = services;
     let app = probes(readiness.clone()).merge(pages).fallback(move |request| route(grpc, request));
@@ -109,7 +123,7 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match stream {
-            Ok((stream, _)) => connection(stream, app.clone(), &connections, cut_off.clone()),
+            Ok((stream, _)) => connection(stream, app.clone(), timing, &connections, cut_off.clone()),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -119,23 +133,29 @@ pub async fn serve(
     drop(listener);
     readiness.set_draining();
     tracing::info!(open = connections.count(), "shutting down: letting calls end");
-    let ended = tokio::time::timeout(drain, connections.shutdown()).await.is_ok();
+    let ended = tokio::time::timeout(timing.drain, connections.shutdown()).await.is_ok();
     if !ended {
-        tracing::warn!(?drain, "calls still under way are cut off");
+        tracing::warn!(drain = ?timing.drain, "calls still under way are cut off");
         cut_off.cancel();
     }
     ended
 }
 
-fn connection(stream: TcpStream, app: Router, connections: &GracefulShutdown, cut_off: CancellationToken) {
+fn connection(
+    stream: TcpStream,
+    app: Router,
+    timing: Timing,
+    connections: &GracefulShutdown,
+    cut_off: CancellationToken,
+) {
     // Small messages go out at once; failing to say so costs a few milliseconds, no more.
     let _ = stream.set_nodelay(true);
     let mut http = Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     http.http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(KEEP_ALIVE.0)
-        .keep_alive_timeout(KEEP_ALIVE.1)
+        .keep_alive_interval(timing.ping_every)
+        .keep_alive_timeout(timing.ping_answer)
         .max_concurrent_streams(1_024);
     let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)).into_owned();
     let connection = connections.watch(connection);

@@ -1,17 +1,13 @@
-//! Around every call: correlation ids, deadlines, reflection, sizes.
+//! Around every call: correlation ids, deadlines, sizes, panics.
 
 use std::time::{Duration, Instant};
 
 use oprc_crm::api::ANNOTATION_CORRELATION_ID;
 use oprc_crm::grpc::pb::deployment::GetDeploymentStatusRequest;
+use oprc_crm::grpc::pb::oaas::health::HealthCheckRequest;
 use oprc_crm::grpc::pb::oaas::health::health_service_client::HealthServiceClient;
-use oprc_crm::grpc::pb::oaas::health::{CrmClusterRequest, HealthCheckRequest};
 use oprc_crm::grpc::{Options, StoreError};
 use tonic::Code;
-use tonic_reflection::pb::v1::ServerReflectionRequest;
-use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
-use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
-use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_types::StatusExt as _;
 
 use crate::harness::{ALIAS, CANONICAL, Server, deploy, unit};
@@ -77,7 +73,7 @@ async fn grpc_timeout_bounds_all_retries_together_and_the_name_is_free_afterward
 #[tokio::test]
 async fn a_call_without_a_timeout_has_one_all_the_same() {
     let options = Options { default_deadline: Duration::from_millis(200), ..Options::default() };
-    let server = Server::with(options, Duration::from_secs(10)).await;
+    let server = Server::with_options(options).await;
     *server.store.latency.lock().unwrap() = Duration::from_secs(30);
     let answer = server.raw(&format!("{CANONICAL}/GetDeploymentStatus"), &[], &get("a")).await;
     assert_eq!(answer.code(), Code::DeadlineExceeded);
@@ -98,7 +94,7 @@ async fn a_timeout_of_zero_is_over_and_one_that_is_none_is_refused() {
 
 #[tokio::test]
 async fn a_message_above_the_limit_is_refused_and_the_connection_goes_on() {
-    let server = Server::with(Options { max_request: 64 << 10, ..Options::default() }, Duration::from_secs(10)).await;
+    let server = Server::with_options(Options { max_request: 64 << 10, ..Options::default() }).await;
     let mut client = server.client().await;
     let mut large = unit("a");
     large.functions[0].config.insert("A".to_owned(), "x".repeat(128 << 10));
@@ -115,57 +111,6 @@ async fn a_message_above_the_limit_is_refused_and_the_connection_goes_on() {
     let status = health.check(HealthCheckRequest { service: large }).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument, "{}", status.message());
     client.deploy(deploy(unit("a"))).await.unwrap();
-}
-
-async fn reflect(server: &Server, question: MessageRequest) -> MessageResponse {
-    let request = ServerReflectionRequest { host: String::new(), message_request: Some(question) };
-    let mut client = ServerReflectionClient::new(server.channel().await);
-    let mut answers = client.server_reflection_info(tokio_stream::iter([request])).await.unwrap().into_inner();
-    answers.message().await.unwrap().unwrap().message_response.unwrap()
-}
-
-#[tokio::test]
-async fn reflection_lists_both_names_and_describes_each() {
-    let server = Server::start().await;
-    let MessageResponse::ListServicesResponse(list) =
-        reflect(&server, MessageRequest::ListServices(String::new())).await
-    else {
-        panic!("no list");
-    };
-    let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
-    for name in
-        [CANONICAL, ALIAS, "oaas.health.HealthService", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"]
-    {
-        assert!(names.iter().any(|listed| listed == name), "{name} in {names:?}");
-        let question = MessageRequest::FileContainingSymbol(name.to_owned());
-        assert!(matches!(reflect(&server, question).await, MessageResponse::FileDescriptorResponse(_)), "{name}");
-    }
-    for message in ["deployment.DeploymentUnit", "oaas.deployment.DeploymentUnit", "oaas.common.Timestamp"] {
-        let question = MessageRequest::FileContainingSymbol(message.to_owned());
-        assert!(matches!(reflect(&server, question).await, MessageResponse::FileDescriptorResponse(_)), "{message}");
-    }
-}
-
-#[tokio::test]
-async fn the_descriptors_of_both_names_are_complete_and_alike() {
-    use prost::Message as _;
-    let set = prost_types::FileDescriptorSet::decode(oprc_crm::grpc::pb::DESCRIPTORS).unwrap();
-    let file = |package: &str| set.file.iter().find(|file| file.package() == package).unwrap().clone();
-    let (canonical, alias) = (file("deployment"), file("oaas.deployment"));
-    let shape = |file: &prost_types::FileDescriptorProto| {
-        let text = format!("{:?} {:?} {:?}", file.message_type, file.enum_type, file.service);
-        text.replace(".oaas.deployment.", ".deployment.")
-    };
-    assert_eq!(shape(&canonical), shape(&alias));
-    assert!(!format!("{:?}", alias.message_type).contains("\".deployment."));
-}
-
-#[tokio::test]
-async fn what_is_not_served_yet_says_so() {
-    let server = Server::start().await;
-    let answer = server.raw("oaas.health.CrmInfoService/GetClusterHealth", &[], &CrmClusterRequest::default()).await;
-    assert_eq!(answer.code(), Code::Unimplemented);
-    assert!(answer.header("grpc-message").unwrap().contains("CrmInfoService"));
 }
 
 #[tokio::test]

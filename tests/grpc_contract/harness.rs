@@ -12,8 +12,8 @@ use hyper_util::rt::TokioExecutor;
 use oprc_crm::grpc::pb::deployment::{
     DeployRequest, DeploymentUnit, FunctionDeploymentSpec, deployment_service_client::DeploymentServiceClient,
 };
-use oprc_crm::grpc::{self, Options};
-use oprc_crm::server::{self, Readiness};
+use oprc_crm::grpc::{self, NodeCounter, Options};
+use oprc_crm::server::{self, Readiness, Timing};
 use prost::Message;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-use crate::memory::{ByImage, Memory};
+use crate::memory::{ByImage, Counted, Memory};
 
 pub const CANONICAL: &str = "deployment.DeploymentService";
 pub const ALIAS: &str = "oaas.deployment.DeploymentService";
@@ -29,6 +29,7 @@ pub const ALIAS: &str = "oaas.deployment.DeploymentService";
 pub struct Server {
     pub addr: SocketAddr,
     pub store: Arc<Memory>,
+    pub nodes: Arc<Counted>,
     pub readiness: Readiness,
     pub shutdown: CancellationToken,
     pub ended: JoinHandle<bool>,
@@ -53,19 +54,25 @@ impl Answer {
 
 impl Server {
     pub async fn start() -> Self {
-        Self::with(Options::default(), Duration::from_secs(10)).await
+        Self::with(Options::default(), Timing { drain: Duration::from_secs(10), ..Timing::default() }).await
     }
 
-    pub async fn with(options: Options, drain: Duration) -> Self {
+    pub async fn with_options(options: Options) -> Self {
+        Self::with(options, Timing::default()).await
+    }
+
+    pub async fn with(options: Options, timing: Timing) -> Self {
         let store = Arc::new(Memory::default());
+        let nodes = Arc::new(Counted::default());
         let readiness = Readiness::new(Duration::from_millis(300));
         let shutdown = CancellationToken::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let services = grpc::services(Arc::clone(&store), Arc::new(ByImage), &readiness, options).unwrap();
+        let counter = Arc::clone(&nodes) as Arc<dyn NodeCounter>;
+        let services = grpc::services(Arc::clone(&store), Arc::new(ByImage), counter, &readiness, options).unwrap();
         let services = server::Services { grpc: services, pages: axum::Router::new() };
-        let ended = tokio::spawn(server::serve(listener, readiness.clone(), services, shutdown.clone(), drain));
-        Self { addr, store, readiness, shutdown, ended }
+        let ended = tokio::spawn(server::serve(listener, readiness.clone(), services, shutdown.clone(), timing));
+        Self { addr, store, nodes, readiness, shutdown, ended }
     }
 
     pub async fn channel(&self) -> Channel {

@@ -9,7 +9,7 @@ use oprc_crm::api::DeploymentRecord;
 use oprc_crm::decision::{
     Admission, Chosen, Decision, Finding, SecurityPlan, TemplatePlan, TemplateProblem, WorkloadKind,
 };
-use oprc_crm::grpc::{Judge, RecordStore, StoreError};
+use oprc_crm::grpc::{Judge, NodeCount, NodeCounter, RecordStore, StoreError};
 use oprc_crm::model::{InvalidRecord, Resources};
 
 #[derive(Default)]
@@ -101,13 +101,24 @@ impl RecordStore for Memory {
         }
     }
 
-    async fn delete(&self, name: &str, _: &str) -> Result<(), StoreError> {
+    async fn delete(&self, record: &DeploymentRecord) -> Result<(), StoreError> {
         self.request(true).await?;
         // As with a finalizer: it stays until someone else removes it.
-        if let Some(record) = self.records.lock().unwrap().get_mut(name) {
+        if let Some(record) = self.records.lock().unwrap().get_mut(record.metadata.name.as_ref().unwrap()) {
             record.metadata.deletion_timestamp = Some(serde_json::from_str("\"2026-01-01T00:00:00Z\"").unwrap());
         }
         Ok(())
+    }
+}
+
+/// Nodes that a test counts.
+#[derive(Default)]
+pub struct Counted(pub Mutex<Option<NodeCount>>);
+
+#[tonic::async_trait]
+impl NodeCounter for Counted {
+    async fn nodes(&self) -> Option<NodeCount> {
+        *self.0.lock().unwrap()
     }
 }
 

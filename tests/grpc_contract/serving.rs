@@ -2,17 +2,24 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use oprc_crm::grpc::Options;
 use oprc_crm::grpc::pb::grpc::health::v1::health_check_response::ServingStatus;
 use oprc_crm::grpc::pb::grpc::health::v1::health_client::HealthClient;
 use oprc_crm::grpc::pb::grpc::health::v1::{HealthCheckRequest, HealthListRequest};
 use oprc_crm::grpc::pb::oaas::health as own;
 use oprc_crm::grpc::pb::oaas::health::health_service_client::HealthServiceClient;
-use oprc_crm::server::{self, ServerError};
+use oprc_crm::server::{self, ServerError, Timing};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tonic::Code;
 
-use crate::harness::{CANONICAL, Server, deploy, unit};
+use crate::contract::{self, ALIAS, CANONICAL, Pm};
+use crate::harness::{Server, deploy, unit};
 
 fn whole() -> HealthCheckRequest {
     HealthCheckRequest::default()
@@ -34,6 +41,81 @@ async fn probes_and_rpcs_share_the_port() {
     let (code, health) = server.get("/health").await;
     assert_eq!(code, 200);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&health).unwrap()["status"], "ok");
+}
+
+/// One connection after the other, each kept alive for many requests.
+async fn probe_often(addr: std::net::SocketAddr, times: usize) {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    for _ in 0..times {
+        for (path, code) in [("healthz", 200), ("readyz", 200), ("health", 200), ("nothing", 404)] {
+            let answer = client.get(format!("http://{addr}/{path}").parse().unwrap()).await.unwrap();
+            assert_eq!((answer.version(), answer.status().as_u16()), (http::Version::HTTP_11, code), "{path}");
+            answer.into_body().collect().await.unwrap();
+        }
+    }
+}
+
+/// Deploys and reads its own classes by both names.
+async fn call_often(addr: std::net::SocketAddr, who: usize, times: usize) {
+    for turn in 0..times {
+        let id = format!("class/{who}/{turn}");
+        let pm = Pm::new(addr, if turn % 2 == 0 { CANONICAL } else { ALIAS });
+        let unit = contract::DeploymentUnit {
+            id: id.clone(),
+            functions: vec![contract::FunctionDeploymentSpec {
+                function_key: "f".to_owned(),
+                image: "example/img:1".to_owned(),
+                ..contract::FunctionDeploymentSpec::default()
+            }],
+            ..contract::DeploymentUnit::default()
+        };
+        assert_eq!(pm.deploy(unit).await.unwrap().message.as_deref(), Some("created"), "{id}");
+        let read: contract::OClassDeployment = pm.record(&id).await.unwrap().unwrap();
+        assert_eq!(read.key, id);
+        let nothing: Result<contract::StatusResponse<contract::OClassDeployment>, _> = pm.status("no such id").await;
+        assert_eq!(nothing.unwrap_err().code(), Code::NotFound);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_versions_of_http_are_served_at_once_under_load() {
+    let server = Server::start().await;
+    server.readiness.set_synced();
+    *server.store.latency.lock().unwrap() = Duration::from_millis(1);
+    let mut load = JoinSet::new();
+    for who in 0..8 {
+        load.spawn(probe_often(server.addr, 25));
+        load.spawn(call_often(server.addr, who, 25));
+    }
+    while let Some(done) = load.join_next().await {
+        done.unwrap();
+    }
+    assert_eq!(server.store.writes(), 200);
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_no_ping_is_dropped_and_one_that_does_stays() {
+    let [drain, ping_every, ping_answer] = [10_000, 100, 200].map(Duration::from_millis);
+    let server = Server::with(Options::default(), Timing { drain, ping_every, ping_answer }).await;
+    let mut client = HealthClient::new(server.channel().await);
+    let mut changes = client.watch(whole()).await.unwrap().into_inner();
+    assert!(changes.message().await.unwrap().is_some());
+
+    let mut silent = TcpStream::connect(server.addr).await.unwrap();
+    let mut hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    // Empty settings.
+    hello.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    silent.write_all(&hello).await.unwrap();
+    let mut heard = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(10), silent.read_to_end(&mut heard)).await;
+    ended.expect("it is dropped").unwrap();
+    // A ping: eight bytes of type 6, no flags, on the connection itself.
+    let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0];
+    assert!(heard.windows(ping.len()).any(|frame| frame == ping), "{heard:?}");
+
+    server.readiness.set_synced();
+    let change = changes.message().await.unwrap().map(|answer| answer.status());
+    assert_eq!(change, Some(ServingStatus::Serving), "pings went by, and the watch is still there");
 }
 
 #[tokio::test]
@@ -127,7 +209,8 @@ async fn a_call_under_way_ends_well_while_nothing_new_is_accepted() {
 
 #[tokio::test]
 async fn the_drain_has_a_bound() {
-    let server = Server::with(Options::default(), Duration::from_millis(200)).await;
+    let server =
+        Server::with(Options::default(), Timing { drain: Duration::from_millis(200), ..Timing::default() }).await;
     *server.store.latency.lock().unwrap() = Duration::from_secs(30);
     let mut client = server.client().await;
     let call = tokio::spawn(async move { client.deploy(deploy(unit("a"))).await });

@@ -21,6 +21,7 @@ use crate::support::audit;
 use crate::support::class::{Namespace, SOON, condition};
 use crate::support::crm::Crm;
 use crate::support::knative::{Gate, knative, remove_definition};
+use crate::support::policy::Bundle;
 use crate::support::{CRM_USER, Cluster, eventually};
 
 const ON: [(&str, &str); 1] = [("OPRC_CRM_FEATURES_KNATIVE", "true")];
@@ -316,15 +317,20 @@ async fn the_rights_to_knative_services_are_enough_and_no_broader_than_what_is_u
     ns.apply("k", spec(IMAGE, "edge")).await;
     wait_objects(&ns, &["Deployment/k", "Service/k-svc"]).await;
     crm.stop().await;
-    let mut requests = audit::requests(cluster().await.plane().audit_log());
-    requests.retain(|request| request.user.username == CRM_USER && request.namespace() == ns.name);
-    let refused: Vec<_> = requests.iter().filter(|request| request.code() == 403).collect();
-    assert!(refused.is_empty(), "{refused:#?}");
-    let used: BTreeSet<String> = requests.iter().flat_map(used).collect();
     let granted: BTreeSet<String> = granted().into_iter().filter(|right| right.starts_with(KNATIVE)).collect();
     assert!(!granted.is_empty());
-    let unused: Vec<&String> = granted.difference(&used).collect();
-    assert!(unused.is_empty(), "granted and never used: {unused:#?}; used: {used:#?}");
+    let log = cluster().await.plane().audit_log();
+    // A watch is written down when it has ended.
+    eventually(SOON, "every right has been used", || async {
+        let mut requests = audit::requests(log);
+        requests.retain(|request| request.user.username == CRM_USER && request.namespace() == ns.name);
+        let refused: Vec<_> = requests.iter().filter(|request| request.code() == 403).collect();
+        assert!(refused.is_empty(), "{refused:#?}");
+        let used: BTreeSet<String> = requests.iter().flat_map(used).collect();
+        let unused: Vec<&String> = granted.difference(&used).collect();
+        if unused.is_empty() { Ok(()) } else { Err(format!("never used: {unused:#?}; used: {used:#?}")) }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -364,6 +370,35 @@ async fn knative_that_is_missing_is_said_and_what_comes_or_goes_later_is_noticed
     })
     .await;
     assert_eq!(ns.objects().await, ["Deployment/scored", "Service/scored-svc"]);
+    crm.stop().await;
+}
+
+/// A template that is a Knative Service and does not ask whether there can be one.
+const CARELESS: &str = "
+apiVersion: policy.oaas.io/v1alpha1
+kind: Template
+metadata: {name: careless, description: Never asks.}
+spec:
+  score: [{id: any, when: 'profile == \"edge\"', add: 1}]
+  workload: {kind: KnativeService, replicas: '1.0'}
+";
+
+#[tokio::test]
+async fn a_policy_that_wants_knative_where_there_is_none_is_said_once_and_what_runs_is_left_alone() {
+    let bundle = Bundle::new("", "");
+    bundle.write("careless.yaml", CARELESS);
+    let (crm, ns) = crate::start_with("kn-careless", &[("OPRC_CRM_POLICY_DIR", bundle.path())]).await;
+    ns.apply("k", class("edge")).await;
+    let url = ns.available("k").await.functions[0].url.clone();
+    let before = ns.objects().await;
+    ns.apply("k", class("careless")).await;
+    let status = ns.degraded("k").await;
+    let (_, reason, message) = condition(&status, "Degraded");
+    assert_eq!(reason, "KindMissing");
+    assert!(message.contains("serving.knative.dev/v1") && message.contains("install Knative Serving"), "{message}");
+    assert_eq!(condition(&status, "Available").0, "True", "the Deployment still serves");
+    assert_eq!((&status.functions[0].url, ns.objects().await), (&url, before));
+    settled(&crm).await;
     crm.stop().await;
 }
 

@@ -107,16 +107,20 @@ async fn the_rights_as_shipped_are_enough_and_no_broader_than_what_is_used() {
     let (crm, ns) = start("rbac").await;
     live_a_life(&crm, &ns).await;
     crm.stop().await;
-    let requests = asked(&ns).await;
-    let refused: Vec<&Request> = requests.iter().filter(|request| request.code() == 403).collect();
-    assert!(refused.is_empty(), "{refused:#?}");
-    let used: BTreeSet<String> = requests.iter().flat_map(used).collect();
     let granted = granted();
-    let mut unused: Vec<&String> = granted.difference(&used).collect();
-    // Those of Knative are compared where it is installed: knative.rs.
-    unused.retain(|right| *right != ASKED_BY_ADMISSION && !right.starts_with(KNATIVE));
-    assert!(unused.is_empty(), "granted in {RBAC} and never used: {unused:#?}; used: {used:#?}");
     assert!(granted.contains(ASKED_BY_ADMISSION));
+    // A watch is written down when it has ended, which is a moment after the controller.
+    eventually(SOON, &format!("every right in {RBAC} has been used"), || async {
+        let requests = asked(&ns).await;
+        let refused: Vec<&Request> = requests.iter().filter(|request| request.code() == 403).collect();
+        assert!(refused.is_empty(), "{refused:#?}");
+        let used: BTreeSet<String> = requests.iter().flat_map(used).collect();
+        let mut unused: Vec<&String> = granted.difference(&used).collect();
+        // Those of Knative are compared where it is installed: knative.rs.
+        unused.retain(|right| *right != ASKED_BY_ADMISSION && !right.starts_with(KNATIVE));
+        if unused.is_empty() { Ok(()) } else { Err(format!("never used: {unused:#?}; used: {used:#?}")) }
+    })
+    .await;
 }
 
 #[tokio::test]

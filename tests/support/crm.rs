@@ -49,7 +49,28 @@ impl Crm {
         Self::launch(cluster, namespace, &[], &Faults::default(), Readiness::new(patience)).await
     }
 
+    /// Another one where this one was: the same port, so that clients find it again. Ends this one first.
+    pub async fn restart(self, cluster: &Cluster, namespace: &str) -> Self {
+        let address = self.address;
+        self.stop().await;
+        // Connections of the old one may still be ending.
+        let listener = eventually(Duration::from_secs(20), "the port is free again", || TcpListener::bind(address));
+        Self::listening(listener.await, cluster, namespace, &[], &Faults::default(), Readiness::default()).await
+    }
+
     async fn launch(
+        cluster: &Cluster,
+        namespace: &str,
+        variables: &[(&str, &str)],
+        faults: &Faults,
+        readiness: Readiness,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::listening(listener, cluster, namespace, variables, faults, readiness).await
+    }
+
+    async fn listening(
+        listener: TcpListener,
         cluster: &Cluster,
         namespace: &str,
         variables: &[(&str, &str)],
@@ -61,7 +82,6 @@ impl Crm {
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
         let config = Config::from_environment(&environment(namespace, variables)).expect("a configuration");
         let client = ClientBuilder::try_from(cluster.crm_config()).expect("a client").with_layer(faults).build();
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(app::run_with(config, client, listener, readiness, shutdown.clone()));

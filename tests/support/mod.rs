@@ -8,6 +8,7 @@
 
 pub mod audit;
 pub mod class;
+pub mod contract;
 pub mod crm;
 pub mod faults;
 pub mod knative;

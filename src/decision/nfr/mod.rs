@@ -67,7 +67,7 @@ pub struct Question<'a> {
 /// signals, the time, the proposal and the size that the field has are bound here.
 pub fn decide(policy: &Policy, facts: &mut Facts, question: &Question<'_>) -> NfrDecision {
     let Question { component, dimension, state, samples, grid, now, .. } = *question;
-    facts.renew();
+    facts.share_steps();
     bind::bind_current(facts, dimension, state.current);
     let answers = |one: &&RecommendationPolicy| one.component() == component && one.dimension() == dimension;
     let recommendations = policy.recommendations().iter().filter(answers).collect();

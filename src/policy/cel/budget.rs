@@ -15,8 +15,8 @@ use cel_interpreter::ExecutionError;
 /// Steps of one evaluation: far above any sensible rule over 64 functions. `cargo bench --bench hostile` measures that
 /// they take less than [`DEADLINE`].
 pub(super) const EVALUATION: u32 = 200_000;
-/// Steps of all evaluations over the facts of one class.
-const DECISION: u32 = 400_000;
+/// Steps of all evaluations that share an allowance.
+const ALLOWANCE: u32 = 400_000;
 /// How long one evaluation may take by the watchdog's clock.
 pub(crate) const DEADLINE: Duration = Duration::from_millis(50);
 /// Steps between two looks at the clock.
@@ -32,13 +32,42 @@ pub fn watch(clock: fn() -> Duration) {
     let _ = CLOCK.set(clock);
 }
 
-/// Steps that are left for all rules over the facts of one class.
+/// Steps that are left for several evaluations.
 #[derive(Debug)]
 pub(crate) struct Allowance(AtomicU32);
 
 impl Default for Allowance {
     fn default() -> Self {
-        Self(AtomicU32::new(DECISION))
+        Self(AtomicU32::new(ALLOWANCE))
+    }
+}
+
+/// What an evaluation is for. Each has steps of its own, so that what only looks on never takes any from what decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It decides.
+    Decide,
+    /// It is a rule that has no effect: `warn` or `dry-run`.
+    Observe,
+    /// It tells people what a rule read.
+    Explain,
+}
+
+/// Steps that are left, by what they are for.
+#[derive(Debug, Default)]
+pub(crate) struct Allowances {
+    decide: Allowance,
+    observe: Allowance,
+    explain: Allowance,
+}
+
+impl Allowances {
+    pub(crate) fn of(&self, purpose: Purpose) -> &Allowance {
+        match purpose {
+            Purpose::Decide => &self.decide,
+            Purpose::Observe => &self.observe,
+            Purpose::Explain => &self.explain,
+        }
     }
 }
 

@@ -69,8 +69,12 @@ pub(super) fn call(checker: &mut Checker<'_>, expr: &IdedExpr, inner: &CallExpr,
             (ty, plain(expr.id, to, rewritten))
         }
         (operators::NEGATE, [operand]) => {
-            if !operand.ty.is_number() && operand.ty != Type::Duration {
-                checker.problem(expr, format!("- needs a number, this is {}", operand.ty), None);
+            if !operand.ty.is_number() {
+                let help = match operand.ty {
+                    Type::Duration => Some("subtract it from something, or write duration(\"-1m\")".to_owned()),
+                    _ => None,
+                };
+                checker.problem(expr, format!("- needs a number, this is {}", operand.ty), help);
             }
             (operand.ty.clone(), plain(expr.id, name, rewritten))
         }
@@ -235,7 +239,7 @@ fn pattern(checker: &mut Checker<'_>, args: &[Arg<'_>]) {
     let Some(arg) = args.get(1) else { return };
     match literal_text(arg.expr).map(env::precompile) {
         Some(Ok(pattern)) => checker.patterns.push(pattern),
-        Some(Err(error)) => checker.problem(arg.expr, format!("this is no regular expression: {error}"), None),
+        Some(Err(error)) => checker.problem(arg.expr, error, None),
         None => {
             let help = Some("write it as a literal, such as x.matches('^[a-z]+$')".to_owned());
             checker.problem(arg.expr, "the pattern of matches() must be a literal string", help);
@@ -249,6 +253,11 @@ fn length(checker: &mut Checker<'_>, args: &[Arg<'_>]) {
     if let Some(text) = literal_text(arg.expr).filter(|text| !is_duration(text)) {
         let help = Some("write numbers with units: duration(\"1h30m\"), duration(\"90s\")".to_owned());
         checker.problem(arg.expr, format!("{text:?} is no duration"), help);
+    } else if literal_text(arg.expr).is_some() {
+        let call = plain(arg.expr.id, "duration", vec![arg.expr.clone()]);
+        if super::interpret_constant(&call).is_none() {
+            checker.problem(arg.expr, "the duration is too long", None);
+        }
     }
 }
 

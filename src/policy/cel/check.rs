@@ -11,7 +11,6 @@ use cel_interpreter::IdedExpr;
 use cel_interpreter::common::ast::{
     CallExpr, ComprehensionExpr, Expr, ListExpr, LiteralValue, SelectExpr, SourceInfo, operators,
 };
-use regex::Regex;
 
 use super::Constant;
 use super::calls;
@@ -21,7 +20,7 @@ pub(super) use super::paths::{Guards, label, literal_text, present};
 use super::range::Known;
 use super::signal::Look;
 use super::types::Type;
-use crate::policy::diagnostic::{NUMBER, Severity, TYPE, UNGUARDED, UNKNOWN, nearest};
+use crate::policy::diagnostic::{NUMBER, Severity, TYPE, UNKNOWN, nearest};
 
 /// What an expression may read.
 pub(crate) trait Names {
@@ -87,7 +86,7 @@ pub(super) struct Checker<'a> {
     pub(super) reads: BTreeSet<String>,
     pub(super) comparisons: Vec<Comparison>,
     pub(super) looks: Vec<Look>,
-    pub(super) patterns: Vec<Arc<Regex>>,
+    pub(super) patterns: Vec<Arc<super::env::Pattern>>,
 }
 
 /// Comprehensions within comprehensions.
@@ -172,7 +171,13 @@ impl Checker<'_> {
         self.report(at, TYPE, message, help);
     }
 
-    fn report(&mut self, at: &IdedExpr, topic: &'static str, message: impl Into<String>, help: Option<String>) {
+    pub(super) fn report(
+        &mut self,
+        at: &IdedExpr,
+        topic: &'static str,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
         let (start, end) = self.extent(at);
         let len = end.saturating_sub(start).max(1);
         let problem = Problem { start, len, message: message.into(), help, topic, severity: Severity::Error };
@@ -396,11 +401,6 @@ impl Checker<'_> {
         }
     }
 
-    fn unguarded(&mut self, at: &IdedExpr, written: &str) {
-        let help = format!("guard it: has({written}) && ...");
-        self.report(at, UNGUARDED, format!("`{written}` may be absent"), Some(help));
-    }
-
     fn list(&mut self, expr: &IdedExpr, list: &ListExpr, guards: &Guards) -> (Type, IdedExpr) {
         let mut of = Type::Any;
         let mut elements = Vec::with_capacity(list.elements.len());
@@ -505,36 +505,10 @@ impl Checker<'_> {
         Type::Double
     }
 
-    fn index(&mut self, expr: &IdedExpr, of: &IdedExpr, key: &IdedExpr, guards: &Guards) -> (Type, IdedExpr) {
-        let (container, first) = self.value(of, guards);
-        let (by, second) = self.value(key, guards);
-        let ty = match container {
-            Type::Map(entry) => {
-                if !by.comparable(&Type::Text) {
-                    self.problem(key, format!("the key of a map is a string, this is {by}"), None);
-                }
-                if let Some(written) = label(expr).filter(|written| !guards.contains(written)) {
-                    self.unguarded(expr, &written);
-                }
-                *entry
-            }
-            Type::List(element) => {
-                if !by.is_number() {
-                    self.problem(key, format!("the index of a list is a number, this is {by}"), None);
-                }
-                *element
-            }
-            Type::Any => Type::Any,
-            other => {
-                self.problem(of, format!("{other} can't be indexed"), None);
-                Type::Any
-            }
-        };
-        (ty, call(expr.id, operators::INDEX, vec![first, second]))
-    }
-
     fn comprehension(&mut self, expr: &IdedExpr, inner: &ComprehensionExpr, guards: &Guards) -> (Type, IdedExpr) {
         let (range, iter_range) = self.value(&inner.iter_range, guards);
+        // A loop goes through the keys of a map: their entries are there.
+        let keys = matches!(range, Type::Map(_)).then(|| label(&inner.iter_range)).flatten();
         let element = match range {
             Type::List(element) => *element,
             Type::Map(_) => Type::Text,
@@ -559,7 +533,8 @@ impl Checker<'_> {
         let depth = self.locals.len();
         // What is known of an outer loop's variable of the same name says nothing about this one.
         let own = format!("{}.", inner.iter_var);
-        let guards: Guards = guards.iter().filter(|label| !label.starts_with(&own)).cloned().collect();
+        let mut guards: Guards = guards.iter().filter(|label| !label.starts_with(&own)).cloned().collect();
+        guards.extend(keys.map(|map| format!("{map}[{}]", inner.iter_var)));
         self.nesting += 1;
         self.locals.push((inner.accu_var.clone(), initial));
         self.locals.push((inner.iter_var.clone(), element));

@@ -35,19 +35,52 @@ pub(super) const MATCHES: &str = "@matches";
 
 /// Patterns of all expressions that are alive: each expression owns its own, what no bundle holds any more goes. So
 /// reloads do not make it grow.
-static PATTERNS: LazyLock<RwLock<HashMap<String, Weak<Regex>>>> = LazyLock::new(RwLock::default);
+static PATTERNS: LazyLock<RwLock<HashMap<String, Weak<Pattern>>>> = LazyLock::new(RwLock::default);
+
+/// Largest program of a pattern, KiB. At worst a match goes through all of it for each byte of the text.
+const LARGEST: usize = 32;
+
+/// A compiled pattern.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    regex: Regex,
+    /// Size of its program, KiB, rounded up to a power of two.
+    size: usize,
+}
+
+impl Pattern {
+    fn compile(pattern: &str) -> Result<Self, String> {
+        let mut size = 1;
+        loop {
+            match regex::RegexBuilder::new(pattern).size_limit(size << 10).dfa_size_limit(256 << 10).build() {
+                Ok(regex) => return Ok(Self { regex, size }),
+                Err(regex::Error::CompiledTooBig(_)) if size < LARGEST => size *= 2,
+                Err(regex::Error::CompiledTooBig(_)) => {
+                    return Err("this pattern is too large: repeat less, or match a shorter part".to_owned());
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    let reason = error.lines().last().unwrap_or_default().trim();
+                    return Err(format!("this is no regular expression: {reason}"));
+                }
+            }
+        }
+    }
+
+    /// Whether it occurs in a text. The longer the text and the larger the pattern, the more it is charged.
+    pub(super) fn is_match(&self, text: &str) -> Result<bool, ExecutionError> {
+        charge((text.len() * self.size).div_ceil(2) + 1)?;
+        Ok(self.regex.is_match(text))
+    }
+}
 
 /// Compiles a literal pattern so that evaluation finds it for as long as the answer is kept.
-pub(super) fn precompile(pattern: &str) -> Result<Arc<Regex>, String> {
+pub(super) fn precompile(pattern: &str) -> Result<Arc<Pattern>, String> {
     let mut patterns = PATTERNS.write().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = patterns.get(pattern).and_then(Weak::upgrade) {
         return Ok(known);
     }
-    let compiled = regex::RegexBuilder::new(pattern)
-        .size_limit(1 << 20)
-        .build()
-        .map_err(|error| error.to_string().lines().last().unwrap_or_default().trim().to_owned())?;
-    let compiled = Arc::new(compiled);
+    let compiled = Arc::new(Pattern::compile(pattern)?);
     patterns.retain(|_, pattern| pattern.strong_count() > 0);
     patterns.insert(pattern.to_owned(), Arc::downgrade(&compiled));
     Ok(compiled)
@@ -274,9 +307,8 @@ fn tick<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
 
 fn matches<'b, 'v>(args: Values<'b, 'v>) -> Outcome<'b, 'v> {
     let (value, pattern) = (text(&args, 0)?, text(&args, 1)?);
-    charge_bytes(value.len())?;
     let patterns = PATTERNS.read().unwrap_or_else(PoisonError::into_inner);
-    let regex = patterns.get(pattern).and_then(Weak::upgrade);
-    let regex = regex.ok_or_else(|| ExecutionError::function_error("matches", "unknown pattern"))?;
-    Ok(CowVal::owned(CelBool::from(regex.is_match(value))))
+    let known = patterns.get(pattern).and_then(Weak::upgrade);
+    let known = known.ok_or_else(|| ExecutionError::function_error("matches", "unknown pattern"))?;
+    known.is_match(value).map(|found| CowVal::owned(CelBool::from(found)))
 }

@@ -3,6 +3,7 @@
 //! The CEL crate parses and evaluates. It reports unknown names only when they are reached, hides errors behind
 //! `&&` and `||`, has no cost limit and recurses on the stack it is given; everything here makes up for that.
 
+mod access;
 mod budget;
 mod calls;
 mod canonical;
@@ -28,8 +29,8 @@ use cel_interpreter::{Context, ExecutionError, IdedExpr, Value};
 use crate::policy::diagnostic::Severity;
 use crate::policy::trace::Margin;
 
-pub(crate) use budget::Allowance;
 pub use budget::watch;
+pub(crate) use budget::{Allowance, Allowances, Purpose};
 pub(crate) use canonical::canonical;
 pub(crate) use check::{Comparison, Leaf, Names, Problem};
 pub(crate) use range::{Known, Range};
@@ -54,7 +55,7 @@ pub(crate) struct Expression {
     looks: Vec<Look>,
     /// Held, so that evaluation finds them.
     #[expect(dead_code, reason = "holding them is their use")]
-    patterns: Vec<Arc<regex::Regex>>,
+    patterns: Vec<Arc<env::Pattern>>,
     warnings: Vec<Problem>,
     always: Option<(bool, Problem)>,
     /// Parts that are gone through at least once.
@@ -76,6 +77,11 @@ pub(crate) enum Constant {
 pub(crate) trait Scope: VariableResolver {
     /// Steps that are left.
     fn allowance(&self) -> &Allowance;
+
+    /// Why a name has no value.
+    fn unknown(&self, name: &str) -> ExecutionError {
+        ExecutionError::UndeclaredReference(Arc::new(name.to_owned()))
+    }
 }
 
 impl Expression {

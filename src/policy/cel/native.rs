@@ -1,11 +1,14 @@
 //! Expressions over numbers, conditions, durations and signals, evaluated without the interpreter.
 //!
 //! The check has seen that names and types are right, so what most rules are made of can be computed directly: the
-//! rules of a Recommendation are asked at every point of a window, for every class, each cycle. Everything else (loops,
-//! lists, maps, texts that are built) is left to the interpreter. Both give the same, errors included, in the same
+//! rules of a Recommendation are asked at every point of a window, for every class, each cycle. Everything else (lists,
+//! maps, texts that are built) is left to the interpreter. Both give the same, errors included, in the same
 //! order and at the same cost in steps; a property test compares them.
 
-use cel_interpreter::common::ast::{CallExpr, Expr, LiteralValue, operators};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use cel_interpreter::common::ast::{CallExpr, Expr, LiteralValue, SelectExpr, operators};
 use cel_interpreter::common::types::{CelBool, CelDouble, CelDuration, CelString};
 use cel_interpreter::common::value::{CowVal, FromVal};
 use cel_interpreter::{ExecutionError, IdedExpr, Value};
@@ -15,6 +18,9 @@ use super::env::{self, Unary};
 use super::signal::{self, Method, SignalVal};
 use super::types::Type;
 use super::{Constant, Scope};
+use loops::Quantifier;
+
+mod loops;
 
 /// An expression that needs no interpreter.
 #[derive(Clone, Debug)]
@@ -22,6 +28,7 @@ pub(super) enum Native {
     Number(Number),
     Condition(Condition),
     Length(Length),
+    Text(Text),
 }
 
 #[derive(Clone, Debug)]
@@ -56,6 +63,8 @@ pub(super) enum Condition {
     /// Whether a text is among others.
     Text(Text, Vec<Text>, bool),
     HasData(String, Length),
+    Matches(Text, Arc<env::Pattern>),
+    Quantifier(Quantifier),
     If(Box<(Condition, Condition, Condition)>),
 }
 
@@ -102,15 +111,20 @@ fn call(tree: &IdedExpr) -> Option<(&str, &[IdedExpr])> {
     }
 }
 
-fn name(tree: &IdedExpr) -> Option<&str> {
-    if let Expr::Ident(name) = &tree.expr { Some(name) } else { None }
+/// A name as it is asked for at run time: a path, or a field of a loop's variable.
+fn name(tree: &IdedExpr) -> Option<Cow<'_, str>> {
+    match &tree.expr {
+        Expr::Ident(name) => Some(name.into()),
+        Expr::Select(SelectExpr { operand, field, test: false }) => Some(format!("{}.{field}", name(operand)?).into()),
+        _ => None,
+    }
 }
 
 /// A name of this type, as it is asked for at run time.
 fn typed(tree: &IdedExpr, ty: &Type, names: &dyn Names) -> Option<String> {
     let name = name(tree)?;
-    let (known, _) = names.lookup(name)?;
-    (known == *ty).then(|| name.to_owned())
+    let (known, _) = names.lookup(&name)?;
+    (known == *ty).then(|| name.into_owned())
 }
 
 impl Native {
@@ -120,6 +134,7 @@ impl Native {
             Type::Double => Number::compile(tree, names).map(Self::Number),
             Type::Bool => Condition::compile(tree, names).map(Self::Condition),
             Type::Duration => Length::compile(tree, names).map(Self::Length),
+            Type::Text => Text::compile(tree, names).map(Self::Text),
             _ => None,
         }
     }
@@ -129,6 +144,7 @@ impl Native {
             Self::Number(number) => Value::Float(number.value(scope)?),
             Self::Condition(condition) => Value::Bool(condition.value(scope)?),
             Self::Length(length) => Value::Duration(length.value(scope)?),
+            Self::Text(text) => Value::String(Arc::new(text.value(scope)?.into_owned())),
         })
     }
 }
@@ -138,21 +154,17 @@ fn read<T, R>(scope: &dyn Scope, name: &str, take: impl Fn(&T) -> R) -> Outcome<
 where
     T: for<'b, 'v> FromVal<'b, 'v>,
 {
-    let value: CowVal<'_, '_> = scope.resolve(name).ok_or_else(|| undeclared(name))?;
+    let value: CowVal<'_, '_> = scope.resolve(name).ok_or_else(|| scope.unknown(name))?;
     value.downcast_ref::<T>().map(take).ok_or_else(ExecutionError::missing_argument_or_target)
-}
-
-fn undeclared(name: &str) -> ExecutionError {
-    ExecutionError::UndeclaredReference(std::sync::Arc::new(name.to_owned()))
 }
 
 impl Number {
     fn compile(tree: &IdedExpr, names: &dyn Names) -> Option<Self> {
         match &tree.expr {
             Expr::Literal(LiteralValue::Double(value)) => return Some(Self::Constant(*value.inner())),
-            Expr::Ident(path) => {
+            Expr::Ident(_) | Expr::Select(_) => {
                 let name = typed(tree, &Type::Double, names)?;
-                return Some(match names.constant(path) {
+                return Some(match names.constant(&name) {
                     Some(Constant::Number(value)) => Self::Constant(value),
                     _ => Self::Name(name),
                 });
@@ -230,9 +242,15 @@ impl Condition {
         match &tree.expr {
             Expr::Literal(LiteralValue::Boolean(value)) => return Some(Self::Constant(*value.inner())),
             Expr::Ident(path) if path.starts_with('?') => return Some(Self::Name(path.clone())),
-            Expr::Ident(path) => {
+            Expr::Select(SelectExpr { operand, field, test: true }) => {
+                let path = format!("{}.{field}", self::name(operand)?);
+                names.lookup(&path)?;
+                return Some(Self::Name(format!("?{path}")));
+            }
+            Expr::Comprehension(inner) => return Quantifier::compile(inner, names).map(Self::Quantifier),
+            Expr::Ident(_) | Expr::Select(_) => {
                 let name = typed(tree, &Type::Bool, names)?;
-                return Some(match names.constant(path) {
+                return Some(match names.constant(&name) {
                     Some(Constant::Bool(value)) => Self::Constant(value),
                     _ => Self::Name(name),
                 });
@@ -258,7 +276,11 @@ impl Condition {
             }
             (_, [left, right], Some(order)) => Self::comparison(order, left, right, names),
             (_, [signal, length], None) if name == signal::internal(signal::HAS_DATA) => {
-                Some(Self::HasData(self::name(signal)?.to_owned(), Length::compile(length, names)?))
+                Some(Self::HasData(self::name(signal)?.into_owned(), Length::compile(length, names)?))
+            }
+            (env::MATCHES, [text, pattern], _) => {
+                let pattern = env::precompile(literal_text(pattern)?).ok()?;
+                Some(Self::Matches(Text::compile(text, names)?, pattern))
             }
             _ => None,
         }
@@ -312,6 +334,8 @@ impl Condition {
                 }
                 Ok(found == *outcome)
             }
+            Self::Matches(text, pattern) => pattern.is_match(&text.value(scope)?),
+            Self::Quantifier(quantifier) => quantifier.value(scope),
             Self::HasData(signal, length) => with_signal(
                 scope,
                 signal,
@@ -347,7 +371,7 @@ impl Kind {
             Expr::Literal(LiteralValue::Int(value)) => {
                 (value.inner().unsigned_abs() <= 1 << 53).then_some(Self::Whole(*value.inner() as f64))
             }
-            Expr::Ident(path) => match names.lookup(path)?.0 {
+            Expr::Ident(_) | Expr::Select(_) => match names.lookup(&name(tree)?)?.0 {
                 Type::Double => Some(Self::Number),
                 Type::Duration => Some(Self::Length),
                 Type::Text => Some(Self::Text),
@@ -396,9 +420,9 @@ impl Order {
 
 impl Length {
     fn compile(tree: &IdedExpr, names: &dyn Names) -> Option<Self> {
-        if let Some(path) = name(tree) {
+        if name(tree).is_some() {
             let name = typed(tree, &Type::Duration, names)?;
-            return Some(match names.constant(path) {
+            return Some(match names.constant(&name) {
                 Some(Constant::Duration(value)) => Self::Constant(value),
                 _ => Self::Name(name),
             });
@@ -448,10 +472,10 @@ impl Text {
         })
     }
 
-    fn value<'a>(&'a self, scope: &'a dyn Scope) -> Outcome<std::borrow::Cow<'a, str>> {
+    fn value<'a>(&'a self, scope: &'a dyn Scope) -> Outcome<Cow<'a, str>> {
         match self {
             Self::Constant(text) => Ok(text.into()),
-            Self::Name(name) => match scope.resolve(name).ok_or_else(|| undeclared(name))? {
+            Self::Name(name) => match scope.resolve(name).ok_or_else(|| scope.unknown(name))? {
                 CowVal::Borrowed(value) => value
                     .downcast_ref::<CelString>()
                     .map(|text| text.inner().into())
@@ -472,7 +496,7 @@ fn with_signal<A, R>(
     arguments: impl FnOnce() -> Outcome<A>,
     ask: impl FnOnce(&SignalVal, A) -> Outcome<R>,
 ) -> Outcome<R> {
-    let value = scope.resolve(name).ok_or_else(|| undeclared(name))?;
+    let value = scope.resolve(name).ok_or_else(|| scope.unknown(name))?;
     let arguments = arguments()?;
     let signal = value.downcast_ref::<SignalVal>().ok_or_else(ExecutionError::missing_argument_or_target)?;
     ask(signal, arguments)

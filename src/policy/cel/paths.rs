@@ -22,10 +22,21 @@ pub(super) fn label(expr: &IdedExpr) -> Option<String> {
         Expr::Ident(name) => Some(name.clone()),
         Expr::Select(SelectExpr { operand, field, test: false }) => Some(format!("{}.{field}", label(operand)?)),
         Expr::Call(CallExpr { func_name, args, .. }) if func_name == operators::INDEX => match args.as_slice() {
-            [of, key] => Some(format!("{}.{}", label(of)?, literal_text(key)?)),
+            [of, key] => entry(of, key),
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// The label of an entry of a map or list: `class.labels.team`, `class.functions[0]`, `class.labels[class.name]`.
+fn entry(of: &IdedExpr, key: &IdedExpr) -> Option<String> {
+    let of = label(of)?;
+    match (literal_text(key), &key.expr) {
+        (Some(text), _) => Some(format!("{of}.{text}")),
+        (None, Expr::Literal(LiteralValue::Int(index))) => Some(format!("{of}[{}]", index.inner())),
+        (None, Expr::Literal(_)) => None,
+        (None, _) => Some(format!("{of}[{}]", label(key)?)),
     }
 }
 
@@ -46,9 +57,7 @@ pub(super) fn present(condition: &IdedExpr, outcome: bool) -> Guards {
                     left.intersection(&right).cloned().collect()
                 }
             }
-            (operators::IN, [key, of]) if outcome => {
-                literal_text(key).zip(label(of)).map(|(key, of)| format!("{of}.{key}")).into_iter().collect()
-            }
+            (operators::IN, [key, of]) if outcome => entry(of, key).into_iter().collect(),
             _ => Guards::new(),
         },
         _ => Guards::new(),

@@ -4,6 +4,7 @@
 //! were looked at before: `x > 3.0 && x < 1.0` leaves nothing that `x` could be. What it says is certain; what it
 //! can't see (functions, what loops go through) it takes as possible.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use cel_interpreter::IdedExpr;
@@ -26,7 +27,7 @@ pub(super) struct Findings {
 
 /// Walks an expression that is right otherwise; `holds` are conditions that came out true before.
 pub(super) fn findings(checker: &Checker<'_>, holds: &[IdedExpr], tree: &IdedExpr, condition: bool) -> Findings {
-    let mut walk = Walk { checker, problems: Vec::new() };
+    let mut walk = Walk { checker, problems: Vec::new(), left: Cell::new(QUESTIONS) };
     let env = holds.iter().try_fold(Env::new(), |env, holds| walk.assume(&env, holds, true)).unwrap_or_default();
     let always = condition.then(|| walk.constant(tree, &env)).flatten();
     let always = always.map(|outcome| {
@@ -40,9 +41,14 @@ pub(super) fn findings(checker: &Checker<'_>, holds: &[IdedExpr], tree: &IdedExp
     Findings { problems: walk.problems, always }
 }
 
+/// Questions that one walk answers: far more than a sensible expression raises, and few enough for milliseconds. What
+/// is asked beyond them is taken as possible.
+const QUESTIONS: u32 = 4_000;
+
 struct Walk<'a> {
     checker: &'a Checker<'a>,
     problems: Vec<Problem>,
+    left: Cell<u32>,
 }
 
 fn literal_bool(expr: &IdedExpr) -> Option<bool> {
@@ -110,8 +116,18 @@ fn allowed(operator: &str, other: Range) -> Range {
 }
 
 impl Walk<'_> {
+    /// Takes one question; `false` where there are none left.
+    fn may_ask(&self) -> bool {
+        let left = self.left.get();
+        self.left.set(left.saturating_sub(1));
+        left > 0
+    }
+
     /// What is known where an expression came out as `outcome`; `None` where it can't.
     fn assume(&self, env: &Env, expr: &IdedExpr, outcome: bool) -> Option<Env> {
+        if !self.may_ask() {
+            return Some(env.clone());
+        }
         if let Some(value) = literal_bool(expr) {
             return (value == outcome).then(|| env.clone());
         }
@@ -216,6 +232,9 @@ impl Walk<'_> {
 
     /// What a number can be; `None` for what may be none.
     fn range(&self, env: &Env, expr: &IdedExpr) -> Option<Range> {
+        if !self.may_ask() {
+            return None;
+        }
         match &expr.expr {
             Expr::Literal(LiteralValue::Double(value)) => Some(Range::between(*value.inner(), *value.inner())),
             #[expect(clippy::cast_precision_loss, reason = "bounds of conditions are small")]
@@ -375,7 +394,8 @@ impl Walk<'_> {
 
     fn divisor(&mut self, at: &IdedExpr, divisor: &IdedExpr, env: &Env) {
         let range = self.range(env, divisor).unwrap_or(Range::ALL);
-        if !range.contains_zero() {
+        // Where nothing more can be asked, nothing is claimed.
+        if !range.contains_zero() || self.left.get() == 0 {
             return;
         }
         let (start, end) = self.checker.extent(divisor);

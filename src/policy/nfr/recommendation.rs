@@ -206,7 +206,7 @@ impl RecommendationRule {
         if outcome != RuleOutcome::True {
             return (outcome, None);
         }
-        match scope.try_number(&self.target) {
+        match scope.for_mode(self.rule.mode(), || scope.try_number(&self.target)) {
             Ok(size) if size < 0.0 => (RuleOutcome::Error(format!("the target is {size}, which is below 0")), None),
             Ok(size) => (outcome, Some(size)),
             Err(failure) => (scope.outcome(failure), None),

@@ -194,13 +194,14 @@ impl SafeguardRule {
 
     fn evaluate(&self, scope: &Scope<'_>) -> Guarded {
         let mut trace = self.rule.evaluate(scope);
+        let mode = self.rule.mode();
         let guard = match &trace.outcome {
-            RuleOutcome::True => match &self.does {
+            RuleOutcome::True => scope.for_mode(mode, || match &self.does {
                 Does::Hold { message } => Some(Guard::Hold { message: self.message(message.as_deref(), scope) }),
                 Does::Bound { at_most, at_least } => {
                     bound(scope, (at_most.as_deref(), at_least.as_deref()), &mut trace)
                 }
-            },
+            }),
             RuleOutcome::False | RuleOutcome::Error(_) | RuleOutcome::Inapplicable(_) => None,
         };
         let guard = match &trace.outcome {
@@ -208,7 +209,7 @@ impl SafeguardRule {
             _ => guard,
         };
         trace.effect = guard.as_ref().map(|guard| guard.to_string().into());
-        let effect = guard.filter(|_| self.rule.mode() == RuleMode::Enforce);
+        let effect = guard.filter(|_| mode == RuleMode::Enforce);
         Guarded { trace, effect }
     }
 

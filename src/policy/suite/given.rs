@@ -1,5 +1,6 @@
 //! What a case is given: facts over sensible defaults, and values of params.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -151,13 +152,13 @@ fn defaults() -> BTreeMap<String, Option<FactValue>> {
     values
 }
 
-fn function(given: BTreeMap<String, FactValue>) -> BTreeMap<String, FactValue> {
+fn function(given: BTreeMap<Cow<'static, str>, FactValue>) -> BTreeMap<Cow<'static, str>, FactValue> {
     let mut function = BTreeMap::from([
-        ("key".to_owned(), FactValue::Text("function".to_owned())),
-        ("image".to_owned(), FactValue::Text("images.test/function:1".to_owned())),
-        ("port".to_owned(), FactValue::Number(8080.0)),
-        ("port_stated".to_owned(), FactValue::Bool(false)),
-        ("need_http2".to_owned(), FactValue::Bool(false)),
+        ("key".into(), FactValue::Text("function".to_owned())),
+        ("image".into(), FactValue::Text("images.test/function:1".to_owned())),
+        ("port".into(), FactValue::Number(8080.0)),
+        ("port_stated".into(), FactValue::Bool(false)),
+        ("need_http2".into(), FactValue::Bool(false)),
     ]);
     function.extend(given);
     function
@@ -299,7 +300,7 @@ fn fact_value(path: &str, kind: FactKind, node: &Node, sink: &mut Sink) -> Optio
 }
 
 /// The facts of one element; those of a group within get names such as `nfr.max_latency_ms`.
-fn group(path: &str, within: &str, node: &Node, sink: &mut Sink) -> BTreeMap<String, FactValue> {
+fn group(path: &str, within: &str, node: &Node, sink: &mut Sink) -> BTreeMap<Cow<'static, str>, FactValue> {
     let mut found = BTreeMap::new();
     for (key, value) in form::entries(node, path, sink) {
         let below = format!("{path}.{}", key.text);
@@ -307,7 +308,7 @@ fn group(path: &str, within: &str, node: &Node, sink: &mut Sink) -> BTreeMap<Str
         match facts::find(&below) {
             Some(fact) => {
                 if let Some(value) = fact_value(&below, fact.kind, value, sink) {
-                    found.insert(name, value);
+                    found.insert(name.into(), value);
                 }
             }
             None if facts::lookup(&below).is_some() => {

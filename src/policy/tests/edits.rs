@@ -1,5 +1,7 @@
 //! What an editor leaves behind: each edit of the watched bundle is valid, or refused at the place that caused it.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::super::{Look, Watched};
@@ -128,10 +130,15 @@ fn leads_to(found: &Diagnostic, file: &str, lines: &[&str], at: usize, now: &str
     if found.related.iter().any(|(place, _)| near(place)) {
         return true;
     }
-    let told = format!("{} {} {}", found.message, found.source_line, found.help.as_deref().unwrap_or_default());
-    let named =
-        |line: &str| words(line, |word| word.len() > 2).into_iter().any(|(from, to)| told.contains(&line[from..to]));
-    named(lines[at]) || named(now)
+    // Else it must name, quoted, a word that the edit took away or brought in.
+    let told = format!("{} {}", found.message, found.help.as_deref().unwrap_or_default());
+    let quoted: Vec<&str> = told.split(['`', '"']).skip(1).step_by(2).collect();
+    let all = |line: &str| -> BTreeSet<String> {
+        words(line, |word| word.len() > 1).into_iter().map(|(from, to)| line[from..to].to_owned()).collect()
+    };
+    let (before, after) = (all(lines[at]), all(now));
+    let edited: Vec<&String> = before.symmetric_difference(&after).collect();
+    quoted.iter().any(|text| all(text).iter().any(|word| edited.iter().any(|one| one.contains(word.as_str()))))
 }
 
 /// The shipped bundle in a directory that is watched, as the controller has it.
@@ -173,7 +180,13 @@ proptest! {
         std::fs::write(dir.path().join(&original.name), &text).unwrap();
         let inputs = Inputs { profile: "edge".to_owned(), ..Inputs::default() };
         let loaded = changed(&mut watched).and_then(|files| load(Origin::Builtin, files, Vec::new(), &inputs, None));
-        let Err(Diagnostics(found)) = loaded else { return Ok(()) };
+        let Err(Diagnostics(mut found)) = loaded else { return Ok(()) };
+        let prefix = format!("{}/", dir.path().display());
+        let within = |place: &mut String| *place = place.replace(&prefix, "");
+        for one in &mut found {
+            within(&mut one.file);
+            one.related.iter_mut().for_each(|(place, _)| within(place));
+        }
         let shown_in = |file: &str| if file == original.name { Some(text.as_str()) } else {
             files.iter().find(|one| one.name == file).map(|one| one.text.as_str())
         };

@@ -1,5 +1,7 @@
 //! Record -> wire: what the read calls answer with. Pure.
 
+mod unit;
+
 use crate::api::{
     ANNOTATION_CREATED_AT, DeploymentRecord, FunctionSpec, NfrRequirements, Phase, ResourceRef, ResourceRequirements,
 };
@@ -7,9 +9,11 @@ use crate::model::SHORTHAND_FUNCTION_KEY;
 
 use super::identity::{annotation, record_id};
 use super::pb::{deployment as wire, oaas::common};
-use super::wire::decimal;
+use super::wire::ratio;
 
-/// A record as the Package Manager reads it.
+pub use unit::unit;
+
+/// A record as a Package Manager of the first release reads it.
 pub(super) fn oclass(record: &DeploymentRecord) -> wire::OClassDeployment {
     let spec = &record.spec;
     wire::OClassDeployment {
@@ -132,7 +136,7 @@ fn nfr(stated: &NfrRequirements) -> common::NfrRequirements {
     common::NfrRequirements {
         max_latency_ms: stated.max_latency_ms,
         min_throughput_rps: stated.min_throughput_rps,
-        availability: stated.availability_pct.map(|percent| decimal(percent / 100.0)),
+        availability: stated.availability_pct.map(ratio),
         cpu_utilization_target: stated.cpu_utilization_target,
     }
 }
