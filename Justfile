@@ -69,6 +69,10 @@ generate:
     cargo run --quiet -- policy schema > policies/policy.schema.json
     cargo run --quiet -- policy schema --facts > docs/facts.md
 
+# Fuzzes one target (documents, expressions or units) for so many seconds.
+fuzz TARGET SECONDS="60":
+    fuzz/run {{TARGET}} {{SECONDS}}
+
 # Licences, sources and duplicate crates (needs cargo-deny).
 deny:
     cargo deny check bans licenses sources

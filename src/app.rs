@@ -168,7 +168,7 @@ fn rollout(
     facts: watch::Receiver<ClusterFacts>,
     relook: Relook,
 ) -> RolloutLoop {
-    let First { loader, watched, wanted, failed } = first;
+    let First { loader, lookout, wanted, failed } = first;
     RolloutLoop {
         judgement: Arc::clone(&context.judgement),
         caches: context.caches.clone(),
@@ -176,7 +176,7 @@ fn rollout(
         metrics: Arc::clone(&context.metrics),
         keeper,
         loader,
-        watched,
+        lookout,
         facts,
         relook,
         wanted,

@@ -25,7 +25,17 @@ fn watched() {
     ONCE.call_once(|| watch(computed));
 }
 
+/// Longest that a file of the fuzzer's size may take to be checked, instrumented as it is here.
+const CHECKED_WITHIN: Duration = Duration::from_secs(3);
+
 fn compile(name: &str, text: &str) -> Result<(Bundle, Policy), Diagnostics> {
+    let begun = computed();
+    let compiled = compile_bundle(name, text);
+    assert!(computed() - begun < CHECKED_WITHIN, "the check takes {:?}", computed() - begun);
+    compiled
+}
+
+fn compile_bundle(name: &str, text: &str) -> Result<(Bundle, Policy), Diagnostics> {
     let file = File { name: name.to_owned(), text: text.to_owned() };
     let overlay = File {
         name: "bundle.yaml".to_owned(),

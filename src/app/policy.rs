@@ -1,5 +1,6 @@
 //! The policy that the controller starts with: that of its files, else the last good one.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,9 @@ use jiff::Timestamp;
 use super::AppError;
 use crate::cluster::keeper::Keeper;
 use crate::config::Config;
-use crate::controller::{Judgement, Loader};
+use crate::controller::{Judgement, Loader, Lookout};
 use crate::decision::{ClusterFacts, Setting};
-use crate::policy::{Diagnostics, Inputs, Watched};
+use crate::policy::{Diagnostics, Inputs};
 use crate::rollout::{self, Basis, Health, Loaded, Origin, Rollout};
 
 /// How often the kept state of the policy is asked for, where the policy's own files are of no use.
@@ -21,7 +22,7 @@ const RECALL_PAUSE: Duration = Duration::from_secs(2);
 /// What the roll-out starts with.
 pub(super) struct First {
     pub(super) loader: Loader,
-    pub(super) watched: Option<Watched>,
+    pub(super) lookout: Option<Lookout>,
     /// The newest policy that loads, in the present setting.
     pub(super) wanted: Arc<Basis>,
     /// What is wrong with the files, where the last good policy stands in.
@@ -31,8 +32,9 @@ pub(super) struct First {
 impl First {
     /// The policy of the configuration's directory, else of the binary; the one that is kept where that does not load.
     pub(super) async fn find(config: &Config, cluster: ClusterFacts, keeper: &mut Keeper) -> Result<Self, AppError> {
-        let (loader, mut files) = sources(config);
-        let (wanted, failed) = match load(&loader, files.as_mut()) {
+        let loader = loader(config);
+        let (lookout, found) = load(&loader, config.policy_dir.as_deref()).await;
+        let (wanted, failed) = match found {
             Ok(new) => {
                 for warning in &new.warnings {
                     tracing::warn!("policy: {warning}");
@@ -47,7 +49,7 @@ impl First {
             },
         };
         tracing::info!(revision = wanted.policy().revision(), profile = config.profile.name(), "policy loaded");
-        Ok(Self { loader, watched: files, wanted, failed })
+        Ok(Self { loader, lookout, wanted, failed })
     }
 
     /// Where everybody asks; until what was kept is known, everything is decided by this policy.
@@ -59,20 +61,19 @@ impl First {
     }
 }
 
-/// What makes policies for a configuration, and where from: the directory that it names, else the binary.
-fn sources(config: &Config) -> (Loader, Option<Watched>) {
+/// What makes policies for a configuration.
+fn loader(config: &Config) -> Loader {
     let inputs = Inputs { profile: config.profile.name().to_owned(), environment: config.environment.clone() };
-    let loader = Loader { inputs, commit: config.policy_commit.clone(), odgm_image: config.odgm_image.clone() };
-    (loader, config.policy_dir.as_deref().map(Watched::new))
+    Loader { inputs, commit: config.policy_commit.clone(), odgm_image: config.odgm_image.clone() }
 }
 
-/// The policy as it stands there now.
-fn load(loader: &Loader, watched: Option<&mut Watched>) -> Result<Loaded, Diagnostics> {
-    match watched {
-        None => loader.load(Origin::Builtin, None),
-        Some(watched) => {
-            let files = watched.read()?;
-            loader.load(Origin::Directory(watched.dir().display().to_string()), Some(files))
+/// The policy as it stands now, in the directory or else in the binary; and what looks at the directory from then on.
+async fn load(loader: &Loader, dir: Option<&Path>) -> (Option<Lookout>, Result<Loaded, Diagnostics>) {
+    match dir {
+        None => (None, loader.load(Origin::Builtin, None)),
+        Some(dir) => {
+            let (lookout, found) = Lookout::start(dir, loader.of_directory()).await;
+            (Some(lookout), found)
         }
     }
 }
@@ -99,20 +100,20 @@ async fn last_good(keeper: &mut Keeper) -> Result<Option<Arc<Basis>>, String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{Config, load, sources};
+    use super::{Config, load, loader};
 
-    #[test]
-    fn the_policy_tells_the_commit_and_the_environment_that_the_configuration_names() {
+    #[tokio::test]
+    async fn the_policy_tells_the_commit_and_the_environment_that_the_configuration_names() {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let revision = |environment: &[(String, String)]| {
+        let revision = async |environment: &[(String, String)]| {
             let config = Config::from_environment(&environment.iter().cloned().collect()).unwrap();
-            let (loader, mut watched) = sources(&config);
-            load(&loader, watched.as_mut()).unwrap().policy.revision().to_owned()
+            let (_, found) = load(&loader(&config), config.policy_dir.as_deref()).await;
+            found.unwrap().policy.revision().to_owned()
         };
-        let plain = revision(&[]);
+        let plain = revision(&[]).await;
         let commit = pair("OPRC_CRM_POLICY_COMMIT", "9f2c1d7be0048888");
-        assert_eq!(revision(std::slice::from_ref(&commit)), format!("{plain}@9f2c1d7be004"));
-        let both = revision(&[commit, pair("OPRC_CRM_LIMITS_MAX_REPLICAS", "5")]);
+        assert_eq!(revision(std::slice::from_ref(&commit)).await, format!("{plain}@9f2c1d7be004"));
+        let both = revision(&[commit, pair("OPRC_CRM_LIMITS_MAX_REPLICAS", "5")]).await;
         assert!(both.starts_with(&format!("{plain}+")) && both.ends_with("@9f2c1d7be004"), "{both}");
     }
 }

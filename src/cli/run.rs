@@ -1,6 +1,7 @@
 //! `oprc-crm run`: the controller.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -9,6 +10,9 @@ use super::live;
 use crate::app;
 use crate::config::{self, Config};
 use crate::{server, telemetry};
+
+/// How long threads that are still at work get to end.
+const LEFT_OVER: Duration = Duration::from_secs(1);
 
 /// Arguments of `run`; everything else comes from the environment.
 #[derive(clap::Args, Default)]
@@ -37,7 +41,10 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("no runtime: {error}")),
     };
-    match runtime.block_on(serve(config)) {
+    let served = runtime.block_on(serve(config));
+    // A thread that waits for a file system which does not answer must not keep the process.
+    runtime.shutdown_timeout(LEFT_OVER);
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }

@@ -20,5 +20,5 @@ pub use births::Births;
 pub use context::Context;
 pub use judgement::{Judgement, NeverBegun};
 pub use memory::Memory;
-pub use rollout::{Loader, Relook, RolloutLoop, Voice, live};
+pub use rollout::{Loader, Lookout, Relook, RolloutLoop, Voice, live};
 pub use run::{Looks, Options, run};

@@ -145,20 +145,28 @@ async fn pass(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory, befo
         }
     };
     let current = before.selected_template.as_deref();
-    let Judged { class, decision, render: settings, pending } = match ctx.judgement.judge(&typed, current) {
-        Ok(judged) => judged,
-        Err(invalid) => {
-            let degraded = Some(Problem::new("InvalidSpec", invalid.to_string()));
-            return frozen(record, ctx, before, Report { degraded, ..Report::default() });
-        }
-    };
+    let Judged { class, decision, render: settings, pending, frozen: stays } =
+        match ctx.judgement.judge(&typed, current) {
+            Ok(judged) => judged,
+            Err(invalid) => {
+                let degraded = Some(Problem::new("InvalidSpec", invalid.to_string()));
+                return frozen(record, ctx, before, Report { degraded, ..Report::default() });
+            }
+        };
+    let change = pending.map_or(ChangeReport::UpToDate, ChangeReport::of);
+    if stays {
+        // What runs was decided by a policy that is lost; the newest one decides when the class's turn has come.
+        let policy = policy_report(&decision.admission);
+        let report = Report { policy, change, enforcement_mode: Some(class.enforcement), ..Report::default() };
+        return frozen(record, ctx, before, report);
+    }
     let policy = policy_report(&decision.admission);
     let base = Report {
         generation,
         policy,
         decision: Some(summary(&decision)),
         enforcement_mode: Some(class.enforcement),
-        change: pending.map_or(ChangeReport::UpToDate, ChangeReport::of),
+        change,
         ..Report::default()
     };
     if let PolicyReport::Denied(problem) = &base.policy {
@@ -217,7 +225,7 @@ async fn deploy(
     Pass { report, outcome, why: Some(chosen.why.clone()) }
 }
 
-/// A record that cannot be followed: what runs is left as it is, and shown as it is.
+/// A record that cannot be followed, or not yet: what runs is left as it is, and shown as it is.
 fn frozen(record: &RawRecord, ctx: &Context, before: &DeploymentRecordStatus, report: Report) -> Pass {
     let meta = &record.metadata;
     let namespace = meta.namespace.clone().unwrap_or_default();
@@ -228,7 +236,8 @@ fn frozen(record: &RawRecord, ctx: &Context, before: &DeploymentRecordStatus, re
     let report = Report {
         generation: meta.generation.unwrap_or_default(),
         available: seen.available(|_| false),
-        rolled_out: false,
+        // What can't be followed is not what the record says, whatever runs.
+        rolled_out: report.degraded.is_none() && seen.rolled_out(),
         waiting_for: seen.waiting_for,
         template: before.selected_template.clone(),
         functions: before.functions.clone(),

@@ -33,6 +33,11 @@ fn binding(rule: &str) -> String {
     format!("{rule} (its bound)")
 }
 
+/// What a rule is asked under is a condition beside its own.
+fn asking(rule: &str) -> String {
+    format!("{rule} (its when)")
+}
+
 impl Coverage {
     /// Nothing seen yet of any rule of a policy.
     pub(super) fn expect(&mut self, policy: &Policy) {
@@ -49,6 +54,9 @@ impl Coverage {
         for name in needs.chain(bounds) {
             self.rules.entry(name).or_default();
         }
+        for (rule, always) in policy.safeguards().iter().flat_map(SafeguardPolicy::asks) {
+            self.rules.entry(asking(rule)).or_default().always = always;
+        }
     }
 
     /// A condition that no rule is made of: whether a class needs a signal, whether a bound binds.
@@ -60,7 +68,11 @@ impl Coverage {
 
     /// What the rules of a decision have come to.
     pub(super) fn decided(&mut self, trace: &NfrTrace) {
-        trace.recommendation.iter().chain(&trace.safeguard).for_each(|rule| self.see(rule));
+        // A rule that was not asked says nothing about its own condition.
+        let unasked = |rule: &RuleTrace| trace.asked.iter().any(|(name, asked)| !asked && **name == *rule.rule);
+        let guards = trace.safeguard.iter().filter(|rule| !unasked(rule));
+        trace.recommendation.iter().chain(guards).for_each(|rule| self.see(rule));
+        trace.asked.iter().for_each(|(rule, asked)| self.outcome(asking(rule), *asked));
         trace.bounds.iter().for_each(|bound| self.outcome(binding(&bound.rule), bound.binds));
     }
 

@@ -11,7 +11,9 @@ mod template;
 mod testing;
 
 pub use coverage::{Coverage, Seen};
-pub use difference::{BlastRadius, Cause, Change, ClassChange, Difference, FieldChange, Reading, difference};
+pub use difference::{
+    BlastRadius, Cause, Change, ClassChange, Difference, FieldChange, Reading, difference, unexplained,
+};
 pub use outcome::{
     Admission, Candidate, Chosen, ClusterFacts, Decision, Features, Finding, OdgmPlan, SecurityPlan, Setting,
     TemplatePlan, TemplateProblem, WorkloadKind,

@@ -238,3 +238,46 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_rule_that_was_not_asked_covers_nothing_of_its_condition() {
+    let text = r#"apiVersion: policy.oaas.io/v1alpha1
+kind: Bundle
+metadata: {name: own}
+spec: {extends: builtin}
+---
+apiVersion: policy.oaas.io/v1alpha1
+kind: Safeguard
+metadata: {name: replicas}
+spec:
+  dimension: replicas
+  stabilize: {up: 0s, down: 0s, dead_band: 0}
+  rules:
+    - {id: x, when: 'proposal.direction == "up"', hold: 'current.replicas >= 4.0'}
+---
+apiVersion: policy.oaas.io/v1alpha1
+kind: Test
+metadata: {name: rises}
+spec:
+  target: Safeguard/replicas
+  now: 2026-01-01T00:00:00Z
+  given: {profile: edge, component: {cpu_request: 0.5}, current: {replicas: REPLICAS}}
+  step: 30s
+  series: [{signal: cpu, values: 'CORESx4'}]
+  expect: [{at: 0s, EXPECT}]
+"#;
+    let missing = |replicas: &str, cores: &str, expect: &str| {
+        let text = text.replace("REPLICAS", replicas).replace("CORES", cores).replace("EXPECT", expect);
+        let files = [File { name: "own.yaml".to_owned(), text }];
+        let run = run_tests(&Bundle::of(&files).unwrap()).unwrap();
+        run.coverage.missing().into_iter().filter(|one| one.starts_with("Safeguard/replicas/")).collect::<Vec<_>>()
+    };
+    let raised = [
+        "Safeguard/replicas/x is never false in any case",
+        "Safeguard/replicas/x (its when) is never false in any case",
+    ];
+    assert_eq!(missing("4", "3.0", "action: hold, by: x"), raised);
+    let lowered =
+        ["Safeguard/replicas/x is never evaluated", "Safeguard/replicas/x (its when) never holds in any case"];
+    assert_eq!(missing("8", "1.2", "action: apply, target: 4"), lowered);
+}

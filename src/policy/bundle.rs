@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::diagnostic::{self, DUPLICATE, Diagnostic, Diagnostics, Sink, UNUSED};
+use super::diagnostic::{self, DUPLICATE, Diagnostic, Diagnostics, Sink, UNUSED, nearest};
 use super::document::{self, Body, Document};
 use super::fields;
 use super::form::{self, Form};
 use super::kinds::{AdmissionPolicy, TemplatePolicy};
 use super::nfr::{self, RecommendationPolicy, SafeguardPolicy, SignalPolicy};
 use super::overlay;
-use super::params::{self, ParamForm};
+use super::params::{self, ForProfile, ParamForm};
 use super::revision::{self, Revision, check_commit, short};
 use super::rollout::{RolloutForm, RolloutPolicy};
 use super::suite::{Case, Given, Suite};
@@ -44,6 +44,8 @@ pub(crate) struct BundleForm {
     pub(super) params: Vec<ParamForm>,
     /// Values of params that the bundle beneath declares, by their names alone.
     pub(super) values: Vec<(Text, Node)>,
+    /// The same for one profile each.
+    pub(super) for_profiles: Vec<ForProfile>,
     pub(super) overrides: Vec<Override>,
 }
 
@@ -123,7 +125,10 @@ impl BundleForm {
         let (overrides, own): (Vec<_>, Vec<_>) =
             form.entries("params", sink).iter().cloned().partition(|(name, _)| name.text.contains('/'));
         let (values, declared): (Vec<_>, Vec<_>) = own.into_iter().partition(|(_, node)| extends && is_value(node));
-        let params = params::read(&declared, form.entries("profiles", sink), &document::profiles(), sink);
+        let profiles = form.entries("profiles", sink);
+        let (profiles, for_profiles) =
+            if extends { params::of_others(profiles, &declared) } else { (profiles.to_vec(), Vec::new()) };
+        let params = params::read(&declared, &profiles, &document::profiles(), sink);
         let overrides = overrides
             .into_iter()
             .map(|(name, node)| {
@@ -132,7 +137,7 @@ impl BundleForm {
             })
             .collect();
         let (commit, rollout) = (commit(&form, sink), RolloutForm::read(&form, sink));
-        Some(Self { extends, commit, rollout, params, values, overrides })
+        Some(Self { extends, commit, rollout, params, values, for_profiles, overrides })
     }
 }
 
@@ -224,15 +229,16 @@ impl Bundle {
     /// What a test gives, by document. A bare name means the target's own param, else a shared one.
     fn overrides_of(&self, target: &str, params: &[(Text, Node)], sink: &mut Sink) -> Vec<Override> {
         let mut overrides = Vec::new();
+        let shared_params = self.shared_params(&mut Sink::default());
         for (name, node) in params {
             if name.text.contains('/') {
                 overrides.push((name.clone(), form::entries(node, &name.text, sink).to_vec()));
                 continue;
             }
             let own = self.params_of(target).is_some_and(|own| own.iter().any(|param| param.name.text == name.text));
-            let shared = self.shared_params().into_iter().find(|param| param.form.name.text == name.text);
+            let shared = shared_params.iter().find(|param| param.form.name.text == name.text);
             let document = match shared {
-                Some(shared) if !own => shared.bundle,
+                Some(shared) if !own => shared.bundle.clone(),
                 _ => target.to_owned(),
             };
             overrides.push((Text { text: document, at: name.at.clone() }, vec![(name.clone(), node.clone())]));
@@ -245,7 +251,7 @@ impl Bundle {
         for warning in &self.warnings {
             sink.push(warning.clone());
         }
-        let params = self.shared_params();
+        let params = self.shared_params(&mut sink);
         let overrides: Vec<_> = self.forms().flat_map(|(_, form)| form.overrides.iter().cloned()).collect();
         self.check_overrides(given, &mut sink);
         self.check_overrides(&overrides, &mut sink);
@@ -363,7 +369,7 @@ impl Bundle {
 
     /// What Bundle documents give to every document.
     pub(super) fn with_shared<T>(&self, read: impl FnOnce(&Shared<'_>) -> T) -> T {
-        let params = self.shared_params();
+        let params = self.shared_params(&mut Sink::default());
         let values: Vec<_> = self.forms().flat_map(|(_, form)| form.values.iter().cloned()).collect();
         let overrides: Vec<_> = self.forms().flat_map(|(_, form)| form.overrides.iter().cloned()).collect();
         let (declared, policies) = (self.declared(), Arc::new([]));
@@ -399,14 +405,22 @@ impl Bundle {
         }
     }
 
-    /// Params that every document sees; what an overlay declares hides the shipped one of the same name.
-    fn shared_params(&self) -> Vec<SharedParam> {
+    /// Params that every document sees; what an overlay declares hides the shipped one of the same name, and what it says
+    /// of one for a profile takes the place of what the shipped one says.
+    fn shared_params(&self, sink: &mut Sink) -> Vec<SharedParam> {
         let mut params: Vec<SharedParam> = Vec::new();
         for (bundle, form) in self.forms() {
             for param in &form.params {
                 if !params.iter().any(|known| known.form.name.text == param.name.text) {
                     params.push(SharedParam { bundle: format!("Bundle/{bundle}"), form: param.clone() });
                 }
+            }
+        }
+        let declared: Vec<String> = params.iter().map(|param| param.form.name.text.clone()).collect();
+        for one in self.forms().flat_map(|(_, form)| &form.for_profiles) {
+            match params.iter_mut().find(|param| param.form.name.text == one.name.text) {
+                Some(param) => param.form.set_for(one, sink),
+                None => params::unknown(&one.name, &declared, sink),
             }
         }
         params
@@ -428,10 +442,16 @@ impl Bundle {
         (!matches!(document.body, Body::Test(_))).then(|| document.body.params())
     }
 
+    fn no_params_of(&self, target: &Text, sink: &mut Sink) {
+        let with_params = |one: &&Document| !matches!(one.body, Body::Test(_)) && !one.body.params().is_empty();
+        let names: Vec<String> = self.documents.iter().filter(with_params).map(Document::id).collect();
+        no_document(target, " with params", &names.iter().map(String::as_str).collect::<Vec<_>>(), sink);
+    }
+
     fn check_overrides(&self, overrides: &[Override], sink: &mut Sink) {
         for (target, params) in overrides {
             let Some(declared) = self.params_of(&target.text) else {
-                sink.push(target.at.error(format!("there is no document {:?} with params", target.text)));
+                self.no_params_of(target, sink);
                 continue;
             };
             let names: Vec<String> = declared.iter().map(|param| param.name.text.clone()).collect();
@@ -440,6 +460,16 @@ impl Bundle {
             }
         }
     }
+}
+
+/// Reports a document that is not there, with those that are.
+fn no_document(target: &Text, of: &str, names: &[&str], sink: &mut Sink) {
+    let error = target.at.error(format!("there is no document {:?}{of}", target.text));
+    sink.push(match nearest(&target.text, names.iter().copied()) {
+        Some(near) => error.help(format!("did you mean {near}?")),
+        None if names.is_empty() => error,
+        None => error.help(format!("there are: {}", names.join(", "))),
+    });
 }
 
 /// All documents of a policy, in a fixed order.
@@ -519,7 +549,21 @@ fn complete(documents: &[Document], sink: &mut Sink) {
             }
         }
     }
-    if !fallback && !sink.has_errors() {
+    // Where a document could not be read, it is not missing.
+    if sink.has_errors() {
+        return;
+    }
+    for document in documents {
+        let Body::Test(suite) = &document.body else { continue };
+        let target = suite.target();
+        let names: Vec<String> = documents.iter().map(Document::id).collect();
+        if target.text != "Template" && !names.contains(&target.text) {
+            let kind = target.text.split('/').next().unwrap_or_default();
+            let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| name.starts_with(kind)).collect();
+            no_document(target, "", &names, sink);
+        }
+    }
+    if !fallback {
         let message = format!("the bundle has no Template `{FALLBACK_TEMPLATE}`, which is used where none is enabled");
         let help = "add one, or start from the shipped bundle: a document of kind Bundle with `extends: builtin`";
         sink.push(Diagnostic::whole(diagnostic::BUNDLE, message).help(help));

@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cel_interpreter::common::value::CowVal;
-use cel_interpreter::context::VariableResolver;
-
 use super::bundle::Shared;
-use super::cel::{self, Allowance, Constant, Expression, Known, Look, Names, Problem, Type};
+use super::cel::{self, Constant, Expression, Known, Look, Names, Problem, Type};
 use super::diagnostic::{Diagnostic, Severity, Sink, UNUSED, WINDOW};
 use super::document::{Definitions, RuleForm};
 use super::facts::{self, Reader};
-use super::params::Param;
 use super::unit::{Reading, Rule, Unit};
 use super::yaml::Text;
 use super::{Inputs, units};
+
+mod fixed;
+
+use fixed::Fixed;
 
 /// Compiles the expressions of one document, and sees what they use.
 pub(super) struct Compiler<'a> {
@@ -85,36 +85,6 @@ impl Names for Scoped {
         let kinds: Vec<&str> = readers.iter().map(|reader| reader.name()).collect();
         let message = format!("`{name}` is not there in documents of kind {}", self.reader.name());
         Some((message, format!("only documents of kind {} read it", kinds.join(" and "))))
-    }
-}
-
-/// Values of params, for what follows from nothing else.
-struct Fixed<'a> {
-    params: &'a BTreeMap<String, Param>,
-    /// Durations are as long as they can be set to.
-    longest: bool,
-    allowance: Allowance,
-}
-
-impl<'a> Fixed<'a> {
-    fn new(unit: &'a Unit, longest: bool) -> Self {
-        Self { params: &unit.params, longest, allowance: Allowance::default() }
-    }
-}
-
-impl cel::Scope for Fixed<'_> {
-    fn allowance(&self) -> &Allowance {
-        &self.allowance
-    }
-}
-
-impl VariableResolver for Fixed<'_> {
-    fn resolve<'b>(&'b self, name: &str) -> Option<CowVal<'b, 'b>> {
-        let param = self.params.get(name)?;
-        match &param.longest {
-            Some(longest) if self.longest => Some(CowVal::Borrowed(longest)),
-            _ => Some(CowVal::Borrowed(param.value.as_ref())),
-        }
     }
 }
 
@@ -275,7 +245,7 @@ impl<'a> Compiler<'a> {
             sink.push(text.at.inside(&text.text, problem));
             return None;
         }
-        let value = expression.duration(&Fixed::new(&self.unit, false)).ok()?;
+        let value = self.fixed(text, &expression, |scope| expression.duration(scope), sink)?;
         if value < chrono::Duration::zero() {
             let problem = super::nfr::whole(text, "a window of stability is not negative", "write 0s for none", WINDOW);
             sink.push(text.at.inside(&text.text, problem));

@@ -24,6 +24,7 @@ pub(crate) const TYPE: &str = "type";
 pub(crate) const UNREACHABLE: &str = "unreachable";
 pub(crate) const CONSTANT: &str = "constant";
 pub(crate) const DIVISION: &str = "division-by-zero";
+pub(crate) const RANGE: &str = "range";
 pub(crate) const UNUSED: &str = "unused";
 pub(crate) const WINDOW: &str = "signal-window";
 
@@ -40,6 +41,7 @@ const TOPICS: &[(&str, &str)] = &[
     (UNREACHABLE, "a condition that can never hold"),
     (CONSTANT, "a condition that always holds"),
     (DIVISION, "a division that can be by zero"),
+    (RANGE, "a value that can never do"),
     (UNUSED, "something that nothing reads"),
     (WINDOW, "rules look further back than samples are kept"),
 ];
@@ -177,9 +179,16 @@ pub(crate) const BUNDLE: &str = "the bundle";
 pub(crate) struct Sink(Vec<Diagnostic>);
 
 impl Sink {
+    /// Adds a finding. One that has no line and differs from another only in the places that belong to it is the same.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        if !self.0.contains(&diagnostic) {
-            self.0.push(diagnostic);
+        let bare = |one: &Diagnostic| Diagnostic { related: Vec::new(), ..one.clone() };
+        let same = |one: &&mut Diagnostic| **one == diagnostic || (one.line == 0 && bare(one) == bare(&diagnostic));
+        match self.0.iter_mut().find(same) {
+            None => self.0.push(diagnostic),
+            Some(known) => {
+                let new: Vec<_> = diagnostic.related.into_iter().filter(|one| !known.related.contains(one)).collect();
+                known.related.extend(new);
+            }
         }
     }
 

@@ -8,10 +8,13 @@ use super::nfr::{RecommendationForm, SafeguardForm, SignalForm};
 use super::params::{self, ParamForm};
 use super::suite::Suite;
 use super::trace::RuleMode;
+use super::units::number;
 use super::yaml::{Node, Place, Text, Value};
 
 /// API version of all documents.
 pub(crate) const API_VERSION: &str = "policy.oaas.io/v1alpha1";
+/// Most points of a rule: sums stay finite, and exact to a thousandth.
+const MAX_POINTS: f64 = 1e9;
 /// Names of the profiles.
 pub(crate) const PROFILES: &[&str] = &["dev", "edge", "full"];
 
@@ -133,7 +136,7 @@ pub(crate) struct OdgmForm {
 /// An image: as it stands, or computed.
 #[derive(Debug)]
 pub(crate) enum ImageForm {
-    Literal(String),
+    Literal(Text),
     Expression(Text),
 }
 
@@ -332,7 +335,13 @@ fn template(spec: &Node, sink: &mut Sink) -> Option<TemplateForm> {
         let mode = mode(&form, sink);
         let condition = form.need("when", sink).and_then(|node| form::expression(node, "when", sink));
         form.need("add", sink);
-        if let (Some(id), Some(condition), Some((add, _))) = (id, condition, form.number("add", sink)) {
+        if let (Some(id), Some(condition), Some((add, at))) = (id, condition, form.number("add", sink)) {
+            if add.abs() > MAX_POINTS {
+                sink.push(
+                    at.error(format!("{} is more than a score takes", number(add)))
+                        .help("write points between -1000000000 and 1000000000"),
+                );
+            }
             score.push((RuleForm { id, mode, condition }, add));
         }
     }
@@ -397,7 +406,7 @@ fn seconds(value: f64, at: &Place, sink: &mut Sink) -> Option<u32> {
 fn odgm(node: &Node, sink: &mut Sink) -> Option<OdgmForm> {
     let form = Form::of(node, &fields::ODGM, sink)?;
     let image = match (form.text("image", sink), form.expression("image_expression", sink)) {
-        (Some(image), None) => Some(ImageForm::Literal(image.text)),
+        (Some(image), None) => Some(ImageForm::Literal(image)),
         (None, Some(expression)) => Some(ImageForm::Expression(expression)),
         _ => {
             sink.push(node.at.error("odgm needs either `image` or `image_expression` (CEL)"));
@@ -418,26 +427,40 @@ fn resources(node: Option<&Node>, sink: &mut Sink) -> ResourceTexts {
     let Some(form) = node.and_then(|node| Form::of(node, &fields::RESOURCES, sink)) else {
         return ResourceTexts::default();
     };
-    let mut read = |name: &str| {
-        let node = form.get(name)?;
-        let text = match &node.value {
-            Value::Text(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            other => other.describe(),
-        };
-        if super::units::quantity(&text).is_some() {
-            return Some(text);
+    let (cpu_request, cpu_limit) = share(&form, "cpu_request", "cpu_limit", sink);
+    let (memory_request, memory_limit) = share(&form, "memory_request", "memory_limit", sink);
+    ResourceTexts { cpu_request, memory_request, cpu_limit, memory_limit }
+}
+
+/// What is set aside of a resource, and what may not be exceeded.
+fn share(form: &Form<'_>, request: &str, limit: &str, sink: &mut Sink) -> (Option<String>, Option<String>) {
+    let (least, most) = (quantity(form, request, sink), quantity(form, limit, sink));
+    if let Some((_, size, at)) = &most {
+        if *size <= 0.0 {
+            sink.push(at.error(format!("`{limit}` is 0, so nothing could run")).help("leave it out for no limit"));
+        } else if least.as_ref().is_some_and(|(_, least, _)| least > size) {
+            let help = "Kubernetes takes no request above its limit: lower the one or raise the other";
+            sink.push(at.error(format!("`{request}` is above `{limit}`")).help(help));
         }
-        let message = format!("`{name}` is a quantity such as 250m or 128Mi, this is {}", node.value.describe());
-        sink.push(node.at.error(message));
-        None
-    };
-    ResourceTexts {
-        cpu_request: read("cpu_request"),
-        memory_request: read("memory_request"),
-        cpu_limit: read("cpu_limit"),
-        memory_limit: read("memory_limit"),
     }
+    let text = |found: Option<(String, f64, Place)>| found.map(|(text, ..)| text);
+    (text(least), text(most))
+}
+
+/// A quantity as written, and its size.
+fn quantity(form: &Form<'_>, name: &str, sink: &mut Sink) -> Option<(String, f64, Place)> {
+    let node = form.get(name)?;
+    let text = match &node.value {
+        Value::Text(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        other => other.describe(),
+    };
+    if let Some(size) = super::units::quantity(&text) {
+        return Some((text, size, node.at.clone()));
+    }
+    let message = format!("`{name}` is a quantity such as 250m or 128Mi, this is {}", node.value.describe());
+    sink.push(node.at.error(message));
+    None
 }
 
 fn security(node: Option<&Node>, sink: &mut Sink) -> SecurityForm {

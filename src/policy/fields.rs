@@ -224,7 +224,7 @@ pub(crate) static PARAM: Fields = fields(
         need("default", Takes::Scalar, "value where neither environment nor bundle nor profile gives one"),
         may("min", Takes::Scalar, "least value that is accepted, wherever it comes from"),
         may("max", Takes::Scalar, "greatest value that is accepted"),
-        may("env", Takes::Text, "environment variable of the controller that sets it, when given"),
+        may("env", Takes::Text, "environment variable of the controller, OPRC_CRM_*, that sets it, when given"),
         may("env_unit", Takes::OneOf(&["s"]), "the variable of a duration counts seconds"),
         may("why", Takes::Text, "what it is for"),
     ],

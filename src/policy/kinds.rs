@@ -6,13 +6,15 @@ use super::Inputs;
 use super::bundle::Shared;
 use super::cel::{Expression, Type};
 use super::compiler::Compiler;
-use super::diagnostic::Sink;
+use super::diagnostic::{RANGE, Sink};
 use super::document::{
     AdmissionForm, ImageForm, OdgmForm, ResourceTexts, Security, SecurityForm, TemplateForm, WorkloadForm,
 };
 use super::facts::Reader;
 use super::trace::{RuleMode, RuleOutcome, RuleTrace};
 use super::unit::{Rule, Scope, Unit};
+use super::units::number;
+use super::yaml::Text;
 
 /// An Admission document.
 #[derive(Debug)]
@@ -287,22 +289,19 @@ impl TemplatePolicy {
 
     /// What the template is for a class; the field and reason where that can't be evaluated.
     pub fn shape(&self, scope: &Scope<'_>) -> Result<Shape, (String, String)> {
-        let failed = |field: &str| {
-            let field = format!("{}/{field}", self.unit.name());
-            move |reason: String| (field, reason)
-        };
+        let failed = |field: &str, reason: String| (format!("{}/{field}", self.unit.name()), reason);
         let Workload { knative, replicas, resources, probes, grace, security, odgm } = &self.workload;
         let odgm = match odgm {
             None => None,
-            Some(odgm) => odgm.shape(scope).map_err(|(field, reason)| failed(&format!("odgm.{field}"))(reason))?,
+            Some(odgm) => odgm.shape(scope).map_err(|(field, reason)| failed(&format!("odgm.{field}"), reason))?,
         };
         Ok(Shape {
             knative: *knative,
-            replicas: pods(scope, replicas).map_err(failed("replicas"))?,
+            replicas: pods(scope, replicas).map_err(|reason| failed("replicas", reason))?,
             resources: resources.clone(),
             probes: *probes,
             grace: *grace,
-            security: security.evaluate(scope).map_err(|(field, reason)| failed(field)(reason))?,
+            security: security.evaluate(scope).map_err(|(field, reason)| failed(field, reason))?,
             odgm,
         })
     }
@@ -316,7 +315,10 @@ impl Odgm {
         }
         let image = match &self.image {
             Image::Literal(image) => image.clone(),
-            Image::Expression(expression) => scope.text(expression).map_err(|reason| ("image_expression", reason))?,
+            Image::Expression(expression) => scope
+                .text(expression)
+                .and_then(|image| is_image(&image).map(|()| image))
+                .map_err(|reason| ("image_expression", reason))?,
         };
         let replicas = pods(scope, &self.replicas).map_err(|reason| ("replicas", reason))?;
         let security = self.security.evaluate(scope)?;
@@ -345,19 +347,52 @@ impl SecurityRules {
     }
 }
 
-/// A number of pods: rounded up, and within what a Deployment may sensibly have.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be between 0 and 10,000")]
-fn pods(scope: &Scope<'_>, expression: &Expression) -> Result<u32, String> {
-    let value = scope.number(expression)?.ceil();
-    if (0.0..=10_000.0).contains(&value) {
-        Ok(value as u32)
+/// The most pods that a Deployment may sensibly have.
+const MAX_PODS: f64 = 10_000.0;
+
+/// Whether it is a number of pods.
+fn is_pods(value: f64) -> Result<(), String> {
+    if (0.0..=MAX_PODS).contains(&value) {
+        Ok(())
     } else {
-        Err(format!("{value} is not between 0 and 10000"))
+        Err(format!("{} is not between 0 and 10000", number(value)))
     }
 }
 
+/// A number of pods, rounded up.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be between 0 and 10,000")]
+fn pods(scope: &Scope<'_>, expression: &Expression) -> Result<u32, String> {
+    let value = scope.number(expression)?;
+    is_pods(value).map(|()| value.ceil() as u32)
+}
+
+/// Compiles a number of pods. One that is written out is a whole number; what is computed is rounded up.
+fn compile_pods(text: &Text, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Expression> {
+    let replicas = compiler.compile(text, &Type::Double, sink)?;
+    let literal = replicas.reads().is_empty();
+    let whole = |value: f64| {
+        is_pods(value)?;
+        if value.fract() == 0.0 || !literal {
+            return Ok(());
+        }
+        Err(format!("{value} is no whole number of pods: write {:.1}", value.ceil()))
+    };
+    compiler.fixed_number(text, &replicas, whole, sink);
+    Some(replicas)
+}
+
+/// Whether a registry could serve an image of this name.
+fn is_image(name: &str) -> Result<(), String> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "._-/:@+".contains(c);
+    let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if begins && name.len() <= 512 && name.chars().all(fine) && !name.ends_with(['/', ':', '@']) {
+        return Ok(());
+    }
+    Err(format!("no registry serves an image called {name:?}; write it like registry.example/team/app:1.2"))
+}
+
 fn workload(form: &WorkloadForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Workload> {
-    let replicas = compiler.compile(&form.replicas, &Type::Double, sink);
+    let replicas = compile_pods(&form.replicas, compiler, sink);
     let odgm = match &form.odgm {
         None => None,
         Some(form) => Some(odgm(form, compiler, sink)?),
@@ -377,12 +412,18 @@ fn workload(form: &WorkloadForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -
 fn odgm(form: &OdgmForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Odgm> {
     let enabled = form.enabled.as_ref().map(|text| compiler.condition(text, sink));
     let image = match &form.image {
-        ImageForm::Literal(image) => Some(Image::Literal(image.clone())),
-        ImageForm::Expression(text) => {
-            compiler.compile(text, &Type::Text, sink).map(|image| Image::Expression(Box::new(image)))
+        ImageForm::Literal(image) => {
+            if let Err(fault) = is_image(&image.text) {
+                sink.push(image.at.error(fault).topic(RANGE));
+            }
+            Some(Image::Literal(image.text.clone()))
         }
+        ImageForm::Expression(text) => compiler.compile(text, &Type::Text, sink).map(|image| {
+            compiler.fixed_text(text, &image, is_image, sink);
+            Image::Expression(Box::new(image))
+        }),
     };
-    let replicas = compiler.compile(&form.replicas, &Type::Double, sink);
+    let replicas = compile_pods(&form.replicas, compiler, sink);
     let security = SecurityRules::compile(&form.security, compiler, sink);
     Some(Odgm {
         enabled: match enabled {

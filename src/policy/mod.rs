@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 mod builtin;
 mod bundle;
+mod caret;
 mod cel;
 mod compare;
 mod compiler;
@@ -56,7 +57,7 @@ pub use revision::check_commit;
 pub use rollout::{Pace, RolloutPolicy};
 pub use schema::{facts_markdown, json_schema};
 pub use series::{Series, SeriesError, Window};
-pub use source::{MAX_BYTES, MAX_FILES, is_policy_file};
+pub use source::{MAX_BYTES, MAX_FILES, MAX_TOTAL, is_policy_file};
 pub use store::{Look, Watched};
 pub use suite::{Case, Expect, Given, RecommendationExpect, Scene, Step, Suite, TemplateExpect, Timeline, Turn};
 pub use trace::{Margin, RuleMode, RuleOutcome, RuleTrace};

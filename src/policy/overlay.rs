@@ -79,6 +79,7 @@ fn changes(above: &[Document], shipped: &[Document]) -> Vec<Change> {
         given.map(|one| Change { document: id(one), cause: format!("has its own {}", id(one)) }).collect();
     let Some(own) = form(above) else { return changes };
     let mut shared: Vec<&str> = own.values.iter().map(|(name, _)| name.text.as_str()).collect();
+    shared.extend(own.for_profiles.iter().map(|one| one.name.text.as_str()));
     let known = |name: &str| form(shipped).is_some_and(|form| form.params.iter().any(|one| one.name.text == name));
     shared.extend(own.params.iter().map(|param| param.name.text.as_str()).filter(|name| known(name)));
     for (target, params) in &own.overrides {

@@ -275,6 +275,46 @@ pub(crate) fn read(
     forms
 }
 
+/// Variables that a param may name. What a policy reads is shown wherever the policy is, so it reads none of other programs.
+const VARIABLES: &str = "OPRC_CRM_";
+
+fn variable(name: Text, sink: &mut Sink) -> Option<Text> {
+    let rest = name.text.strip_prefix(VARIABLES).unwrap_or_default();
+    let fine = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    if !rest.is_empty() && name.text.len() <= 128 && rest.chars().all(fine) {
+        return Some(name);
+    }
+    let error = name.at.error(format!("a param can't be set by the variable {:?}", name.text));
+    let help = format!(
+        "name one that is the controller's own: {VARIABLES} and then A-Z, 0-9 and _; its value is shown to all who read the policy"
+    );
+    sink.push(error.help(help));
+    None
+}
+
+/// A value for a profile, of a param that is declared elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) struct ForProfile {
+    profile: Text,
+    pub(crate) name: Text,
+    value: Node,
+}
+
+/// Takes out of `profiles` what is said of params that are declared elsewhere.
+pub(crate) fn of_others(profiles: &[(Text, Node)], declared: &[(Text, Node)]) -> (Vec<(Text, Node)>, Vec<ForProfile>) {
+    let is_own = |name: &Text| declared.iter().any(|(own, _)| own.text == name.text);
+    let mut others = Vec::new();
+    let split = |(profile, node): &(Text, Node)| {
+        let Value::Map(values) = &node.value else { return (profile.clone(), node.clone()) };
+        let (own, theirs): (Vec<_>, Vec<_>) = values.iter().cloned().partition(|(name, _)| is_own(name));
+        let of_profile = |(name, value)| ForProfile { profile: profile.clone(), name, value };
+        others.extend(theirs.into_iter().map(of_profile));
+        (profile.clone(), Node { value: Value::Map(own), at: node.at.clone() })
+    };
+    let own = profiles.iter().map(split).collect();
+    (own, others)
+}
+
 /// Reports a param that is not declared.
 pub(crate) fn unknown(name: &Text, declared: &[String], sink: &mut Sink) {
     let mut error = name.at.error(format!("there is no param `{}`", name.text));
@@ -300,7 +340,7 @@ fn declaration(name: &Text, node: &Node, sink: &mut Sink) -> Option<ParamForm> {
         default: None,
         min: None,
         max: None,
-        env: form.text("env", sink),
+        env: form.text("env", sink).and_then(|name| variable(name, sink)),
         env_seconds: false,
         why,
         broken: false,
@@ -308,7 +348,7 @@ fn declaration(name: &Text, node: &Node, sink: &mut Sink) -> Option<ParamForm> {
     };
     if let Some(unit) = form.text("env_unit", sink) {
         param.env_seconds = unit.text == "s";
-        if unit.text != "s" || param.ty != ParamType::Duration || param.env.is_none() {
+        if unit.text != "s" || param.ty != ParamType::Duration || form.get("env").is_none() {
             let help = "leave it out: durations of the environment are then written like 3m";
             sink.push(unit.at.error("env_unit is `s`, beside the `env` of a duration").help(help));
         }
@@ -347,6 +387,16 @@ impl ParamForm {
         }
     }
 
+    /// Takes over a value for a profile from the bundle above.
+    pub(crate) fn set_for(&mut self, one: &ForProfile, sink: &mut Sink) {
+        if self.broken {
+            return;
+        }
+        if let Some(value) = self.value(&one.value, sink) {
+            self.profiles.insert(one.profile.text.clone(), (value, one.value.at.clone()));
+        }
+    }
+
     /// Type of its values in expressions.
     pub(crate) fn cel(&self) -> Type {
         if self.broken { Type::Any } else { self.ty.cel() }
@@ -376,7 +426,7 @@ impl ParamForm {
     fn value(&self, node: &Node, sink: &mut Sink) -> Option<ParamValue> {
         let value = self.typed(node, sink)?;
         if let Some(fault) = self.outside(&value) {
-            sink.push(node.at.error(fault));
+            sink.push(node.at.error(format!("`{}`: {fault}", self.name.text)));
             return None;
         }
         Some(value)
@@ -411,7 +461,7 @@ impl ParamForm {
 
     fn outside(&self, value: &ParamValue) -> Option<String> {
         let size = value.size()?;
-        let fault = |word: &str, bound: &ParamValue| Some(format!("`{}`: {value} is {word} {bound}", self.name.text));
+        let fault = |word: &str, bound: &ParamValue| Some(format!("{value} is {word} {bound}"));
         match (&self.min, &self.max) {
             (Some(min), _) if min.size().is_some_and(|min| size < min) => fault("below its min", min),
             (_, Some(max)) if max.size().is_some_and(|max| size > max) => fault("above its max", max),
@@ -480,13 +530,20 @@ impl ParamForm {
             self.ty.of_text(text)
         };
         let usage = if self.env_seconds { "a number of seconds such as 180" } else { self.ty.usage() };
-        let fault = match &value {
-            None => Some(format!("{name}={text:?} is not {usage}")),
-            Some(value) => self.outside(value).map(|fault| format!("{name}={text:?}: {fault}")),
+        // Many params can follow from one variable: each fault is told once, with all of them.
+        let fault = |message: String| {
+            let place = self.name.at.text();
+            Diagnostic::whole("environment", message).related(place, format!("it sets the param `{}`", self.name.text))
         };
-        if let Some(fault) = fault {
-            sink.push(Diagnostic::whole("environment", fault).related(self.name.at.text(), "the param it sets"));
-            return None;
+        match &value {
+            None => sink.push(fault(format!("{name}={text:?} is not {usage}"))),
+            Some(value) => {
+                if let Some(outside) = self.outside(value) {
+                    let help = "write a value within the bounds, or widen them in a bundle of your own";
+                    sink.push(fault(format!("{name}={text:?}: {outside}")).help(help));
+                    return None;
+                }
+            }
         }
         Some((value?, name.clone()))
     }

@@ -97,8 +97,7 @@ impl Watched {
 
 /// Every file of the bundle with what tells that it changed, in the order of the paths.
 fn stats(dir: &Path) -> Vec<Stat> {
-    let (mut found, mut faults) = (Vec::new(), Vec::new());
-    source::walk(dir, 0, &mut found, &mut faults);
+    let (found, faults) = source::walk(dir);
     let mut stats: Vec<Stat> = found
         .into_iter()
         .map(|path| {

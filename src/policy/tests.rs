@@ -172,26 +172,28 @@ fn with_params(params: &str, profiles: &str, inputs: &Inputs, bundle: &str) -> R
 #[test]
 fn a_param_comes_from_environment_then_bundle_then_profile_then_default() {
     let mut inputs = Inputs { profile: "edge".to_owned(), ..Inputs::default() };
-    let param = "{type: duration, default: 3m, min: 30s, max: 1h, env: X_SECS, env_unit: s}";
+    let param = "{type: duration, default: 3m, min: 30s, max: 1h, env: OPRC_CRM_X_SECS, env_unit: s}";
     let profiles = "profiles: {edge: {x: 5m}}";
     let bundle = "params: {Admission/a: {x: 7m}}";
     assert_eq!(with_params(param, "", &inputs, ""), Ok("3m default".to_owned()));
     assert_eq!(with_params(param, profiles, &inputs, ""), Ok("5m profile edge".to_owned()));
     assert_eq!(with_params(param, profiles, &inputs, bundle), Ok("7m bundle.yaml".to_owned()));
-    inputs.environment.insert("X_SECS".to_owned(), "90".to_owned());
-    assert_eq!(with_params(param, profiles, &inputs, bundle), Ok("1m 30s X_SECS".to_owned()));
+    inputs.environment.insert("OPRC_CRM_X_SECS".to_owned(), "90".to_owned());
+    assert_eq!(with_params(param, profiles, &inputs, bundle), Ok("1m 30s OPRC_CRM_X_SECS".to_owned()));
 }
 
 #[test]
 fn a_param_outside_its_type_or_bounds_is_refused() {
-    let inputs =
-        |value: &str| Inputs { profile: "edge".to_owned(), environment: [("X".to_owned(), value.to_owned())].into() };
+    let inputs = |value: &str| Inputs {
+        profile: "edge".to_owned(),
+        environment: [("OPRC_CRM_X".to_owned(), value.to_owned())].into(),
+    };
     let none = inputs("");
     let has = |found: Result<String, Vec<String>>, wanted: &str| {
         let found = found.unwrap_err();
         assert!(found.iter().any(|one| one.contains(wanted)), "{wanted}: {found:?}");
     };
-    let bounded = "{type: number, default: 3, min: 1, max: 5, env: X}";
+    let bounded = "{type: number, default: 3, min: 1, max: 5, env: OPRC_CRM_X}";
     has(with_params("{type: number, default: 9, max: 5}", "", &none, ""), "9 is above its max 5");
     has(with_params("{type: number, default: 3, min: 9, max: 5}", "", &none, ""), "min 9 is above max 5");
     has(with_params("{type: duration, default: 30}", "", &none, ""), "a duration such as 3m");
@@ -201,10 +203,33 @@ fn a_param_outside_its_type_or_bounds_is_refused() {
     has(with_params(bounded, "profiles: {huge: {x: 2}}", &none, ""), "there is no profile \"huge\"");
     has(with_params(bounded, "", &none, "params: {Admission/a: {x: 7}}"), "7 is above its max 5");
     has(with_params(bounded, "", &none, "params: {x: {type: number, default: 1}}"), "param `x` is given twice");
-    has(with_params(bounded, "", &inputs("seven"), ""), "X=\"seven\" is not a number such as 300");
-    has(with_params(bounded, "", &inputs("7"), ""), "X=\"7\": `x`: 7 is above its max 5");
-    has(with_params(bounded, "", &inputs("NaN"), ""), "X=\"NaN\" is not a number");
-    assert_eq!(with_params(bounded, "", &inputs("4"), ""), Ok("4 X".to_owned()));
+    has(with_params(bounded, "", &inputs("seven"), ""), "OPRC_CRM_X=\"seven\" is not a number such as 300");
+    has(with_params(bounded, "", &inputs("7"), ""), "OPRC_CRM_X=\"7\": 7 is above its max 5");
+    has(with_params(bounded, "", &inputs("NaN"), ""), "OPRC_CRM_X=\"NaN\" is not a number");
+    assert_eq!(with_params(bounded, "", &inputs("4"), ""), Ok("4 OPRC_CRM_X".to_owned()));
+}
+
+#[test]
+fn what_the_controller_takes_of_a_variable_the_shipped_params_take_or_refuse_once() {
+    let with = |name: &str, value: &str| {
+        let inputs = Inputs { profile: "edge".to_owned(), environment: [(name.to_owned(), value.to_owned())].into() };
+        Bundle::builtin().unwrap().compile(&inputs).map_err(|Diagnostics(found)| found)
+    };
+    for (name, least, most) in [
+        ("OPRC_CRM_LIMITS_MAX_REPLICAS", "1", "10000"),
+        ("OPRC_CRM_ENFORCEMENT_MAX_REPLICA_DELTA", "1", "100"),
+        ("OPRC_CRM_ENFORCEMENT_STABILITY_SECS", "1", "1800"),
+        ("OPRC_CRM_ENFORCEMENT_COOLDOWN_SECS", "1", "86400"),
+    ] {
+        for value in [least, most] {
+            assert_eq!(with(name, value).err(), None, "{name}={value}");
+        }
+    }
+    let found = with("OPRC_CRM_ENFORCEMENT_STABILITY_SECS", "1900").unwrap_err();
+    let [one] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(one.message, "OPRC_CRM_ENFORCEMENT_STABILITY_SECS=\"1900\": 31m 40s is above its max 30m");
+    assert_eq!(one.related.len(), 6, "each param that it sets: {one}");
+    assert!(one.help.as_deref().is_some_and(|help| help.contains("a bundle of your own")), "{one}");
 }
 
 #[test]
@@ -240,11 +265,27 @@ fn an_overlays_bare_value_keeps_bounds_and_environment_of_the_shipped_param() {
     assert_eq!(value("{max_replicas: 40}", None), Ok("40 bundle.yaml".to_owned()));
     assert_eq!(value("{max_replicas: 40}", Some("5")), Ok("5 OPRC_CRM_LIMITS_MAX_REPLICAS".to_owned()));
     assert_eq!(value("{Bundle/shipped: {max_replicas: 40}}", None), Ok("40 bundle.yaml".to_owned()));
-    assert!(refused("{max_replicas: 4000}").contains("`max_replicas`: 4000 is above its max 1000"));
+    assert!(refused("{max_replicas: 40000}").contains("`max_replicas`: 40000 is above its max 10000"));
     assert!(refused("{max_replicas: forty}").contains("`max_replicas` is a number such as 300"));
     assert!(refused("{max_replica: 40}").contains("did you mean `max_replicas`?"));
     let twice = refused("{max_replicas: 40, Bundle/shipped: {max_replicas: 50}}");
     assert!(twice.contains("param `max_replicas` is given twice"), "{twice}");
+}
+
+#[test]
+fn an_overlay_sets_a_shipped_param_for_one_profile() {
+    let value = |spec: &str, profile: &str| {
+        let text = document("Bundle", "mine", &format!("extends: builtin\n{spec}"));
+        let bundle = Bundle::read(&[file("bundle.yaml", &text)], &builtin::files()).unwrap();
+        let (policy, warnings) = bundle.compile(&Inputs { profile: profile.to_owned(), ..Inputs::default() }).unwrap();
+        let full = policy.templates().iter().find(|one| one.name() == "full").unwrap();
+        let (_, value, origin) = full.unit().params().find(|(name, ..)| *name == "full_rps").unwrap();
+        (format!("{value} {origin}"), warnings.iter().any(|one| one.message.contains("changes the param `full_rps`")))
+    };
+    let edge = "profiles: {edge: {full_rps: 3}}";
+    assert_eq!(value(edge, "edge"), ("3 profile edge".to_owned(), true), "shipped tests of it drop out");
+    assert_eq!(value(edge, "full").0, "1500 default");
+    assert_eq!(value(&format!("{edge}\nparams: {{full_rps: 4}}"), "edge").0, "4 bundle.yaml");
 }
 
 #[test]

@@ -203,6 +203,11 @@ impl Scope<'_> {
         value
     }
 
+    /// Evaluates what decides nothing.
+    pub(crate) fn aside<T>(&self, evaluate: impl FnOnce() -> T) -> T {
+        self.for_purpose(Purpose::Explain, evaluate)
+    }
+
     /// Evaluates what belongs to a rule of this mode.
     pub(crate) fn for_mode<T>(&self, mode: RuleMode, evaluate: impl FnOnce() -> T) -> T {
         let purpose = if mode == RuleMode::Enforce { Purpose::Decide } else { Purpose::Observe };

@@ -54,3 +54,23 @@ pub(crate) fn std(duration: chrono::Duration) -> Option<Duration> {
 pub(crate) fn words(duration: chrono::Duration) -> String {
     humantime::format_duration(duration.to_std().unwrap_or_default()).to_string()
 }
+
+/// A number for people: one with very many digits is written with its exponent.
+pub(crate) fn number(value: f64) -> String {
+    let size = value.abs();
+    if size != 0.0 && !(1e-9..1e15).contains(&size) { format!("{value:e}") } else { value.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn a_number_is_never_a_row_of_hundreds_of_digits() {
+        for (value, shown) in [(0.0, "0"), (-0.5, "-0.5"), (1e300, "1e300"), (-1e308, "-1e308"), (2.5e-12, "2.5e-12")] {
+            assert_eq!(number(value), shown);
+        }
+        assert_eq!(number(999_999_999_999_999.0), "999999999999999");
+        assert_eq!(number(f64::INFINITY), "inf");
+    }
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
+use super::caret;
 use super::cel::Problem;
 use super::diagnostic::{self, Diagnostic, Severity};
 
@@ -158,47 +159,13 @@ impl Place {
         Diagnostic { severity, topic, help, ..diagnostic }
     }
 
-    /// Line and column of a character of the text. Quoting and folding change white space, quotes and escapes only,
-    /// so the place is found by counting the other characters.
-    fn find(&self, text: &str, index: usize) -> (u32, u32) {
-        let raw = self.raw();
-        let quote = raw.chars().next().filter(|c| matches!(c, '\'' | '"'));
-        let solid = text.chars().take(index).filter(|c| !c.is_whitespace()).count();
-        let mut seen = 0;
-        let (mut line, mut column) = (self.line, self.column);
-        let mut chars = raw.chars().peekable();
-        let mut step = |c: char| {
-            if c == '\n' {
-                line += 1;
-                column = 1;
-            } else {
-                column += 1;
-            }
-            (line, column)
-        };
-        let mut at = (self.line, self.column);
-        if quote.is_some() {
-            chars.next();
-            at = step('"');
+    /// Line and column of a character of the text that stands here.
+    pub(super) fn find(&self, text: &str, index: usize) -> (u32, u32) {
+        match caret::find(self.raw(), text, index) {
+            None => (self.line, self.column),
+            Some((0, column)) => (self.line, self.column + column),
+            Some((line, column)) => (self.line + line, column + 1),
         }
-        while let Some(c) = chars.next() {
-            let hides = chars.peek().copied();
-            let doubled = quote == Some('\'') && c == '\'' && hides == Some('\'');
-            let escaped = quote == Some('"') && c == '\\';
-            let blank = c.is_whitespace() || (escaped && matches!(hides, Some('n' | 't' | 'r' | ' ' | '\n')));
-            if !blank {
-                if seen == solid {
-                    return at;
-                }
-                seen += 1;
-            }
-            at = step(c);
-            if doubled || escaped {
-                chars.next();
-                at = step(hides.unwrap_or(' '));
-            }
-        }
-        at
     }
 }
 

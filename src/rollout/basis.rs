@@ -15,6 +15,8 @@ use crate::render::RenderSettings;
 #[derive(Debug)]
 pub struct Basis {
     id: String,
+    /// The same without the commit, which decides nothing.
+    rules: String,
     policy: Arc<Policy>,
     setting: Setting,
     render: RenderSettings,
@@ -59,17 +61,15 @@ impl Basis {
     /// A policy, what it came from, and the setting; `odgm_image` is the image of all data grids where the operator
     /// names one.
     pub fn new(policy: Arc<Policy>, source: Arc<Source>, setting: Setting, odgm_image: Option<&str>) -> Self {
-        let mut text = format!("{}\0{}\0{odgm_image:?}", policy.revision(), setting.profile);
+        let mut rest = format!("\0{}\0{odgm_image:?}", setting.profile);
         for (path, value) in read_of(&policy, &setting) {
-            let _ = write!(text, "\0{path}={value:?}");
+            let _ = write!(rest, "\0{path}={value:?}");
         }
-        let hash = Sha256::digest(text);
-        let id = hash.iter().take(8).fold(String::new(), |mut id, byte| {
-            let _ = write!(id, "{byte:02x}");
-            id
-        });
+        let revision = policy.revision();
+        let id = short_hash(&[revision, &rest]);
+        let rules = short_hash(&[revision.split_once('@').map_or(revision, |(rules, _)| rules), &rest]);
         let render = RenderSettings { odgm_image: odgm_image.map(str::to_owned) };
-        Self { id, policy, setting, render, source }
+        Self { id, rules, policy, setting, render, source }
     }
 
     /// The same policy in another setting.
@@ -83,6 +83,11 @@ impl Basis {
     /// reads of the setting.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Whether the two decide the same for every class, whatever commits they come from.
+    pub fn decides_as(&self, other: &Self) -> bool {
+        self.rules == other.rules
     }
 
     /// The policy.
@@ -123,4 +128,11 @@ impl Basis {
         }
         decision
     }
+}
+
+fn short_hash(parts: &[&str]) -> String {
+    Sha256::digest(parts.concat()).iter().take(8).fold(String::new(), |mut hash, byte| {
+        let _ = write!(hash, "{byte:02x}");
+        hash
+    })
 }

@@ -50,6 +50,8 @@ struct Kept {
     version: u32,
     bases: Vec<KeptBasis>,
     target: usize,
+    #[serde(default)]
+    previous: Option<usize>,
     since: Timestamp,
     pending: Option<KeptPending>,
     released: Vec<(i64, u32)>,
@@ -66,46 +68,70 @@ struct KeptBasis {
 #[derive(Serialize, Deserialize)]
 struct KeptPending {
     held: bool,
+    #[serde(default)]
+    back: bool,
     since: Timestamp,
     live: usize,
     changed: usize,
+    #[serde(default)]
+    unread: usize,
     summary: String,
     report: Value,
-    /// Namespace, name, UID, generation, index of the basis, position.
-    pins: Vec<(String, String, String, i64, usize, usize)>,
+    /// Namespace, name, UID, generation, index of the basis (none where that is lost), position.
+    pins: Vec<(String, String, String, i64, Option<usize>, usize)>,
 }
 
-/// The bytes to keep.
+/// The bytes to keep. What ran before is left out where there is no room for it.
 pub fn encode(state: &Rollout) -> Result<Vec<u8>, KeepError> {
-    let mut bases: Vec<&Arc<Basis>> = vec![&state.target];
+    match packed(&kept(state, state.previous.as_ref())) {
+        Err(KeepError::TooLarge(_)) if state.previous.is_some() => packed(&kept(state, None)),
+        result => result,
+    }
+}
+
+fn kept(state: &Rollout, previous: Option<&Arc<Basis>>) -> Kept {
+    let mut bases: Vec<&Arc<Basis>> = Vec::new();
+    let target = index(&mut bases, &state.target);
+    let previous = previous.map(|basis| index(&mut bases, basis));
     let mut pins = Vec::new();
     for (key, pin) in state.pending.iter().flat_map(|pending| &pending.pins) {
-        let known = bases.iter().position(|basis| basis.id() == pin.basis.id());
-        let index = known.unwrap_or_else(|| {
-            bases.push(&pin.basis);
-            bases.len() - 1
-        });
+        let basis = pin.basis.as_ref().map(|basis| index(&mut bases, basis));
         let ClassKey { namespace, name } = key.clone();
-        pins.push((namespace, name, pin.uid.clone(), pin.generation, index, pin.position));
+        pins.push((namespace, name, pin.uid.clone(), pin.generation, basis, pin.position));
     }
-    let kept = Kept {
+    Kept {
         version: VERSION,
-        target: 0,
+        target,
+        previous,
         since: state.since,
         pending: state.pending.as_ref().map(|pending| KeptPending {
             held: pending.verdict == Verdict::Held,
+            back: pending.back,
             since: pending.since,
             live: pending.live,
             changed: pending.changed,
+            unread: pending.unread,
             summary: pending.summary.clone(),
             report: pending.report.clone(),
             pins,
         }),
         released: state.released.0.clone(),
         bases: bases.into_iter().map(|basis| kept_basis(basis)).collect(),
-    };
+    }
+}
+
+/// The place of a basis among those that are kept.
+fn index<'a>(bases: &mut Vec<&'a Arc<Basis>>, basis: &'a Arc<Basis>) -> usize {
+    let known = bases.iter().position(|known| known.id() == basis.id());
+    known.unwrap_or_else(|| {
+        bases.push(basis);
+        bases.len() - 1
+    })
+}
+
+fn packed(kept: &Kept) -> Result<Vec<u8>, KeepError> {
     let unreadable = |error: String| KeepError::Unreadable(error);
-    let json = serde_json::to_vec(&kept).map_err(|error| unreadable(error.to_string()))?;
+    let json = serde_json::to_vec(kept).map_err(|error| unreadable(error.to_string()))?;
     let mut packed = GzEncoder::new(Vec::new(), Compression::best());
     packed.write_all(&json).map_err(|error| unreadable(error.to_string()))?;
     let bytes = packed.finish().map_err(|error| unreadable(error.to_string()))?;
@@ -133,21 +159,24 @@ pub fn decode(bytes: &[u8]) -> Result<Rollout, KeepError> {
     if kept.version != VERSION {
         return Err(unreadable(format!("it has form {}, this program knows {VERSION}", kept.version)));
     }
-    let bases: Vec<Arc<Basis>> = kept.bases.into_iter().map(basis).collect::<Result<_, _>>()?;
-    let find = |index: usize| bases.get(index).cloned().ok_or_else(|| unreadable(format!("it has no basis {index}")));
-    let target = find(kept.target)?;
+    let bases: Vec<Result<Arc<Basis>, KeepError>> = kept.bases.into_iter().map(basis).collect();
+    let find = |index: usize| bases.get(index).ok_or_else(|| unreadable(format!("it has no basis {index}")));
+    let target = find(kept.target)?.clone()?;
+    let previous = kept.previous.map(find).transpose()?.and_then(|basis| basis.clone().ok());
     let pending = match kept.pending {
         None => None,
-        Some(KeptPending { held, since, live, changed, summary, report, pins }) => {
+        Some(KeptPending { held, back, since, live, changed, unread, summary, report, pins }) => {
             let pins = pins.into_iter().map(|(namespace, name, uid, generation, index, position)| {
-                Ok((ClassKey { namespace, name }, Pin { uid, generation, basis: find(index)?, position }))
+                // One that does not load any more is lost for those who wait on it; the others lose nothing.
+                let basis = index.map(find).transpose()?.and_then(|basis| basis.clone().ok());
+                Ok((ClassKey { namespace, name }, Pin { uid, generation, basis, position }))
             });
             let pins: BTreeMap<ClassKey, Pin> = pins.collect::<Result<_, KeepError>>()?;
             let verdict = if held { Verdict::Held } else { Verdict::Paced };
-            Some(Pending { verdict, since, live, changed, summary, report, pins })
+            Some(Pending { verdict, back, since, live, changed, unread, summary, report, pins })
         }
     };
-    Ok(Rollout { target, since: kept.since, pending, released: Log(kept.released) })
+    Ok(Rollout { target, previous, since: kept.since, pending, released: Log(kept.released) })
 }
 
 fn basis(kept: KeptBasis) -> Result<Arc<Basis>, KeepError> {

@@ -11,6 +11,7 @@ mod load;
 mod pace;
 mod report;
 mod state;
+mod step;
 #[cfg(test)]
 mod tests;
 

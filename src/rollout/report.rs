@@ -36,9 +36,12 @@ pub fn page(state: &Rollout, health: &Health) -> Value {
         Some(pending) => {
             let on = pending.on();
             let active = on.first().map_or_else(|| basis(target, None), |(old, _)| basis(old, None));
+            let lost = Some(pending.lost()).filter(|lost| *lost > 0);
             let waiting: Vec<Value> = on
                 .iter()
                 .map(|(old, classes)| json!({"revision": old.policy().revision(), "classes": classes}))
+                // Those that stay as they are because it is lost what they were decided by.
+                .chain(lost.map(|classes| json!({"revision": null, "classes": classes})))
                 .collect();
             let rollout = target.policy().rollout();
             let mut report = pending.report.clone();
@@ -58,6 +61,8 @@ pub fn page(state: &Rollout, health: &Health) -> Value {
     };
     json!({
         "active": active, "pending": pending,
+        // To go back to it is not held.
+        "previous": state.previous().map(|previous| previous.policy().revision()),
         "last_failed_load": health.failed.as_ref().map(failure_json),
         "kept_in": {"config_map": health.kept_in, "error": health.keep_error},
     })
@@ -72,6 +77,10 @@ impl Rollout {
                 "held, because that is more than {} %: a revision of the bundle that allows it (rollout.hold_above) lets \
                  it through",
                 rollout.hold_above
+            ),
+            Verdict::Paced if pending.is_back() => format!(
+                "they go over at {}, more than {} % though they are: it is what ran before, and to go back is not held",
+                rollout.pace, rollout.hold_above
             ),
             Verdict::Paced => format!("they go over at {}", rollout.pace),
         })

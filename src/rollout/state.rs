@@ -1,4 +1,4 @@
-//! The state of a roll-out: which basis each class is decided by, and how one state follows from another.
+//! The state of a roll-out: which basis each class is decided by.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,13 +9,9 @@ use serde_json::Value;
 use super::Basis;
 use super::pace::Log;
 use crate::api::DeploymentRecord;
-use crate::decision::{BlastRadius, ClassChange, Decision, Difference, difference};
+use crate::decision::{BlastRadius, Decision, Difference, difference, unexplained};
 use crate::model::{Class, InvalidRecord, parse};
-use crate::policy::RolloutPolicy;
 use crate::render::RenderSettings;
-
-/// Classes of a blast radius that are shown in full.
-const EXAMPLES: usize = 10;
 
 /// Name of a class; the order in which classes go over.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,15 +22,23 @@ pub struct ClassKey {
     pub name: String,
 }
 
-/// A class that runs: it has a template.
+/// A class that runs: its record is there and is not being deleted.
 #[derive(Clone, Debug)]
 pub struct LiveClass {
-    /// The class.
-    pub class: Class,
+    /// Its name.
+    pub key: ClassKey,
+    /// UID of its record.
+    pub uid: String,
     /// Generation of its record.
     pub generation: i64,
     /// The template that it has.
     pub current: Option<String>,
+    /// What runs is already what the basis that is offered gives it. It is looked at only where nobody knows what the
+    /// class was decided by; the template is compared in any case.
+    pub fits: bool,
+    /// What its record says; `None` while that can't be read. What runs is left alone then, and nobody knows what it
+    /// will be when the record is mended.
+    pub class: Option<Class>,
 }
 
 /// Whether a change goes on by itself.
@@ -62,7 +66,8 @@ pub(super) struct Pin {
     pub(super) uid: String,
     /// Generation of the record when the change was offered.
     pub(super) generation: i64,
-    pub(super) basis: Arc<Basis>,
+    /// `None` where that is lost: the class stays as it is.
+    pub(super) basis: Option<Arc<Basis>>,
     /// Its turn, from 1.
     pub(super) position: usize,
 }
@@ -71,9 +76,14 @@ pub(super) struct Pin {
 #[derive(Clone, Debug)]
 pub struct Pending {
     pub(super) verdict: Verdict,
+    /// It is paced only because it goes back to what ran before.
+    pub(super) back: bool,
     pub(super) since: Timestamp,
     pub(super) live: usize,
+    /// Classes that it changes, or may change.
     pub(super) changed: usize,
+    /// Of these, classes whose record could not be read when it was offered.
+    pub(super) unread: usize,
     /// What the change is, in one line.
     pub(super) summary: String,
     /// The blast radius as JSON.
@@ -85,6 +95,8 @@ pub struct Pending {
 #[derive(Clone, Debug)]
 pub struct Rollout {
     pub(super) target: Arc<Basis>,
+    /// What classes were decided by before the newest change that any of them noticed. To go back to it is not held.
+    pub(super) previous: Option<Arc<Basis>>,
     pub(super) since: Timestamp,
     pub(super) pending: Option<Pending>,
     pub(super) released: Log,
@@ -119,6 +131,8 @@ pub struct Judged {
     pub render: RenderSettings,
     /// The change that waits for it.
     pub pending: Option<PendingChange>,
+    /// It is lost what the class was decided by: until its turn it stays as it is, whatever was decided.
+    pub frozen: bool,
 }
 
 /// What a class is to get that it does not have yet.
@@ -133,21 +147,27 @@ pub struct PendingChange {
 }
 
 /// What a class is decided by: a basis, what it decides, and how the newest one differs.
-struct Standing<'a> {
-    basis: &'a Arc<Basis>,
-    decision: Decision,
-    waits: Option<(Difference, usize)>,
+pub(super) struct Standing<'a> {
+    pub(super) basis: &'a Arc<Basis>,
+    pub(super) decision: Decision,
+    pub(super) waits: Option<(Difference, usize)>,
+    pub(super) frozen: bool,
 }
 
 impl Rollout {
     /// Everything is decided by one basis.
     pub fn new(basis: Arc<Basis>, now: Timestamp) -> Self {
-        Self { target: basis, since: now, pending: None, released: Log::default() }
+        Self { target: basis, previous: None, since: now, pending: None, released: Log::default() }
     }
 
     /// The newest basis: new classes and those that would not notice use it.
     pub fn target(&self) -> &Arc<Basis> {
         &self.target
+    }
+
+    /// What classes were decided by before the newest change that any of them noticed.
+    pub fn previous(&self) -> Option<&Arc<Basis>> {
+        self.previous.as_ref()
     }
 
     /// Since when the newest revision is the newest.
@@ -163,115 +183,69 @@ impl Rollout {
     /// Judges a record, which has the template `current`.
     pub fn judge(&self, record: &DeploymentRecord, current: Option<&str>) -> Result<Judged, InvalidRecord> {
         let class = parse(record)?;
-        let Standing { basis, decision, waits } = self.standing(&class, record.metadata.generation, current);
+        let Standing { basis, decision, waits, frozen } = self.standing(&class, record.metadata.generation, current);
         let render = basis.render().clone();
         let pending = self.pending.as_ref().zip(waits).map(|(pending, (difference, position))| PendingChange {
             verdict: pending.verdict,
             rule: difference.cause.rule.clone(),
             message: pending.message(&self.target, &difference, position),
         });
-        Ok(Judged { class, decision, render, pending })
+        Ok(Judged { class, decision, render, pending, frozen })
     }
 
     /// What a class is decided by. A pinned one whose record changed since keeps its old basis, unless that gives it
     /// nothing where the newest one does.
-    fn standing(&self, class: &Class, generation: Option<i64>, current: Option<&str>) -> Standing<'_> {
+    pub(super) fn standing(&self, class: &Class, generation: Option<i64>, current: Option<&str>) -> Standing<'_> {
         let after = self.target.decide(class, current);
-        let newest = |decision| Standing { basis: &self.target, decision, waits: None };
+        let newest = |decision| Standing { basis: &self.target, decision, waits: None, frozen: false };
         let Some(pin) = self.pin(class) else { return newest(after) };
-        let before = pin.basis.decide(class, current);
         let changed = generation.is_none_or(|generation| generation != pin.generation);
+        let Some(basis) = &pin.basis else { return self.lost(class, current, pin, changed, after) };
+        let before = basis.decide(class, current);
         let rescued = changed && before.plan().is_none() && after.plan().is_some();
         if rescued || difference(class, &before, &after).is_none() {
             return newest(after);
         }
-        let (explained, target) = (pin.basis.explain(class, current), self.target.explain(class, current));
+        let (explained, target) = (basis.explain(class, current), self.target.explain(class, current));
         let waits = difference(class, &explained, &target).map(|difference| (difference, pin.position));
-        Standing { basis: &pin.basis, decision: before, waits }
+        Standing { basis, decision: before, waits, frozen: false }
+    }
+
+    /// A class of which it is lost what it was decided by stays as it is. One whose record changed since is followed by
+    /// the newest basis, but keeps its template as long as that has it.
+    fn lost(&self, class: &Class, current: Option<&str>, pin: &Pin, changed: bool, after: Decision) -> Standing<'_> {
+        let basis = &self.target;
+        let waits = unexplained(current, &after).map(|difference| (difference, pin.position));
+        if waits.is_none() || !changed {
+            let frozen = waits.is_some();
+            return Standing { basis, decision: after, waits, frozen };
+        }
+        let kept = Class { selected_template: current.map(str::to_owned), ..class.clone() };
+        let mut decision = basis.decide(&kept, current);
+        match decision.template.as_mut() {
+            Ok(chosen) => {
+                chosen.why = format!("{} is kept until the class's turn", chosen.plan.name);
+                Standing { basis, decision, waits, frozen: false }
+            }
+            Err(_) => Standing { basis, decision: after, waits: None, frozen: false },
+        }
     }
 
     /// A record without UID (one that a Deploy is about to write) is known by its name.
     fn pin(&self, class: &Class) -> Option<&Pin> {
         let key = ClassKey { namespace: class.namespace.clone(), name: class.name.clone() };
-        let pin = self.pending.as_ref()?.pins.get(&key)?;
-        (class.uid.is_empty() || class.uid == pin.uid).then_some(pin)
+        self.waiting(&key, &class.uid)
     }
 
-    /// The state with another basis as the newest one. Each live class is compared with what it is decided by now.
-    pub fn offer(&self, candidate: &Arc<Basis>, live: &[LiveClass], now: Timestamp) -> Offer {
-        let mut changes = Vec::new();
-        let mut pins = BTreeMap::new();
-        for LiveClass { class, generation, current } in live {
-            let current = current.as_deref();
-            let Standing { basis, decision, .. } = self.standing(class, Some(*generation), current);
-            if basis.id() == candidate.id() || difference(class, &decision, &candidate.decide(class, current)).is_none()
-            {
-                continue;
-            }
-            let (before, after) = (basis.explain(class, current), candidate.explain(class, current));
-            let Some(difference) = difference(class, &before, &after) else { continue };
-            let (namespace, name) = (class.namespace.clone(), class.name.clone());
-            let pin = Pin { uid: class.uid.clone(), generation: *generation, basis: Arc::clone(basis), position: 0 };
-            pins.insert(ClassKey { namespace: namespace.clone(), name: name.clone() }, pin);
-            changes.push(ClassChange { namespace, name, difference });
-        }
-        for (index, pin) in pins.values_mut().enumerate() {
-            pin.position = index + 1;
-        }
-        let radius = BlastRadius::new(live.len(), changes);
-        let pending = (!pins.is_empty()).then(|| Pending {
-            verdict: verdict(&radius, candidate.policy().rollout()),
-            since: now,
-            live: radius.live,
-            changed: radius.changes().len(),
-            summary: radius.summary(),
-            report: radius.json(EXAMPLES),
-            pins,
-        });
-        let same = self.target.policy().revision() == candidate.policy().revision();
-        let since = if same { self.since } else { now };
-        let next = Self { target: Arc::clone(candidate), since, pending, released: self.released.clone() };
-        Offer { next, radius }
+    /// The pin of a class that waits, by its name and UID.
+    pub(super) fn waiting(&self, key: &ClassKey, uid: &str) -> Option<&Pin> {
+        let pin = self.pending.as_ref()?.pins.get(key)?;
+        (uid.is_empty() || uid == pin.uid).then_some(pin)
     }
 
-    /// The state after those went over whose turn it is, and without classes that are gone; `None` where there are none.
-    /// `find` gives the class of a record that is still there, by its name and UID.
-    pub fn release(&self, find: impl Fn(&ClassKey, &str) -> Option<LiveClass>, now: Timestamp) -> Option<Released> {
-        let pending = self.pending.as_ref()?;
-        let pace = self.target.policy().rollout().pace;
-        let mut left = match pending.verdict {
-            Verdict::Held => 0,
-            Verdict::Paced => self.released.allowed(pace, now.as_millisecond()),
-        };
-        let (mut classes, mut gone) = (Vec::new(), Vec::new());
-        for (key, pin) in &pending.pins {
-            match find(key, &pin.uid) {
-                None => gone.push(key.clone()),
-                Some(live) if left > 0 => {
-                    // One whose record changed so that it would not notice any more takes up nobody's turn.
-                    let standing = self.standing(&live.class, Some(live.generation), live.current.as_deref());
-                    if standing.waits.is_none() {
-                        gone.push(key.clone());
-                    } else {
-                        classes.push(key.clone());
-                        left -= 1;
-                    }
-                }
-                Some(_) => {}
-            }
-        }
-        if classes.is_empty() && gone.is_empty() {
-            return None;
-        }
-        let mut next = self.clone();
-        if let Some(pending) = &mut next.pending {
-            pending.pins.retain(|key, _| !classes.contains(key) && !gone.contains(key));
-        }
-        next.pending = next.pending.filter(|pending| !pending.pins.is_empty());
-        if let (false, Ok(count)) = (classes.is_empty(), u32::try_from(classes.len())) {
-            next.released.note(pace, now.as_millisecond(), count);
-        }
-        Some(Released { next, classes })
+    /// Whether this class waits.
+    pub fn waits(&self, key: &ClassKey, uid: &str) -> bool {
+        self.waiting(key, uid).is_some()
     }
 
     /// How long until the next class may go over; `None` where none will by itself.
@@ -285,15 +259,15 @@ impl Rollout {
     }
 }
 
-fn verdict(radius: &BlastRadius, policy: RolloutPolicy) -> Verdict {
-    let handful = radius.changes().len() >= policy.at_least as usize;
-    if handful && radius.share() * 100.0 > policy.hold_above { Verdict::Held } else { Verdict::Paced }
-}
-
 impl Pending {
     /// Whether it goes on by itself.
     pub fn verdict(&self) -> Verdict {
         self.verdict
+    }
+
+    /// Whether it is paced only because it goes back to what ran before.
+    pub fn is_back(&self) -> bool {
+        self.back
     }
 
     /// Since when it waits.
@@ -306,7 +280,7 @@ impl Pending {
         self.live
     }
 
-    /// Classes that it changes.
+    /// Classes that it changes, or may change because their records can't be read.
     pub fn changed(&self) -> usize {
         self.changed
     }
@@ -314,6 +288,11 @@ impl Pending {
     /// Classes that still wait.
     pub fn waiting(&self) -> usize {
         self.pins.len()
+    }
+
+    /// Classes of which it is lost what they were decided by: they stay as they are until their turn.
+    pub fn lost(&self) -> usize {
+        self.pins.values().filter(|pin| pin.basis.is_none()).count()
     }
 
     /// The whole effect in one line.
@@ -324,8 +303,8 @@ impl Pending {
     /// Revisions that waiting classes are decided by, with their number, most first.
     pub fn on(&self) -> Vec<(Arc<Basis>, usize)> {
         let mut counts: BTreeMap<&str, (Arc<Basis>, usize)> = BTreeMap::new();
-        for pin in self.pins.values() {
-            counts.entry(pin.basis.id()).or_insert_with(|| (Arc::clone(&pin.basis), 0)).1 += 1;
+        for basis in self.pins.values().filter_map(|pin| pin.basis.as_ref()) {
+            counts.entry(basis.id()).or_insert_with(|| (Arc::clone(basis), 0)).1 += 1;
         }
         let mut counts: Vec<_> = counts.into_values().collect();
         counts.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.id().cmp(right.0.id())));
@@ -337,11 +316,17 @@ impl Pending {
         let revision = target.policy().revision();
         let rollout = target.policy().rollout();
         let rest = match self.verdict {
-            Verdict::Held => format!(
-                "held because {} of {} classes would change, more than {} %: the class stays as it is until a revision \
-                 of the bundle allows it (rollout.hold_above)",
-                self.changed, self.live, rollout.hold_above
-            ),
+            Verdict::Held => {
+                let perhaps = match self.unread {
+                    0 => String::new(),
+                    unread => format!(", {unread} of them perhaps (their records can't be read)"),
+                };
+                format!(
+                    "held because {} of {} classes would change{perhaps}, more than {} %: the class stays as it is until \
+                     a revision of the bundle allows it (rollout.hold_above)",
+                    self.changed, self.live, rollout.hold_above
+                )
+            }
             Verdict::Paced => format!("position {position} of {} at {}", self.changed, rollout.pace),
         };
         format!("policy {revision}: {difference}; {rest}")

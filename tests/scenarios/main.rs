@@ -21,6 +21,7 @@ mod odgm;
 mod outage;
 mod package_manager;
 mod policy_from_cluster;
+mod policy_lost;
 mod policy_reload;
 mod policy_rollout;
 mod rbac;

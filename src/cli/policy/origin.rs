@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::str::FromStr;
 
-use crate::policy::{Bundle, Diagnostics, File, MAX_BYTES, MAX_FILES, Watched, is_policy_file};
+use crate::policy::{Bundle, Diagnostics, File, MAX_BYTES, MAX_FILES, MAX_TOTAL, Watched, is_policy_file};
 
 /// Names the shipped bundle.
 const BUILTIN: &str = "builtin";
@@ -172,6 +172,7 @@ fn files(revision: &str, dir: &Path) -> Result<Vec<File>, String> {
 /// The policy files in a listing of `git ls-tree -r -l -z`: `MODE TYPE ID SIZE<tab>PATH`.
 fn blobs(listing: &str, dir: &str, revision: &str) -> Result<Vec<Blob>, String> {
     let mut found = Vec::new();
+    let mut total = 0;
     for (head, name) in listing.split('\0').filter_map(|entry| entry.split_once('\t')) {
         let within = name.strip_prefix(dir).unwrap_or(name).trim_start_matches('/');
         if !is_policy_file(Path::new(within)) {
@@ -186,10 +187,16 @@ fn blobs(listing: &str, dir: &str, revision: &str) -> Result<Vec<Blob>, String> 
         if size > MAX_BYTES {
             return Err(format!("{revision}:{name}: {size} bytes are too long for a policy file; at most {MAX_BYTES}"));
         }
+        total += size;
         found.push(Blob { id: id.to_owned(), name: name.to_owned() });
     }
     if found.len() > MAX_FILES {
         return Err(format!("revision {revision} has more than {MAX_FILES} policy files there"));
+    }
+    if total > MAX_TOTAL as u64 {
+        return Err(format!(
+            "the policy files of revision {revision} have {total} bytes together; at most {MAX_TOTAL}"
+        ));
     }
     Ok(found)
 }

@@ -1,6 +1,8 @@
 //! Brings a change of the policy, or of what the cluster offers, to the classes: looks for one, computes its effect,
 //! keeps what is to be, says so, and only then lets classes go over. Which class may is [`crate::rollout`]'s to say.
 
+mod fits;
+mod look;
 mod say;
 
 use std::sync::Arc;
@@ -20,11 +22,14 @@ use crate::cluster::record::RawRecord;
 use crate::cluster::{ClusterError, caches::WatchesEnded};
 use crate::decision::{ClusterFacts, Setting};
 use crate::model::parse;
-use crate::policy::{Bundle, Diagnostics, File, Inputs, Look, Watched};
+use crate::policy::{Bundle, Diagnostics, File, Inputs};
 use crate::rollout::{
     Basis, ClassKey, Failure, KeepError, LiveClass, Loaded, Offer, Origin, Released, Rollout, decode, encode, load,
 };
 use crate::telemetry::metrics::Metrics;
+use fits::fits;
+use look::Found;
+pub use look::{Load, Lookout};
 pub use say::Voice;
 
 /// How often the directory is looked at.
@@ -53,6 +58,12 @@ impl Loader {
             None => load(origin, builtin, Vec::new(), &self.inputs, self.commit.as_deref()),
             Some(files) => load(origin, files, builtin, &self.inputs, self.commit.as_deref()),
         }
+    }
+
+    /// What loads the files of a directory.
+    pub fn of_directory(&self) -> Load {
+        let loader = self.clone();
+        Arc::new(move |origin, files| loader.load(origin, Some(files)))
     }
 
     /// The policy in a setting.
@@ -85,7 +96,7 @@ pub struct RolloutLoop {
     /// Makes policies of files.
     pub loader: Loader,
     /// The directory, where the policy comes from one.
-    pub watched: Option<Watched>,
+    pub lookout: Option<Lookout>,
     /// What the cluster offers.
     pub facts: watch::Receiver<ClusterFacts>,
     /// Asks for looks at records.
@@ -141,12 +152,8 @@ impl RolloutLoop {
                 notes.kept = kept;
                 self.judgement.set(state);
             }
-            Some(Err(error)) => {
-                let note = format!("{error}; every class is decided by policy {} now", self.wanted.policy().revision());
-                self.say(Reason::PolicyStateLost, &note).await;
-                self.judgement.set(Rollout::new(Arc::clone(&self.wanted), Timestamp::now()));
-            }
-            None => self.judgement.set(Rollout::new(Arc::clone(&self.wanted), Timestamp::now())),
+            Some(Err(error)) => self.regain(Some(error)).await,
+            None => self.regain(None).await,
         }
         self.metrics.kept(self.judgement.health().keep_error.is_none());
         self.adopt(notes).await;
@@ -156,6 +163,30 @@ impl RolloutLoop {
         tracing::info!(revision = state.target().policy().revision(), "the policy holds");
         self.judgement.begin();
         Ok(())
+    }
+
+    /// Goes on without what was kept: classes that run and do not have what the policy gives them stay as they are until
+    /// their turn. Where nothing was kept and all have it (a first start), there is nothing to say.
+    async fn regain(&mut self, error: Option<KeepError>) {
+        let mut live = self.live();
+        self.see_fits(&mut live);
+        let wanted = Arc::clone(&self.wanted);
+        let Offer { next, radius } = Rollout::regain(&wanted, &live, Timestamp::now());
+        self.judgement.set(next);
+        if error.is_none() && radius.changes().is_empty() {
+            return;
+        }
+        self.metrics.changed(radius.live, radius.changes().len(), radius.share());
+        let error = error.map_or_else(|| "no state of the policy is kept".to_owned(), |error| error.to_string());
+        let note = say::lost(&error, &self.judgement.state(), &radius);
+        self.say(Reason::PolicyStateLost, &note).await;
+    }
+
+    /// Looks whether classes have what the wanted basis gives them.
+    fn see_fits(&self, live: &mut [LiveClass]) {
+        for one in live {
+            one.fits = fits(&self.caches, &self.wanted, one);
+        }
     }
 
     /// What was kept; waits for an API server that does not answer, and goes on without what may not be read.
@@ -190,26 +221,11 @@ impl RolloutLoop {
 
     /// Looks for another policy in the directory.
     async fn look(&mut self) {
-        let Some(mut watched) = self.watched.take() else { return };
-        let looked = spawn_blocking(move || {
-            let look = watched.look();
-            (watched, look)
-        });
-        let Ok((watched, look)) = looked.await else { return };
-        let origin = Origin::Directory(watched.dir().display().to_string());
-        self.watched = Some(watched);
-        match look {
-            Look::Same | Look::Unsettled => {}
-            Look::Changed(Err(diagnostics)) => self.reject(diagnostics).await,
-            Look::Changed(Ok(files)) => {
-                let loader = self.loader.clone();
-                // Checking, compiling and testing a bundle is work for a thread of its own.
-                let Ok(result) = spawn_blocking(move || loader.load(origin, Some(files))).await else { return };
-                match result {
-                    Ok(policy) => self.accept(&policy),
-                    Err(diagnostics) => self.reject(diagnostics).await,
-                }
-            }
+        let Some(lookout) = &mut self.lookout else { return };
+        match lookout.look().await {
+            Found::Nothing => {}
+            Found::Wrong(diagnostics) => self.reject(diagnostics).await,
+            Found::Policy(loaded) => self.accept(&loaded),
         }
     }
 
@@ -238,6 +254,9 @@ impl RolloutLoop {
         let text = diagnostics.to_string();
         let revision = self.judgement.state().target().policy().revision().to_owned();
         let mut health = (*self.judgement.health()).clone();
+        if health.failed.as_ref().is_some_and(|known| known.stands && known.diagnostics == diagnostics) {
+            return;
+        }
         health.failed = Some(Failure { at: Timestamp::now(), stands: true, diagnostics });
         self.judgement.set_health(health);
         let note = format!("policy {revision} stays: the new one does not load: {text}");
@@ -255,7 +274,10 @@ impl RolloutLoop {
         if wanted.id() == state.target().id() || notes.refused.as_deref() == Some(wanted.id()) {
             return;
         }
-        let live = self.live();
+        let mut live = self.live();
+        if state.pending().is_some_and(|pending| pending.lost() > 0) {
+            self.see_fits(&mut live);
+        }
         let before = Arc::clone(state.target());
         let computed = spawn_blocking(move || state.offer(&wanted, &live, Timestamp::now()));
         let Ok(Offer { next, radius }) = computed.await else { return };
@@ -357,15 +379,17 @@ impl RolloutLoop {
         self.judgement.set_health(health);
     }
 
-    /// Classes that run.
+    /// Classes that run, and those that wait whatever became of their status.
     fn live(&self) -> Vec<LiveClass> {
-        let records = self.caches.records.state();
-        records.iter().filter_map(|one| live(one)).collect()
+        let (records, state) = (self.caches.records.state(), self.judgement.state());
+        let runs = |one: &LiveClass| one.current.is_some() || state.waits(&one.key, &one.uid);
+        records.iter().filter_map(|one| class_of(one)).filter(runs).collect()
     }
 
+    /// A class that waits; `None` only where its record is gone or about to go.
     fn find(&self, key: &ClassKey, uid: &str) -> Option<LiveClass> {
         let record = self.caches.records.get(&ObjectRef::new(&key.name).within(&key.namespace))?;
-        if record.metadata.uid.as_deref() == Some(uid) { live(&record) } else { None }
+        class_of(&record).filter(|one| one.uid == uid)
     }
 
     /// Says something once.
@@ -391,12 +415,63 @@ fn passes(error: &ClusterError) -> bool {
     error.is_transient() || matches!(error, ClusterError::Unauthenticated(_) | ClusterError::Other(_))
 }
 
-/// The class of a record that runs; `None` where none does or is about to go, or where the record is none of a class.
+/// The class of a record that runs; `None` where none does or is about to go.
 pub fn live(record: &RawRecord) -> Option<LiveClass> {
-    if record.metadata.deletion_timestamp.is_some() {
+    class_of(record).filter(|one| one.current.is_some())
+}
+
+/// The class of a record; `None` where that is about to go. One that can't be read is a class all the same: what it
+/// runs is still there.
+fn class_of(record: &RawRecord) -> Option<LiveClass> {
+    let meta = &record.metadata;
+    if meta.deletion_timestamp.is_some() {
         return None;
     }
-    let current = record.typed_status().selected_template?;
-    let class = parse(&record.typed().ok()?).ok()?;
-    Some(LiveClass { class, generation: record.metadata.generation.unwrap_or_default(), current: Some(current) })
+    Some(LiveClass {
+        key: ClassKey {
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
+        },
+        uid: meta.uid.clone().unwrap_or_default(),
+        generation: meta.generation.unwrap_or_default(),
+        current: record.typed_status().selected_template,
+        fits: true,
+        class: record.typed().ok().and_then(|typed| parse(&typed).ok()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::{Value, json};
+
+    use super::{class_of, live};
+    use crate::cluster::record::RawRecord;
+
+    fn record(metadata: &Value, spec: &Value, status: &Value) -> RawRecord {
+        let mut record =
+            json!({"metadata": {"name": "a", "namespace": "ns", "uid": "u"}, "spec": spec, "status": status});
+        record["metadata"].as_object_mut().unwrap().extend(metadata.as_object().unwrap().clone());
+        serde_json::from_value(record).unwrap()
+    }
+
+    #[test]
+    fn a_class_whose_record_can_not_be_read_runs_on() {
+        let (good, runs) = (json!({"function": {"image": "nginx"}}), json!({"selected_template": "edge"}));
+        for wrong in [json!({"function": {"image": "nginx"}, "addons": ["nope"]}), json!({"functions": 7}), json!({})] {
+            let found = live(&record(&json!({}), &wrong, &runs)).unwrap();
+            assert!(found.class.is_none(), "{wrong}");
+            assert_eq!((found.uid.as_str(), found.current.as_deref()), ("u", Some("edge")));
+        }
+        assert!(live(&record(&json!({}), &good, &runs)).unwrap().class.is_some());
+        let deleted = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
+        assert!(class_of(&record(&deleted, &good, &runs)).is_none());
+    }
+
+    #[test]
+    fn a_class_without_a_template_does_not_run_but_is_no_record_that_is_gone() {
+        let fresh = record(&json!({}), &json!({"function": {"image": "nginx"}}), &json!({}));
+        assert!(live(&fresh).is_none());
+        assert!(class_of(&fresh).is_some());
+    }
 }

@@ -57,6 +57,13 @@ pub(super) fn adopted(before: &Basis, state: &Rollout, radius: &BlastRadius) -> 
     (reason, format!("{what}: {}{outlook}", radius.summary()))
 }
 
+/// What becomes of the classes where it is lost what they were decided by.
+pub(super) fn lost(error: &str, state: &Rollout, radius: &BlastRadius) -> String {
+    let revision = state.target().policy().revision();
+    let outlook = state.outlook().map(|outlook| format!("; until then they stay as they are; {outlook}"));
+    format!("{error}; policy {revision}: {}{}", radius.summary(), outlook.unwrap_or_default())
+}
+
 /// What stands beside the kept state, for people.
 pub(super) fn notes(state: &Rollout) -> BTreeMap<String, String> {
     let target = state.target();

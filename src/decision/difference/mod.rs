@@ -125,3 +125,19 @@ pub fn difference(class: &Class, before: &Decision, after: &Decision) -> Option<
     let cause = cause::of(&change, &fields, before, after);
     Some(Difference { change, fields, cause })
 }
+
+/// What `after` gives a class that has the template `current`, where nobody knows what that was decided by: another
+/// template, else, perhaps, another workload. `None` where it gives nothing, so that what runs stays as it is.
+pub fn unexplained(current: Option<&str>, after: &Decision) -> Option<Difference> {
+    let plan = after.plan()?;
+    let to = plan.name.clone();
+    let why = after.template.as_ref().map(|chosen| chosen.why.clone()).unwrap_or_default();
+    let rule = format!("Template/{to}");
+    let change = match current {
+        None => Change::HasTemplate { to },
+        Some(from) if from == to => Change::Shape { template: to },
+        Some(from) => Change::Template { from: from.to_owned(), to },
+    };
+    let cause = Cause { rule, before: "not known any more".to_owned(), after: why, values: Vec::new() };
+    Some(Difference { change, fields: Vec::new(), cause })
+}

@@ -24,13 +24,25 @@ pub struct BlastRadius {
     /// Classes that run.
     pub live: usize,
     changes: Vec<ClassChange>,
+    unread: usize,
 }
 
 impl BlastRadius {
     /// The effect on `live` classes; `changes` in any order.
     pub fn new(live: usize, mut changes: Vec<ClassChange>) -> Self {
         changes.sort_by(|left, right| (&left.namespace, &left.name).cmp(&(&right.namespace, &right.name)));
-        Self { live, changes }
+        Self { live, changes, unread: 0 }
+    }
+
+    /// The same with classes that may change: their records can't be read now, so nobody knows.
+    #[must_use]
+    pub fn with_unread(self, unread: usize) -> Self {
+        Self { unread, ..self }
+    }
+
+    /// Classes that may change, because their records can't be read now.
+    pub fn unread(&self) -> usize {
+        self.unread
     }
 
     /// Every class that changes, by namespace and name.
@@ -38,10 +50,14 @@ impl BlastRadius {
         &self.changes
     }
 
-    /// Share of the live classes that change, 0 to 1; 0 where nothing runs.
-    #[expect(clippy::cast_precision_loss, reason = "numbers of classes are small")]
+    /// Share of the live classes that change or may change, 0 to 1; 0 where nothing runs.
     pub fn share(&self) -> f64 {
-        if self.live == 0 { 0.0 } else { self.changes.len() as f64 / self.live as f64 }
+        self.share_of(self.changes.len() + self.unread)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "numbers of classes are small")]
+    fn share_of(&self, classes: usize) -> f64 {
+        if self.live == 0 { 0.0 } else { classes as f64 / self.live as f64 }
     }
 
     /// The causes with the number of classes that each changes, most first, then by name.
@@ -58,8 +74,12 @@ impl BlastRadius {
     /// Template/full/throughput`.
     pub fn summary(&self) -> String {
         let (changed, live) = (self.changes.len(), self.live);
+        let perhaps = match self.unread {
+            0 => String::new(),
+            unread => format!("; {unread} may change: their records can't be read now"),
+        };
         if changed == 0 {
-            return format!("none of {live} classes changes");
+            return format!("none of {live} classes changes{perhaps}");
         }
         let (kinds, rules) = (self.by_change(), self.by_rule());
         let list = |all: &[(String, usize)]| {
@@ -69,8 +89,8 @@ impl BlastRadius {
             }
             parts.join(", ")
         };
-        let percent = (self.share() * 1000.0).round() / 10.0;
-        format!("{changed} of {live} classes ({percent} %) change: {} by {}", list(&kinds), list(&rules))
+        let percent = (self.share_of(changed) * 1000.0).round() / 10.0;
+        format!("{changed} of {live} classes ({percent} %) change: {} by {}{perhaps}", list(&kinds), list(&rules))
     }
 
     /// The effect as JSON, with at most `examples` classes in full.
@@ -80,7 +100,7 @@ impl BlastRadius {
         };
         let shown: Vec<Value> = self.changes.iter().take(examples).map(one).collect();
         json!({
-            "live": self.live, "changed": self.changes.len(), "share": self.share(),
+            "live": self.live, "changed": self.changes.len(), "unread": self.unread, "share": self.share(),
             "by_rule": counts(self.by_rule(), "rule"), "by_change": counts(self.by_change(), "change"),
             "examples": shown,
         })

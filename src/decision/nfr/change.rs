@@ -222,6 +222,7 @@ fn guard(
             (_, None) => None,
         };
         first = first.or(holds);
+        trace.asked.extend(guarded.asked.map(|asked| (rule.to_string(), asked)));
         trace.safeguard.push(guarded.trace);
     }
     first.map_or(Ok(limits), Err)

@@ -153,6 +153,8 @@ pub struct NfrTrace {
     pub window: Option<WindowTrace>,
     /// Rules of the Safeguard, about the proposed change.
     pub safeguard: Vec<RuleTrace>,
+    /// Those of them that are asked only `when` something is so, and whether it was.
+    pub asked: Vec<(String, bool)>,
     /// Bounds that the Safeguard's rules set to the proposed change.
     pub bounds: Vec<BoundTrace>,
     /// What narrowed the change, in order.

@@ -69,7 +69,7 @@ impl Pattern {
 
     /// Whether it occurs in a text. The longer the text and the larger the pattern, the more it is charged.
     pub(super) fn is_match(&self, text: &str) -> Result<bool, ExecutionError> {
-        charge((text.len() * self.size).div_ceil(2) + 1)?;
+        charge((text.len() * self.size).div_ceil(8) + 1)?;
         Ok(self.regex.is_match(text))
     }
 }

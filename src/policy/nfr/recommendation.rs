@@ -9,6 +9,7 @@ use crate::policy::document::RuleForm;
 use crate::policy::facts::{Facts, Reader};
 use crate::policy::trace::{RuleMode, RuleOutcome, RuleTrace};
 use crate::policy::unit::{Failure, Rule, Scope, Unit};
+use crate::policy::units::number;
 use crate::policy::yaml::Text;
 
 use super::form::{RecommendationForm, RecommendationRuleForm};
@@ -198,6 +199,12 @@ impl RecommendationRule {
             None => None,
             Some(confidence) => Some(confidence?),
         };
+        if let Some(target) = &target {
+            compiler.fixed_number(&form.target, target, is_size, sink);
+        }
+        if let (Some(text), Some(confidence)) = (&form.confidence, &confidence) {
+            compiler.fixed_number(text, confidence, is_confidence, sink);
+        }
         Some(Self { rule: rule?, target: target?, confidence, basis: basis? })
     }
 
@@ -207,8 +214,10 @@ impl RecommendationRule {
             return (outcome, None);
         }
         match scope.for_mode(self.rule.mode(), || scope.try_number(&self.target)) {
-            Ok(size) if size < 0.0 => (RuleOutcome::Error(format!("the target is {size}, which is below 0")), None),
-            Ok(size) => (outcome, Some(size)),
+            Ok(size) => match is_size(size) {
+                Ok(()) => (outcome, Some(size)),
+                Err(reason) => (RuleOutcome::Error(reason), None),
+            },
             Err(failure) => (scope.outcome(failure), None),
         }
     }
@@ -228,9 +237,17 @@ impl RecommendationRule {
 
     fn confidence(&self, scope: &Scope<'_>) -> Result<f64, Failure> {
         let confidence = self.confidence.as_ref().map_or(Ok(1.0), |confidence| scope.try_number(confidence))?;
-        if (0.0..=1.0).contains(&confidence) {
-            return Ok(confidence);
-        }
-        Err(Failure::of(format!("the confidence is {confidence}, which is not between 0 and 1")))
+        is_confidence(confidence).map(|()| confidence).map_err(Failure::of)
     }
+}
+
+fn is_size(size: f64) -> Result<(), String> {
+    if size < 0.0 { Err(format!("the target is {}, which is below 0", number(size))) } else { Ok(()) }
+}
+
+fn is_confidence(confidence: f64) -> Result<(), String> {
+    if (0.0..=1.0).contains(&confidence) {
+        return Ok(());
+    }
+    Err(format!("the confidence is {}, which is not between 0 and 1", number(confidence)))
 }

@@ -6,11 +6,12 @@ use crate::policy::Inputs;
 use crate::policy::bundle::Shared;
 use crate::policy::cel::{Expression, Type};
 use crate::policy::compiler::Compiler;
-use crate::policy::diagnostic::Sink;
+use crate::policy::diagnostic::{RANGE, Sink};
 use crate::policy::document::RuleForm;
 use crate::policy::facts::{Facts, Reader};
 use crate::policy::trace::{RuleMode, RuleOutcome, RuleTrace};
 use crate::policy::unit::{Rule, Scope, Unit};
+use crate::policy::units::number;
 use crate::policy::yaml::Text;
 
 use super::Dimension;
@@ -65,6 +66,9 @@ pub struct Guarded {
     pub trace: RuleTrace,
     /// What follows; `None` where nothing does.
     pub effect: Option<Guard>,
+    /// Of a rule that is asked to hold only `when` something is so: whether it was. `None` where there is no such
+    /// condition, or it could not be evaluated.
+    pub asked: Option<bool>,
 }
 
 /// What a rule does to a proposal.
@@ -126,6 +130,12 @@ impl SafeguardPolicy {
         self.rules.iter().filter(|rule| matches!(rule.does, Does::Bound { .. })).map(|rule| rule.rule.name())
     }
 
+    /// Names of the rules that are asked only `when` something is so, and the one outcome of that where it is constant.
+    pub fn asks(&self) -> impl Iterator<Item = (&str, Option<bool>)> {
+        let always = |when: &Expression| when.always().map(|(outcome, _)| *outcome);
+        self.rules.iter().filter_map(move |rule| Some((rule.rule.name(), always(rule.asks()?))))
+    }
+
     /// How long a change must be asked for, and from which share on; the field and reason where that can't be told.
     pub fn stabilize(&self, facts: &Facts) -> Result<Stabilize, (String, String)> {
         let scope = self.unit.over(facts);
@@ -134,10 +144,7 @@ impl SafeguardPolicy {
             move |reason: String| (field, reason)
         };
         let Stabilizing { up, down, dead_band } = &self.stabilize;
-        let band = scope.number(dead_band).and_then(|band| {
-            let fits = (0.0..100.0).contains(&band);
-            if fits { Ok(band) } else { Err(format!("{band} is no percentage from 0 to below 100")) }
-        });
+        let band = scope.number(dead_band).and_then(|band| is_share(band).map(|()| band));
         Ok(Stabilize {
             up: scope.duration(up).map_err(failed("up"))?,
             down: scope.duration(down).map_err(failed("down"))?,
@@ -158,6 +165,9 @@ impl Stabilizing {
         let up = compiler.fixed_duration(&form.up, sink);
         let down = compiler.fixed_duration(&form.down, sink);
         let dead_band = compiler.compile(&form.dead_band, &Type::Double, sink);
+        if let Some(dead_band) = &dead_band {
+            compiler.fixed_number(&form.dead_band, dead_band, is_share, sink);
+        }
         let ((up, rise), (down, fall)) = (up?, down?);
         Some((Self { up, down, dead_band: dead_band? }, rise.max(fall)))
     }
@@ -186,8 +196,20 @@ impl SafeguardRule {
                         compiler.compile_where(&holds, text, &Type::Double, sink).map(|bound| Some(Box::new(bound)))
                     }
                 };
+                let texts = (at_most, at_least);
                 let (at_most, at_least) = (bound(at_most), bound(at_least));
-                Some(Self { rule: rule?, does: Does::Bound { at_most: at_most?, at_least: at_least? } })
+                let (at_most, at_least) = (at_most?, at_least?);
+                let mut fixed = |text: &Option<Text>, bound: &Option<Box<Expression>>| {
+                    compiler.fixed_number(text.as_ref()?, bound.as_ref()?, is_bound, sink)
+                };
+                let (most, least) = (fixed(texts.0, &at_most), fixed(texts.1, &at_least));
+                if let (Some(most), Some(least), Some(text)) = (most, least, texts.1)
+                    && most < least
+                {
+                    let message = format!("at_least {} is above at_most {}", number(least), number(most));
+                    sink.push(text.at.error(message).topic(RANGE).help("nothing lies between them: swap them"));
+                }
+                Some(Self { rule: rule?, does: Does::Bound { at_most, at_least } })
             }
         }
     }
@@ -210,7 +232,19 @@ impl SafeguardRule {
         };
         trace.effect = guard.as_ref().map(|guard| guard.to_string().into());
         let effect = guard.filter(|_| mode == RuleMode::Enforce);
-        Guarded { trace, effect }
+        let asked = self.asks().and_then(|when| match trace.outcome {
+            RuleOutcome::True => Some(true),
+            _ => scope.aside(|| scope.condition(when)).ok(),
+        });
+        Guarded { trace, effect, asked }
+    }
+
+    /// What a rule that holds is asked under, besides its own condition.
+    fn asks(&self) -> Option<&Expression> {
+        match self.rule.conditions().as_slice() {
+            [when, _] => Some(*when),
+            _ => None,
+        }
     }
 
     fn message(&self, message: Option<&Expression>, scope: &Scope<'_>) -> String {
@@ -222,6 +256,17 @@ impl SafeguardRule {
             }),
         }
     }
+}
+
+fn is_share(band: f64) -> Result<(), String> {
+    if (0.0..100.0).contains(&band) {
+        return Ok(());
+    }
+    Err(format!("{} is no percentage from 0 to below 100", number(band)))
+}
+
+fn is_bound(bound: f64) -> Result<(), String> {
+    if bound < 0.0 { Err(format!("the bound is {}, no target is below 0", number(bound))) } else { Ok(()) }
 }
 
 /// How far a rule lets a change go; why it can't be told goes into its trace.

@@ -93,9 +93,9 @@ impl Asked {
 /// A class that does not run on what a basis gives it.
 fn stranger(basis: &Basis, live: &LiveClass) -> Option<String> {
     let has = live.current.as_deref()?;
-    let decision = basis.decide(&live.class, Some(has));
+    let decision = basis.decide(live.class.as_ref()?, Some(has));
     let gets = decision.plan()?.name.as_str();
-    (gets != has).then(|| format!("{}/{} has {has}, BEFORE gives {gets}", live.class.namespace, live.class.name))
+    (gets != has).then(|| format!("{}/{} has {has}, BEFORE gives {gets}", live.key.namespace, live.key.name))
 }
 
 impl Effect {
