@@ -19,6 +19,9 @@ use crate::render::{ObjectKind, Rendered, RenderedObject};
 /// How soon an object is looked at again that is waited for and whose change no watch would tell.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
+/// How often a write is tried again that met an object which others had just written.
+const STALE_TRIES: usize = 3;
+
 /// What was done, and what could not be.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -289,7 +292,29 @@ impl Step<'_> {
         Ok(())
     }
 
+    /// Scales by the newest object: between our apply and this, the cluster's own controllers write to it too.
     async fn scale(
+        &mut self,
+        object: &RenderedObject,
+        base: u32,
+        manifest: &Value,
+        live: &LiveObject,
+    ) -> Result<(), ClusterError> {
+        let mut newest = live.clone();
+        for _ in 0..STALE_TRIES {
+            let stale = match self.rescale(object, base, manifest, &newest).await {
+                Err(ClusterError::Stale(message)) => ClusterError::Stale(message),
+                result => return result,
+            };
+            let found = self.ctx.applier.read(object.kind, &self.class.namespace, &object.name).await?;
+            // Another object under the same name is the next look's to judge.
+            newest = found.filter(|found| found.meta.uid == live.meta.uid).ok_or(stale)?;
+            self.wrote(object, newest.clone());
+        }
+        self.rescale(object, base, manifest, &newest).await
+    }
+
+    async fn rescale(
         &mut self,
         object: &RenderedObject,
         base: u32,

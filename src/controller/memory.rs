@@ -35,6 +35,8 @@ pub struct Memory(Mutex<HashMap<String, RecordMemory>>);
 pub struct RecordMemory {
     /// Failed reconciles in a row.
     pub failures: u32,
+    /// Looks in a row that met what others had just written.
+    pub stale: u32,
     /// Status as last written, and the record's version that this made: the cache may not show it yet.
     status: Option<(DeploymentRecordStatus, u64)>,
     versions: HashMap<ChildKey, u64>,

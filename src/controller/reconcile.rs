@@ -22,7 +22,8 @@ use crate::model::{Class, names};
 use crate::render::{Component, ObjectKind, Rendered, RenderedFunction, render};
 use crate::rollout::Judged;
 
-/// Failed tries in a row after which even an error that may pass by itself is shown as Degraded.
+/// Failed tries in a row after which even an error that may pass by itself is shown as Degraded, and one by others'
+/// writes in between counts as a failure.
 const PATIENCE: u32 = 3;
 /// How soon to look again at a record whose namespace is being deleted, in case it is not.
 const NAMESPACE_ENDS: Duration = Duration::from_secs(10);
@@ -80,6 +81,19 @@ pub async fn reconcile(record: Arc<RawRecord>, ctx: Arc<Context>) -> Result<Acti
     let uid = record.metadata.uid.clone().unwrap_or_default();
     let mut memory = ctx.memory.take(&uid);
     let result = look(&record, &ctx, &mut memory).await;
+    if let Err(ReconcileError::Cluster(ClusterError::Stale(message))) = &result
+        && memory.stale < PATIENCE
+    {
+        // Others wrote in between, as the cluster's own controllers do after each change: nothing has failed.
+        memory.stale += 1;
+        let wait = backoff(memory.stale, rand::random());
+        tracing::debug!(record = record.metadata.name.as_deref(), retry_in = ?wait, "looked at again: {message}");
+        ctx.memory.put(&uid, memory);
+        return Ok(Action::requeue(wait));
+    }
+    if result.is_ok() {
+        memory.stale = 0;
+    }
     ctx.metrics.reconciled(result.as_ref().err().map(ReconcileError::category));
     let gone = record.metadata.deletion_timestamp.is_some() && matches!(result, Ok(None));
     if !gone {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::bundle::Shared;
 use super::cel::{self, Constant, Expression, Known, Look, Names, Problem, Type};
-use super::diagnostic::{Diagnostic, Severity, Sink, UNUSED, WINDOW};
+use super::diagnostic::{Diagnostic, SYNTAX, Severity, Sink, UNKNOWN, UNUSED, WINDOW};
 use super::document::{Definitions, RuleForm};
 use super::facts::{self, Reader};
 use super::unit::{Reading, Rule, Unit};
@@ -37,6 +37,17 @@ struct Scoped {
 /// A literal that its author chose.
 fn plain(text: &str) -> bool {
     matches!(text.trim(), "true" | "false")
+}
+
+const QUOTE: &str =
+    "a text is CEL too: put it in quotes of its own within those of YAML, such as '\"please add a team\"'";
+
+/// Whether the author of a text wrote words rather than CEL.
+fn is_words(text: &str, problems: &[Problem]) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || c.is_whitespace() || ",;:!?-'’".contains(c) || c == '.';
+    let slip = |one: &Problem| matches!(one.topic, SYNTAX | UNKNOWN);
+    let reads = ["params.", "variables.", "class.", "nfr.", "signals."].iter().any(|root| text.contains(root));
+    text.chars().all(plain) && problems.iter().all(slip) && !reads
 }
 
 impl Scoped {
@@ -170,8 +181,10 @@ impl<'a> Compiler<'a> {
                 Some(expression)
             }
             Err(problems) => {
+                let words = *wanted == Type::Text && is_words(&text.text, &problems);
                 for problem in problems {
-                    sink.push(text.at.inside(&text.text, problem));
+                    let found = text.at.inside(&text.text, problem);
+                    sink.push(if words { found.help(QUOTE) } else { found });
                 }
                 None
             }

@@ -223,7 +223,11 @@ pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>)
     known
         .into_iter()
         .map(|name| (distance(wrong, name), name))
-        .filter(|(distance, name)| *distance <= far && *distance < name.chars().count().max(2))
+        .filter(|(distance, name)| {
+            let letters = name.chars().count();
+            // What has no letter in common is not meant.
+            *distance <= far && *distance < letters.max(2) && *distance < letters.max(wrong.chars().count())
+        })
         .min()
         .map(|(_, name)| name)
 }

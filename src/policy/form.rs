@@ -1,8 +1,8 @@
 //! Reading the fields of a document, with every fault reported and none stopping the rest.
 
-use super::diagnostic::{Sink, nearest};
+use super::diagnostic::{Sink, YAML, nearest};
 use super::fields::Fields;
-use super::yaml::{Node, Place, Text, Value};
+use super::yaml::{Node, Place, SIGN, Text, Value};
 
 /// The fields of one map.
 pub(crate) struct Form<'a> {
@@ -35,6 +35,11 @@ impl<'a> Form<'a> {
             return None;
         };
         for (key, _) in fields {
+            // YAML has a use for it, documents have none: what follows would be lost.
+            if key.at.behind().trim_start().strip_prefix(':').is_some_and(|value| value.trim_start().starts_with('!')) {
+                let message = format!("the value of `{}` begins with `!`, which is a tag in YAML", key.text);
+                sink.push(key.at.error(message).topic(YAML).help(SIGN));
+            }
             if !known.contains(&key.text.as_str()) {
                 let help = match nearest(&key.text, known.iter().copied()) {
                     Some(name) => format!("did you mean `{name}`?"),

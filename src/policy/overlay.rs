@@ -88,6 +88,10 @@ fn changes(above: &[Document], shipped: &[Document]) -> Vec<Change> {
             shared.extend(names);
         } else {
             let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+            // One that is no map changes nothing, and is reported as such.
+            if names.is_empty() {
+                continue;
+            }
             let cause = format!("overrides {} of {}", names.join(", "), target.text);
             changes.push(Change { document: target.text.clone(), cause });
         }

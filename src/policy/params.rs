@@ -417,7 +417,11 @@ impl ParamForm {
         let value = self.ty.of_node(&node.value);
         if value.is_none() {
             let message = format!("`{}` is {}, this is {}", self.name.text, self.ty.usage(), node.value.describe());
-            sink.push(node.at.error(message));
+            let error = node.at.error(message);
+            sink.push(match (self.ty, &node.value) {
+                (ParamType::Duration, Value::Number(number)) => error.help(format!("write {number}s for seconds")),
+                _ => error,
+            });
         }
         value
     }

@@ -67,10 +67,8 @@ fn is_hidden(name: &OsStr) -> bool {
 /// longer than its size says is not read to its end.
 fn text(path: &Path) -> Result<String, String> {
     let unreadable = |error: io::Error| format!("can't be read: {error}");
-    let regular = |meta: &fs::Metadata| match meta.is_file() {
-        true => Ok(()),
-        false => Err("is no regular file; remove it, or let its name not end with .yaml or .yml".to_owned()),
-    };
+    let irregular = || "is no regular file; remove it, or let its name not end with .yaml or .yml".to_owned();
+    let regular = |meta: &fs::Metadata| if meta.is_file() { Ok(()) } else { Err(irregular()) };
     let too_long = |size: u64| format!("{size} bytes are too long for a policy file; at most {MAX_BYTES}");
     // Asked before, because to open a device may set something off; and again, because it may be another one by then.
     regular(&fs::metadata(path).map_err(unreadable)?)?;

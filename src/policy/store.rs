@@ -11,12 +11,17 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::bundle::File;
-use super::diagnostic::Diagnostics;
+use super::diagnostic::{Diagnostic, Diagnostics};
 use super::source;
 
 /// Looks after which contents are read even though nothing shows a change: a save within one tick of the file system's
 /// clock that keeps the size.
 const READ_ANYWAY: u32 = 30;
+
+/// Looks in a row that find a change after which it is told that the directory does not come to rest.
+const RESTLESS: u32 = 30;
+/// Restless files that are named.
+const NAMED: usize = 5;
 
 /// A directory that is watched.
 #[derive(Debug)]
@@ -25,6 +30,8 @@ pub struct Watched {
     seen: Option<Vec<Stat>>,
     content: Option<[u8; 32]>,
     settling: bool,
+    /// Looks in a row that found it changing.
+    changing: u32,
     looks: u32,
 }
 
@@ -49,7 +56,7 @@ struct Stat {
 impl Watched {
     /// Watches a directory; the first look that finds it settled gives its contents.
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), seen: None, content: None, settling: true, looks: 0 }
+        Self { dir: dir.to_owned(), seen: None, content: None, settling: true, changing: 0, looks: 0 }
     }
 
     /// The directory.
@@ -66,13 +73,12 @@ impl Watched {
         read
     }
 
-    /// Looks at the directory. A change is handed on once two looks in a row find the same.
+    /// Looks at the directory. A change is handed on once two looks in a row find the same. A directory that never comes
+    /// to that is told once, as what can't be taken over.
     pub fn look(&mut self) -> Look {
         let now = stats(&self.dir);
         if self.seen.as_ref() != Some(&now) {
-            self.seen = Some(now);
-            self.settling = true;
-            return Look::Unsettled;
+            return self.changing(now);
         }
         self.looks = self.looks.wrapping_add(1);
         if !self.settling && !self.looks.is_multiple_of(READ_ANYWAY) {
@@ -81,17 +87,42 @@ impl Watched {
         let read = source::read(&self.dir);
         let after = stats(&self.dir);
         if after != now {
-            self.seen = Some(after);
-            self.settling = true;
-            return Look::Unsettled;
+            return self.changing(after);
         }
         self.settling = false;
+        self.changing = 0;
         let content = Some(digest(&read));
         if self.content == content {
             return Look::Same;
         }
         self.content = content;
         Look::Changed(read)
+    }
+}
+
+impl Watched {
+    /// Notes a state that is not the one before.
+    fn changing(&mut self, now: Vec<Stat>) -> Look {
+        let before = self.seen.replace(now).unwrap_or_default();
+        self.settling = true;
+        self.changing = self.changing.saturating_add(1);
+        if self.changing != RESTLESS {
+            return Look::Unsettled;
+        }
+        // Whatever it comes to rest with is news after this.
+        self.content = None;
+        let now = self.seen.iter().flatten();
+        let restless: Vec<&Stat> = now.filter(|one| !before.contains(one)).collect();
+        let finding = |file: &Path| {
+            let message = format!("it was changing at each of {RESTLESS} looks, so nothing is taken over");
+            let finding = Diagnostic::whole(&file.display().to_string(), message);
+            finding.help("find out what keeps writing there; a change is taken over once two looks find the same")
+        };
+        let mut found: Vec<Diagnostic> = restless.iter().take(NAMED).map(|one| finding(&one.path)).collect();
+        if found.is_empty() {
+            found.push(finding(&self.dir));
+        }
+        Look::Changed(Err(Diagnostics(found)))
     }
 }
 
@@ -137,7 +168,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
-    use super::{Look, READ_ANYWAY, Watched};
+    use super::{Look, READ_ANYWAY, RESTLESS, Watched};
 
     /// Looks until it is settled; the texts of the files where something is new, in the order of their names.
     fn settled(watched: &mut Watched) -> Option<Result<Vec<String>, String>> {
@@ -227,6 +258,30 @@ mod tests {
         assert_eq!(texts(&mut watched), ["a"]);
         fs::write(dir.path().join("c.yaml"), [0xff, 0xfe]).unwrap();
         assert!(settled(&mut watched).unwrap().unwrap_err().contains("c.yaml"));
+    }
+
+    #[test]
+    fn a_file_that_never_comes_to_rest_is_told_once_and_by_name_and_its_rest_is_news() {
+        let (dir, mut watched) = one("a");
+        fs::write(dir.path().join("calm.yaml"), "c").unwrap();
+        let mut told = Vec::new();
+        for round in 0..RESTLESS * 3 {
+            fs::write(dir.path().join("b.yaml"), "b".repeat(round as usize + 1)).unwrap();
+            match watched.look() {
+                Look::Unsettled => {}
+                Look::Changed(Err(faults)) => told.push((round, faults.to_string())),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(told.len(), 1, "{told:?}");
+        let (round, text) = told.first().unwrap();
+        assert_eq!(*round, RESTLESS - 1);
+        assert!(text.contains("b.yaml") && text.contains("it was changing at each of 30 looks"), "{text}");
+        assert!(!text.contains("a.yaml") && !text.contains("calm.yaml"), "{text}");
+        // Back to what was known before: said all the same, so that what was told of it ends.
+        fs::remove_file(dir.path().join("b.yaml")).unwrap();
+        fs::remove_file(dir.path().join("calm.yaml")).unwrap();
+        assert_eq!(texts(&mut watched), ["a"]);
     }
 
     #[test]

@@ -129,6 +129,12 @@ impl Place {
         self.source.text.get(self.start..self.start + self.len).unwrap_or("")
     }
 
+    /// What follows on its line.
+    pub(crate) fn behind(&self) -> &str {
+        let rest = self.source.text.get(self.start + self.len..).unwrap_or("");
+        rest.lines().next().unwrap_or("")
+    }
+
     /// An error at this place.
     pub(crate) fn error(&self, message: impl Into<String>) -> Diagnostic {
         let first = self.raw().lines().next().unwrap_or("").trim_end();
@@ -205,7 +211,9 @@ fn syntax(source: &Arc<Source>, error: &serde_saphyr::Error) -> Diagnostic {
                 None => format!("this is no valid YAML: {message}"),
             };
             let place = Place::new(source, location);
+            let help = unquoted(&message, &source.text, place.line);
             let error = place.error(message).topic(diagnostic::YAML);
+            let error = if let Some(help) = help { error.help(help) } else { error };
             let open = open_above(&source.text, place.line);
             let above = open.or_else(|| cause_above(&source.text, place.line));
             // What points at the very line of the error says nothing more.
@@ -217,6 +225,28 @@ fn syntax(source: &Arc<Source>, error: &serde_saphyr::Error) -> Diagnostic {
         None => Diagnostic::whole(&source.name, format!("this is no valid YAML: {message}")).topic(diagnostic::YAML),
     }
 }
+
+/// What to write where YAML takes signs of a text for its own.
+fn unquoted(message: &str, text: &str, line: u32) -> Option<&'static str> {
+    let line = text.lines().nth(line.saturating_sub(1) as usize).unwrap_or_default();
+    let value = line.split_once(": ").map_or("", |(_, value)| value.trim_start());
+    if message.contains("mapping values are not allowed") && value.contains(':') {
+        return Some("put a text that has a `: ` in quotes, such as 'a: b'; a ' within them is written ''");
+    }
+    if message.contains("trailing content after") {
+        return Some("put all of a text that begins with a quote in quotes, such as '\"a\" == class.name'");
+    }
+    match value.chars().next() {
+        Some('[' | '{') if message.contains("did not find expected") => {
+            Some("put a text that begins with a bracket in quotes, such as '[1.0, 2.0].size() > 1'")
+        }
+        Some('!' | '&' | '*' | '%' | '@' | '`') => Some(SIGN),
+        _ => None,
+    }
+}
+
+/// What to write where a text begins with a sign that YAML has a use for.
+pub(crate) const SIGN: &str = "put a text that begins with such a sign in quotes, such as '!features.odgm'";
 
 /// The last line up to this one that opens a quote, or a bracket that is still open here.
 fn open_above(text: &str, line: u32) -> Option<(usize, &'static str)> {

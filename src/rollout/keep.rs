@@ -92,12 +92,12 @@ pub fn encode(state: &Rollout) -> Result<Vec<u8>, KeepError> {
 fn kept(state: &Rollout, previous: Option<&Arc<Basis>>) -> Kept {
     let mut bases: Vec<&Arc<Basis>> = Vec::new();
     let target = index(&mut bases, &state.target);
-    let previous = previous.map(|basis| index(&mut bases, basis));
+    let previous = previous.map(|one| index(&mut bases, one));
     let mut pins = Vec::new();
     for (key, pin) in state.pending.iter().flat_map(|pending| &pending.pins) {
-        let basis = pin.basis.as_ref().map(|basis| index(&mut bases, basis));
+        let on = pin.basis.as_ref().map(|one| index(&mut bases, one));
         let ClassKey { namespace, name } = key.clone();
-        pins.push((namespace, name, pin.uid.clone(), pin.generation, basis, pin.position));
+        pins.push((namespace, name, pin.uid.clone(), pin.generation, on, pin.position));
     }
     Kept {
         version: VERSION,
@@ -121,11 +121,11 @@ fn kept(state: &Rollout, previous: Option<&Arc<Basis>>) -> Kept {
 }
 
 /// The place of a basis among those that are kept.
-fn index<'a>(bases: &mut Vec<&'a Arc<Basis>>, basis: &'a Arc<Basis>) -> usize {
-    let known = bases.iter().position(|known| known.id() == basis.id());
+fn index<'a>(all: &mut Vec<&'a Arc<Basis>>, wanted: &'a Arc<Basis>) -> usize {
+    let known = all.iter().position(|known| known.id() == wanted.id());
     known.unwrap_or_else(|| {
-        bases.push(basis);
-        bases.len() - 1
+        all.push(wanted);
+        all.len() - 1
     })
 }
 
@@ -159,8 +159,8 @@ pub fn decode(bytes: &[u8]) -> Result<Rollout, KeepError> {
     if kept.version != VERSION {
         return Err(unreadable(format!("it has form {}, this program knows {VERSION}", kept.version)));
     }
-    let bases: Vec<Result<Arc<Basis>, KeepError>> = kept.bases.into_iter().map(basis).collect();
-    let find = |index: usize| bases.get(index).ok_or_else(|| unreadable(format!("it has no basis {index}")));
+    let compiled: Vec<Result<Arc<Basis>, KeepError>> = kept.bases.into_iter().map(basis).collect();
+    let find = |index: usize| compiled.get(index).ok_or_else(|| unreadable(format!("it has no basis {index}")));
     let target = find(kept.target)?.clone()?;
     let previous = kept.previous.map(find).transpose()?.and_then(|basis| basis.clone().ok());
     let pending = match kept.pending {

@@ -137,11 +137,11 @@ impl Rollout {
                     let notices = live.class.as_ref().is_none_or(|class| {
                         self.standing(class, Some(live.generation), live.current.as_deref()).waits.is_some()
                     });
-                    if !notices {
-                        gone.push(key.clone());
-                    } else {
+                    if notices {
                         classes.push(key.clone());
                         left -= 1;
+                    } else {
+                        gone.push(key.clone());
                     }
                 }
                 Some(_) => {}

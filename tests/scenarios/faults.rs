@@ -11,7 +11,7 @@ use crate::support::class::{Namespace, SOON, condition};
 use crate::support::crm::Crm;
 use crate::support::faults::{Fault, Faults, Seen};
 use crate::support::pm::{assert_try_again, canonical, deploy, done, unit};
-use crate::support::{cluster, eventually};
+use crate::support::{cluster, eventually, http_get};
 
 async fn start(prefix: &str) -> (Crm, Namespace, Faults) {
     let cluster = cluster().await;
@@ -72,6 +72,28 @@ async fn every_fault_on_the_way_passes_by_and_leaves_no_ghost() {
     ns.nothing_left("s").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     ns.nothing_left("s").await;
+    crm.stop().await;
+}
+
+#[tokio::test]
+async fn a_scale_that_meets_a_newer_object_takes_that_and_is_no_failure() {
+    let (crm, ns, faults) = start("faults-stale").await;
+    let spec = |template: &str| json!({"function": {"image": IMAGE}, "selected_template": template});
+    ns.apply("s", spec("dev")).await;
+    ns.available("s").await;
+    crate::idle::settled(&crm).await;
+    // As when the cluster's own controllers write between the apply of the manifest and that of the number.
+    faults.inject(2, STALE, |seen| {
+        seen.query.contains("fieldManager=oprc-crm-scale") && seen.query.contains("force=true")
+    });
+    ns.apply("s", spec("full")).await;
+    ns.status("s", "three replicas", |status| status.functions.first().is_some_and(|one| one.replicas == 3)).await;
+    ns.available("s").await;
+    assert_eq!(faults.injected(), 2);
+    let (_, metrics) = http_get(crm.address, "/metrics").await;
+    let failed =
+        metrics.lines().filter(|line| line.starts_with("oprc_crm_reconcile_failures_total{")).collect::<Vec<_>>();
+    assert!(failed.is_empty(), "{failed:?}");
     crm.stop().await;
 }
 

@@ -442,7 +442,7 @@ fn class_of(record: &RawRecord) -> Option<LiveClass> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use serde_json::{Value, json};
 
     use super::{class_of, live};

@@ -127,23 +127,43 @@ pub(super) fn syntax(source: &str, errors: &ParseErrors) -> Vec<Problem> {
     } else {
         format!("no CEL expression: {text}")
     };
-    let help = assigns(source).then(|| "write == to compare".to_owned());
+    let help = slip(source).map(str::to_owned);
     vec![Problem { start, len: 1, message, help, topic: SYNTAX, severity: Severity::Error }]
 }
 
-/// Whether a single `=` stands outside of strings: CEL has none, and who writes one means to compare.
-fn assigns(source: &str) -> bool {
-    let (mut quote, mut before) = (None, ' ');
-    let mut rest = source.chars().peekable();
+/// What to write in place of what other languages have.
+fn slip(source: &str) -> Option<&'static str> {
+    let bare = without_strings(source);
+    let has = |word: &str| bare.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|one| one == word);
+    let single = |sign: char| {
+        bare.match_indices(sign).any(|(at, _)| {
+            let before = bare.get(..at).and_then(|text| text.chars().next_back());
+            let after = bare.get(at + 1..).and_then(|text| text.chars().next());
+            !before.is_some_and(|c| c == sign || "!<>=".contains(c)) && after != Some(sign)
+        })
+    };
+    if single('=') {
+        return Some("write == to compare");
+    }
+    if has("and") || has("or") || has("not") || single('&') || single('|') {
+        return Some("write && for and, || for or, ! for not");
+    }
+    None
+}
+
+/// An expression without what stands in its strings.
+fn without_strings(source: &str) -> String {
+    let mut quote = None;
+    let mut bare = String::with_capacity(source.len());
+    let mut rest = source.chars();
     while let Some(sign) = rest.next() {
         match quote {
             Some(_) if sign == '\\' => drop(rest.next()),
             Some(open) if sign == open => quote = None,
             None if sign == '"' || sign == '\'' => quote = Some(sign),
-            None if sign == '=' && !"=!<>".contains(before) && rest.peek() != Some(&'=') => return true,
-            Some(_) | None => {}
+            None => bare.push(sign),
+            Some(_) => {}
         }
-        before = sign;
     }
-    false
+    bare
 }

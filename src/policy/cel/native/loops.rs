@@ -63,7 +63,7 @@ impl Quantifier {
             if found {
                 break;
             }
-            let scope = Element { scope, variable: &self.variable, element: element.as_ref() };
+            let scope = Element { scope, variable: &self.variable, value: element.as_ref() };
             found = self.condition.value(&scope)? == self.ends_at;
         }
         Ok(found == self.ends_at)
@@ -109,12 +109,12 @@ impl Names for Within<'_> {
 struct Element<'a> {
     scope: &'a dyn Scope,
     variable: &'a str,
-    element: &'a dyn Val,
+    value: &'a dyn Val,
 }
 
 impl Element<'_> {
     fn field(&self, fields: &str) -> Option<CowVal<'_, '_>> {
-        let mut value: &dyn Val = self.element;
+        let mut value: &dyn Val = self.value;
         for field in fields.split('.').skip(1) {
             match value.as_indexer()?.get(&CelString::from(field)).ok()? {
                 CowVal::Borrowed(found) => value = found,
