@@ -83,7 +83,7 @@ pub async fn run_with(
         Namespaces::All => None,
         Namespaces::One(name) => Some(name.as_str()),
     };
-    let (caches, watches) = Caches::new(&client, namespace);
+    let (caches, watches, knative) = Caches::new(&client, namespace, cluster.knative);
     let listed = caches.clone();
     let context = Arc::new(Context {
         caches: caches.clone(),
@@ -98,6 +98,7 @@ pub async fn run_with(
     let (relook, looks) = looks();
     let mut tasks = JoinSet::new();
     tasks.spawn(synced(caches, Arc::clone(&judgement), readiness.clone(), shutdown.clone()));
+    tasks.spawn(knative.run(facts.clone(), shutdown.clone()));
     tasks.spawn(discover(client.clone(), tell, shutdown.clone()));
     tasks.spawn(heartbeat(client.clone(), readiness.clone(), shutdown.clone()));
     tasks.spawn(rollout(&config, &client, &context, first, keeper, facts, relook).run(shutdown.clone()));

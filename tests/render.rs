@@ -10,6 +10,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 const PROFILES: [&str; 3] = ["dev", "edge", "full"];
+/// Name of the golden files of what samples become where they ask for Knative.
+const KNATIVE: &str = "knative";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -26,11 +28,24 @@ fn render(args: &[&str]) -> Output {
     crm().args(args).output().unwrap()
 }
 
-fn render_text(text: &str) -> Output {
-    let mut child =
-        crm().args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+fn render_text(text: &str, args: &[&str]) -> Output {
+    let mut child = crm()
+        .args(["-f", "-"])
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
+}
+
+/// A sample that asks for Knative, in a cluster that has it.
+fn render_knative(sample: &str) -> Output {
+    let text = fs::read_to_string(root().join(format!("k8s/samples/{sample}.yaml"))).unwrap();
+    let asked = text.trim_end().to_owned() + "\n  selected_template: knative\n";
+    render_text(&asked, &["--features", "odgm,knative", "--installed", "knative"])
 }
 
 fn stdout(output: &Output) -> String {
@@ -67,8 +82,11 @@ fn the_samples_render_to_what_is_committed() {
     let samples = samples();
     assert!(samples.len() >= 4, "{samples:?}");
     for sample in &samples {
-        for profile in PROFILES {
-            let output = render(&["-f", &format!("k8s/samples/{sample}.yaml"), "--profile", profile]);
+        for profile in PROFILES.into_iter().chain([KNATIVE]) {
+            let output = match profile {
+                KNATIVE => render_knative(sample),
+                profile => render(&["-f", &format!("k8s/samples/{sample}.yaml"), "--profile", profile]),
+            };
             assert!(output.status.success(), "{sample} in {profile}: {}", stderr(&output));
             let path = root().join(format!("tests/golden/{sample}.{profile}.yaml"));
             if update {
@@ -91,8 +109,8 @@ fn no_golden_file_is_left_without_its_sample() {
     let samples = samples();
     for entry in fs::read_dir(root().join("tests/golden")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let known =
-            samples.iter().any(|sample| PROFILES.iter().any(|profile| name == format!("{sample}.{profile}.yaml")));
+        let mut profiles = PROFILES.into_iter().chain([KNATIVE]);
+        let known = profiles.any(|profile| samples.iter().any(|sample| name == format!("{sample}.{profile}.yaml")));
         assert!(known, "tests/golden/{name} belongs to no sample");
     }
 }
@@ -144,7 +162,7 @@ fn a_bad_record_is_told_with_its_line_and_the_good_ones_are_rendered() {
         record("bad", "  function:\n    image: a\n    port: 70000"),
         record("lost", "  function: {image: a}\n  selected_template: nowhere"),
     );
-    let output = render_text(&text);
+    let output = render_text(&text, &[]);
     assert_eq!(output.status.code(), Some(1));
     let told = stderr(&output);
     assert!(told.contains("<stdin>:13: spec.function.port: 70000 is above 65535"), "{told}");
@@ -160,7 +178,7 @@ fn what_is_no_record_and_what_is_no_yaml_is_an_error() {
         ("a: [1\n", "not valid YAML"),
         (&record("x", "  functions: []"), "<stdin>:5: spec.functions: a class needs a function"),
     ] {
-        let output = render_text(text);
+        let output = render_text(text, &[]);
         assert_eq!(output.status.code(), Some(1), "{text:?}");
         assert!(stderr(&output).contains(expected), "{expected}: {}", stderr(&output));
         assert!(output.stdout.is_empty(), "{text:?}");

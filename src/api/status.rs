@@ -133,7 +133,7 @@ pub struct FunctionStatus {
     /// Name of the function within the class.
     #[schemars(length(max = 253))]
     pub function_key: String,
-    /// URL inside the cluster.
+    /// Where it is reached: inside the cluster; of a Knative Service, the URL that its status says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub url: Option<String>,

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::fresh::Fresh;
+use super::knative::{Fed, Feed, KnativeService, Presence};
 use super::record::RawRecord;
 use crate::api::MANAGED_BY;
 use crate::render::ObjectKind;
@@ -34,6 +35,8 @@ pub struct Caches {
     pub fresh: Fresh,
     deployments: Store<Deployment>,
     services: Store<Service>,
+    knative: Store<KnativeService>,
+    presence: watch::Receiver<Presence>,
     filled: [watch::Receiver<bool>; 3],
 }
 
@@ -50,6 +53,8 @@ pub struct Watches {
     pub deployments: WatchStream<Deployment>,
     /// Services that carry our label.
     pub services: WatchStream<Service>,
+    /// Knative Services that carry our label.
+    pub knative: WatchStream<KnativeService>,
 }
 
 /// One object of the cluster, in one shape for all kinds.
@@ -64,26 +69,41 @@ pub struct LiveObject {
 }
 
 impl Caches {
-    /// Caches over one namespace, or over all where `namespace` is `None`, and the watches that fill them.
-    pub fn new(client: &Client, namespace: Option<&str>) -> (Self, Watches) {
+    /// Caches over one namespace, or over all where `namespace` is `None`, the watches that fill them, and the feed of
+    /// Knative Services, which the cluster has or has not: `knative` is what is known of that now.
+    pub fn new(client: &Client, namespace: Option<&str>, knative: Option<bool>) -> (Self, Watches, Feed) {
         let fresh = Fresh::default();
         let (records, record_watch, records_filled) =
             tracked::<RawRecord>(client, namespace, watcher::Config::default(), fresh.clone());
         let ours = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
         let (deployments, deployment_watch, deployments_filled) = cache::<Deployment>(client, namespace, ours.clone());
-        let (services, service_watch, services_filled) = cache::<Service>(client, namespace, ours);
+        let (services, service_watch, services_filled) = cache::<Service>(client, namespace, ours.clone());
+        let (feed, Fed { store: knative, changes: knative_watch, presence }) =
+            Feed::new(client, namespace, ours, knative);
         let filled = [records_filled, deployments_filled, services_filled];
-        let caches = Self { records, fresh, deployments, services, filled };
-        (caches, Watches { records: record_watch, deployments: deployment_watch, services: service_watch })
+        let caches = Self { records, fresh, deployments, services, knative, presence, filled };
+        let watches = Watches {
+            records: record_watch,
+            deployments: deployment_watch,
+            services: service_watch,
+            knative: knative_watch,
+        };
+        (caches, watches, feed)
     }
 
-    /// Resolves when every cache has been filled once; never while the watches are not polled. (Not the stores' own
-    /// `wait_until_ready`: it wakes only the last of several that wait.)
+    /// Resolves when every cache has been filled once; never while the watches are not polled. A kind that the cluster
+    /// does not have needs no filling. (Not the stores' own `wait_until_ready`: it wakes only the last of several that wait.)
     pub async fn synced(&self) -> Result<(), WatchesEnded> {
         for filled in &self.filled {
             filled.clone().wait_for(|filled| *filled).await.map_err(|_| WatchesEnded)?;
         }
-        Ok(())
+        let settled = |presence: &Presence| *presence != Presence::Filling;
+        self.presence.clone().wait_for(settled).await.map(|_| ()).map_err(|_| WatchesEnded)
+    }
+
+    /// Whether the cluster has this kind, as far as anybody knows.
+    pub fn has(&self, kind: ObjectKind) -> bool {
+        kind != ObjectKind::KnativeService || *self.presence.borrow() != Presence::Absent
     }
 
     /// The cached object of a kind and name, where it carries our label.
@@ -93,6 +113,9 @@ impl Caches {
                 self.deployments.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o))
             }
             ObjectKind::Service => self.services.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o)),
+            ObjectKind::KnativeService => {
+                self.knative.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o))
+            }
         }
     }
 
@@ -101,6 +124,7 @@ impl Caches {
         match kind {
             ObjectKind::Deployment => self.deployments.get(&ObjectRef::new(name).within(namespace)).is_some(),
             ObjectKind::Service => self.services.get(&ObjectRef::new(name).within(namespace)).is_some(),
+            ObjectKind::KnativeService => self.knative.get(&ObjectRef::new(name).within(namespace)).is_some(),
         }
     }
 
@@ -112,6 +136,7 @@ impl Caches {
             match kind {
                 ObjectKind::Deployment => collect(kind, &self.deployments, namespace, uid, owner_label, &mut found),
                 ObjectKind::Service => collect(kind, &self.services, namespace, uid, owner_label, &mut found),
+                ObjectKind::KnativeService => collect(kind, &self.knative, namespace, uid, owner_label, &mut found),
             }
         }
         found
@@ -192,7 +217,7 @@ fn passed<K: Resource<DynamicType = ()>>(event: Result<K, watcher::Error>) -> Op
 /// Pauses between tries of one watch: doubled each time, spread, and short enough that the end of an outage is noticed
 /// within seconds.
 #[derive(Default)]
-struct Pauses {
+pub(super) struct Pauses {
     failures: i32,
 }
 

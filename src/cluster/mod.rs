@@ -10,6 +10,7 @@ pub mod events;
 pub mod fresh;
 mod heartbeat;
 pub mod keeper;
+pub mod knative;
 pub mod nodes;
 pub mod own;
 pub mod ownership;

@@ -231,9 +231,8 @@ impl Config {
 
     /// Refuses what is asked for, also by the profile, and not built in this release: nothing is silently absent.
     pub fn unavailable(&self) -> Result<(), ConfigError> {
-        let Features { odgm: _, knative, prometheus, nfr_enforcement, hpa, leader_election, mtls } = self.features;
+        let Features { odgm: _, knative: _, prometheus, nfr_enforcement, hpa, leader_election, mtls } = self.features;
         let asked = [
-            (knative, vars::KNATIVE),
             (prometheus, vars::PROMETHEUS),
             (nfr_enforcement, vars::NFR_ENFORCEMENT),
             (hpa, vars::HPA),

@@ -95,17 +95,21 @@ fn ports_outside_their_range_are_refused() {
 
 #[test]
 fn what_is_not_built_is_refused_with_the_way_out_but_still_shown() {
-    let config = config(&[("OPRC_CRM_PROFILE", "edge"), ("OPRC_CRM_FEATURES_KNATIVE", "true")]);
+    let config = config(&[
+        ("OPRC_CRM_PROFILE", "edge"),
+        ("OPRC_CRM_FEATURES_KNATIVE", "true"),
+        ("OPRC_CRM_SECURITY_MTLS", "true"),
+    ]);
     let error = config.unavailable().unwrap_err().to_string();
     for part in [
         "OPRC_CRM_FEATURES_HPA=true",
         "profile edge",
         "set OPRC_CRM_FEATURES_HPA=false",
-        "set OPRC_CRM_FEATURES_KNATIVE=false",
+        "set OPRC_CRM_SECURITY_MTLS=false",
     ] {
         assert!(error.contains(part), "{part} in {error}");
     }
-    assert!(!error.contains("ODGM"), "{error}");
+    assert!(!error.contains("ODGM") && !error.contains("KNATIVE"), "{error}");
     assert!(render(&config).contains("not built in this release"));
 }
 

@@ -7,10 +7,12 @@ use serde_json::{Value, json};
 
 use super::change::{Change, ScaleChange, change, scale, stamped};
 use super::context::Context;
+use super::handover::{Handover, title};
 use super::memory::{ChildKey, RecordMemory};
 use super::status::Problem;
 use crate::cluster::ClusterError;
 use crate::cluster::caches::LiveObject;
+use crate::cluster::ownership::belongs_to;
 use crate::model::Class;
 use crate::render::{ObjectKind, Rendered, RenderedObject};
 
@@ -41,18 +43,43 @@ pub struct Outcome {
     pub error: Option<ClusterError>,
     /// Objects newer than the cache, as the API server answered.
     pub fresh: HashMap<ChildKey, LiveObject>,
+    /// What is no longer rendered, and what of it stays for now.
+    pub handover: Handover,
     /// When to look again even if nothing happens.
     pub look_again: Option<Duration>,
 }
 
 /// Applies everything that is rendered, then prunes. Where a name belongs to somebody else nothing is applied at all:
 /// half a class would call a stranger's Service. Otherwise one object that fails does not stop the others, but nothing
-/// is pruned then: what is to replace it may not be there yet.
+/// is pruned then: what is to replace it may not be there yet. What still serves is pruned once its successor does.
 pub async fn converge(ctx: &Context, class: &Class, rendered: &Rendered, memory: &mut RecordMemory) -> Outcome {
     let mut outcome = Outcome::default();
+    apply_all(ctx, class, rendered, memory, &mut outcome).await;
+    outcome.handover = handover(ctx, class, rendered, &outcome);
+    if outcome.problem.is_none() {
+        prune(ctx, &mut outcome).await;
+    }
+    if !outcome.handover.stay.is_empty() {
+        let after = outcome.look_again.map_or(LOOK_AGAIN, |before| before.min(LOOK_AGAIN));
+        outcome.look_again = Some(after);
+    }
+    outcome
+}
+
+async fn apply_all(
+    ctx: &Context,
+    class: &Class,
+    rendered: &Rendered,
+    memory: &mut RecordMemory,
+    outcome: &mut Outcome,
+) {
+    if let Some(object) = rendered.objects.iter().find(|object| !ctx.caches.has(object.kind)) {
+        outcome.problem = Some(kind_missing(object));
+        return;
+    }
     let missing = |object: &&RenderedObject| !ctx.caches.contains(object.kind, &class.namespace, &object.name);
-    let births = ctx.births.begin(&class.namespace, rendered.objects.iter().filter(missing).map(key)).await;
-    let mut step = Step { ctx, class, memory, outcome: &mut outcome };
+    let _births = ctx.births.begin(&class.namespace, rendered.objects.iter().filter(missing).map(key)).await;
+    let mut step = Step { ctx, class, memory, outcome };
     let mut found = Vec::with_capacity(rendered.objects.len());
     for object in &rendered.objects {
         match step.survey(object).await {
@@ -61,18 +88,35 @@ pub async fn converge(ctx: &Context, class: &Class, rendered: &Rendered, memory:
         }
     }
     if step.outcome.problem.is_some() {
-        return outcome;
+        return;
     }
+    let before = handover(ctx, class, rendered, step.outcome);
     for (object, surveyed) in found {
+        if surveyed.change == Change::Update && before.delays(object) {
+            continue;
+        }
         if let Err(error) = step.object(object, surveyed).await {
             step.failed(object, error);
         }
     }
-    drop(births);
-    if outcome.problem.is_none() {
-        prune(ctx, class, rendered, &mut outcome).await;
-    }
-    outcome
+}
+
+/// What is no longer rendered, and how far its successors are.
+fn handover(ctx: &Context, class: &Class, rendered: &Rendered, outcome: &Outcome) -> Handover {
+    let kept = |kind: ObjectKind, name: Option<&str>| {
+        rendered.objects.iter().any(|object| object.kind == kind && Some(object.name.as_str()) == name)
+    };
+    let mut leftovers = ctx.caches.children(&class.namespace, &class.uid, class.names.class());
+    leftovers.retain(|child| child.meta.deletion_timestamp.is_none() && !kept(child.kind, child.meta.name.as_deref()));
+    Handover::of(leftovers, rendered, |object| newest(ctx, class, outcome, object.kind, &object.name))
+}
+
+/// The newest state that is known of an object, where it belongs to the class: what belongs to somebody else is no part
+/// of it, whatever its name.
+pub fn newest(ctx: &Context, class: &Class, outcome: &Outcome, kind: ObjectKind, name: &str) -> Option<LiveObject> {
+    let fresh = outcome.fresh.get(&(kind, name.to_owned())).cloned();
+    let newest = fresh.or_else(|| ctx.caches.get(kind, &class.namespace, name));
+    newest.filter(|live| belongs_to(&live.meta, &class.uid, class.names.class()))
 }
 
 /// Deletes the given objects, as far as that has not been asked for; those that still stand.
@@ -82,6 +126,17 @@ pub async fn delete_all(ctx: &Context, children: Vec<LiveObject>) -> Result<usiz
         ctx.applier.delete(child).await?;
     }
     Ok(standing)
+}
+
+/// The policy chose it while the cluster had it, or by a rule that doesn't ask.
+fn kind_missing(object: &RenderedObject) -> Problem {
+    let (kind, api_version) = (object.kind.title(), object.kind.api_version());
+    let message = format!(
+        "{kind} {:?} cannot be made: this cluster does not have {api_version}; install Knative Serving, or name another \
+         template in spec.selected_template; what runs is left as it is",
+        object.name
+    );
+    Problem::new("KindMissing", message)
 }
 
 fn apply_problem(name: &str, error: &ClusterError) -> Problem {
@@ -127,11 +182,11 @@ impl Step<'_> {
             Change::Create => return self.create(object, &manifest).await,
             Change::Update => {
                 self.apply(object, &manifest, live.as_ref()).await?;
-                self.outcome.applied.push(format!("changed {} {}", object.kind.kind(), object.name));
+                self.outcome.applied.push(format!("changed {} {}", object.kind.title(), object.name));
             }
             Change::Drift(fields) => self.drift(object, &manifest, live.as_ref(), &fields).await?,
             Change::AwaitDeletion => {
-                self.outcome.notes.push(format!("{} {} is being deleted", object.kind.kind(), object.name));
+                self.outcome.notes.push(format!("{} {} is being deleted", object.kind.title(), object.name));
                 self.again(LOOK_AGAIN);
                 return Ok(());
             }
@@ -147,7 +202,7 @@ impl Step<'_> {
     }
 
     fn failed(&mut self, object: &RenderedObject, error: ClusterError) {
-        let name = format!("{} {:?}", object.kind.kind(), object.name);
+        let name = format!("{} {:?}", object.kind.title(), object.name);
         self.outcome.problem.get_or_insert_with(|| apply_problem(&name, &error));
         self.outcome.error.get_or_insert(error);
     }
@@ -176,7 +231,7 @@ impl Step<'_> {
         // Not forced: what somebody else made in this very moment is not taken over.
         let born = self.ctx.applier.apply(object.kind, &self.class.namespace, &object.name, &whole, false).await?;
         self.wrote(object, born.clone());
-        self.outcome.applied.push(format!("created {} {}", object.kind.kind(), object.name));
+        self.outcome.applied.push(format!("created {} {}", object.kind.title(), object.name));
         if let Some(base) = object.replicas {
             self.set_scale(object, &born, base, false).await?;
             self.apply(object, manifest, Some(&born)).await?;
@@ -191,7 +246,7 @@ impl Step<'_> {
         live: Option<&LiveObject>,
         fields: &[String],
     ) -> Result<(), ClusterError> {
-        let name = format!("{} {}", object.kind.kind(), object.name);
+        let name = format!("{} {}", object.kind.title(), object.name);
         let fields = fields.join(", ");
         match self.memory.correct_drift(&key(object), Instant::now()) {
             Ok(()) => {
@@ -271,7 +326,7 @@ impl Step<'_> {
             ScaleChange::Set(replicas) => {
                 // Where others share the number, it was agreed upon: the record may change it.
                 self.set_scale(object, live, replicas, true).await?;
-                self.outcome.applied.push(format!("scaled {} {} to {replicas}", object.kind.kind(), object.name));
+                self.outcome.applied.push(format!("scaled {} {} to {replicas}", object.kind.title(), object.name));
                 Ok(())
             }
             ScaleChange::Agree(replicas) => self.set_scale(object, live, replicas, false).await,
@@ -282,7 +337,7 @@ impl Step<'_> {
             ScaleChange::Held { by, replicas } => {
                 self.outcome.held.push(format!(
                     "{} {} stays at {replicas} replicas as {by} set it (the record wants {base}); to hand it back, scale it to {base}",
-                    object.kind.kind(),
+                    object.kind.title(),
                     object.name
                 ));
                 Ok(())
@@ -310,7 +365,7 @@ impl Step<'_> {
     fn conflict(&mut self, object: &RenderedObject, owner: &str) {
         let message = format!(
             "{} {:?} exists and belongs to {owner}, not to DeploymentRecord {:?}; rename the record or remove that object",
-            object.kind.kind(),
+            object.kind.title(),
             object.name,
             self.class.name
         );
@@ -323,17 +378,10 @@ impl Step<'_> {
     }
 }
 
-async fn prune(ctx: &Context, class: &Class, rendered: &Rendered, outcome: &mut Outcome) {
-    let kept = |kind: ObjectKind, name: Option<&str>| {
-        rendered.objects.iter().any(|object| object.kind == kind && Some(object.name.as_str()) == name)
-    };
-    let children = ctx.caches.children(&class.namespace, &class.uid, class.names.class());
-    let leftovers = children
-        .into_iter()
-        .filter(|child| child.meta.deletion_timestamp.is_none() && !kept(child.kind, child.meta.name.as_deref()));
-    for child in leftovers {
-        let name = format!("{} {}", child.kind.kind(), child.meta.name.as_deref().unwrap_or_default());
-        match ctx.applier.delete(&child).await {
+async fn prune(ctx: &Context, outcome: &mut Outcome) {
+    for child in &outcome.handover.go {
+        let name = title(child.kind, child.meta.name.as_deref());
+        match ctx.applier.delete(child).await {
             Ok(()) => outcome.pruned.push(format!("removed {name}")),
             Err(error) => {
                 let problem =
@@ -343,6 +391,11 @@ async fn prune(ctx: &Context, class: &Class, rendered: &Rendered, outcome: &mut 
             }
         }
     }
+}
+
+/// Kind and name of an object as it stands.
+pub fn key_of(live: &LiveObject) -> ChildKey {
+    (live.kind, live.meta.name.clone().unwrap_or_default())
 }
 
 fn key(object: &RenderedObject) -> ChildKey {

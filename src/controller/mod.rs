@@ -6,6 +6,7 @@ mod change;
 mod children;
 mod context;
 mod delete;
+mod handover;
 mod judgement;
 mod memory;
 mod observe;
@@ -13,6 +14,7 @@ mod reconcile;
 mod rollout;
 mod run;
 mod status;
+mod workload;
 
 pub use births::Births;
 pub use context::Context;

@@ -9,17 +9,17 @@ use kube::runtime::controller::Action;
 use super::announce::announce;
 use super::children::{self, Outcome};
 use super::context::Context;
+use super::handover::Handover;
 use super::judgement::NeverBegun;
 use super::memory::RecordMemory;
 use super::observe::Observation;
 use super::status::{self, ChangeReport, PolicyReport, Problem, Report, rule_reason};
 use crate::api::{DecisionSummary, DeploymentRecordStatus, FINALIZER, FunctionStatus, OdgmStatus};
 use crate::cluster::ClusterError;
-use crate::cluster::ownership::belongs_to;
 use crate::cluster::record::RawRecord;
 use crate::decision::{Admission, Chosen, Decision};
 use crate::model::{Class, names};
-use crate::render::{Component, ObjectKind, Rendered, render};
+use crate::render::{Component, ObjectKind, Rendered, RenderedFunction, render};
 use crate::rollout::Judged;
 
 /// Failed tries in a row after which even an error that may pass by itself is shown as Degraded, and one by others'
@@ -195,7 +195,7 @@ async fn pass(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory, befo
         }
     };
     match render(&class, &chosen.plan, &settings) {
-        Ok(rendered) => deploy(ctx, memory, &class, chosen, &rendered, base).await,
+        Ok(rendered) => deploy(ctx, memory, &class, chosen, &rendered, base, before).await,
         Err(error) => {
             let degraded = Some(Problem::new("RenderFailed", error.to_string()));
             frozen(record, ctx, before, Report { degraded, ..base })
@@ -210,10 +210,14 @@ async fn deploy(
     chosen: &Chosen,
     rendered: &Rendered,
     base: Report,
+    before: &DeploymentRecordStatus,
 ) -> Pass {
     let outcome = children::converge(ctx, class, rendered, memory).await;
     let expected: Vec<_> = rendered.objects.iter().map(|object| (object.kind, object.name.clone())).collect();
-    let seen = Observation::of(&class.namespace, &expected, |kind, name| newest(ctx, &outcome, class, kind, name));
+    let newest = |kind: ObjectKind, name: &str| children::newest(ctx, class, &outcome, kind, name);
+    let seen = Observation::of(&class.namespace, &expected, newest);
+    let staying: Vec<_> = outcome.handover.stay.iter().map(children::key_of).collect();
+    let old = Observation::of(&class.namespace, &staying, newest);
     let patient = outcome.error.as_ref().is_some_and(ClusterError::is_transient) && memory.failures < PATIENCE;
     let problem = outcome.problem.clone().filter(|_| !patient);
     let degraded = problem.or_else(|| outcome.contested.clone()).or_else(|| failed(&seen));
@@ -222,14 +226,14 @@ async fn deploy(
     notes.extend(chosen.kept.iter().map(|kept| format!("template kept: {}: {}", kept.rule, kept.message)));
     let report = Report {
         degraded,
-        available: seen.available(),
-        rolled_out: seen.rolled_out(),
-        waiting_for: seen.waiting_for(),
+        available: available(rendered, &seen, &outcome.handover),
+        rolled_out: seen.rolled_out() && outcome.handover.stay.is_empty(),
         notes,
         template: Some(chosen.plan.name.clone()),
-        functions: functions(rendered, &seen),
+        functions: functions(rendered, &seen, &outcome.handover, before),
         odgm: odgm(rendered, &seen),
-        refs: seen.refs,
+        waiting_for: seen.waiting_for.into_iter().chain(outcome.handover.waiting_for()).collect(),
+        refs: seen.refs.into_iter().chain(old.refs).collect(),
         ..base
     };
     Pass { report, outcome, why: Some(chosen.why.clone()) }
@@ -240,16 +244,15 @@ fn frozen(record: &RawRecord, ctx: &Context, before: &DeploymentRecordStatus, re
     let meta = &record.metadata;
     let namespace = meta.namespace.clone().unwrap_or_default();
     let label = names::class_label(meta.name.as_deref().unwrap_or_default());
-    let children = ctx.caches.children(&namespace, meta.uid.as_deref().unwrap_or_default(), &label);
-    let expected: Vec<(ObjectKind, String)> =
-        children.iter().map(|child| (child.kind, child.meta.name.clone().unwrap_or_default())).collect();
+    let present = ctx.caches.children(&namespace, meta.uid.as_deref().unwrap_or_default(), &label);
+    let expected: Vec<(ObjectKind, String)> = present.iter().map(children::key_of).collect();
     let seen = Observation::of(&namespace, &expected, |kind, name| ctx.caches.get(kind, &namespace, name));
     let report = Report {
         generation: meta.generation.unwrap_or_default(),
-        available: seen.available(),
+        available: seen.available(|_| false),
         // What can't be followed is not what the record says, whatever runs.
         rolled_out: report.degraded.is_none() && seen.rolled_out(),
-        waiting_for: seen.waiting_for(),
+        waiting_for: seen.waiting_for,
         template: before.selected_template.clone(),
         functions: before.functions.clone(),
         odgm: before.odgm.clone(),
@@ -262,30 +265,32 @@ fn frozen(record: &RawRecord, ctx: &Context, before: &DeploymentRecordStatus, re
     Pass { report, ..Pass::default() }
 }
 
-fn newest(
-    ctx: &Context,
-    outcome: &Outcome,
-    class: &Class,
-    kind: ObjectKind,
-    name: &str,
-) -> Option<crate::cluster::caches::LiveObject> {
-    let fresh = outcome.fresh.get(&(kind, name.to_owned())).cloned();
-    let newest = fresh.or_else(|| ctx.caches.get(kind, &class.namespace, name));
-    // What belongs to somebody else is no part of this class, whatever its name.
-    newest.filter(|live| belongs_to(&live.meta, &class.uid, class.names.class()))
-}
-
 fn failed(seen: &Observation) -> Option<Problem> {
-    let (name, problem) = seen.failed()?;
-    Some(Problem::new("WorkloadFailed", format!("Deployment {name}: {problem}")))
+    let ((kind, name), problem) = seen.failed()?;
+    Some(Problem::new("WorkloadFailed", format!("{} {name}: {problem}", kind.title())))
 }
 
-fn functions(rendered: &Rendered, seen: &Observation) -> Vec<FunctionStatus> {
-    let status = |function: &crate::render::RenderedFunction| {
-        let workload = seen.workloads.get(&function.workload).cloned().unwrap_or_default();
+fn functions(
+    rendered: &Rendered,
+    seen: &Observation,
+    handover: &Handover,
+    before: &DeploymentRecordStatus,
+) -> Vec<FunctionStatus> {
+    let status = |function: &RenderedFunction| {
+        // Callers are sent to what serves.
+        let old = before.functions.iter().find(|old| old.function_key == function.key);
+        if let Some(old) = old.filter(|_| handover.is_moving(&function.key)) {
+            return old.clone();
+        }
+        let workload = seen.workload(function.kind, &function.workload);
+        // A Knative Service says itself where the outside reaches it.
+        let url = match function.kind {
+            ObjectKind::KnativeService => workload.url,
+            ObjectKind::Deployment | ObjectKind::Service => Some(function.url.clone()),
+        };
         FunctionStatus {
             function_key: function.key.clone(),
-            url: Some(function.url.clone()),
+            url,
             replicas: workload.replicas,
             ready_replicas: workload.ready,
         }
@@ -298,8 +303,17 @@ fn odgm(rendered: &Rendered, seen: &Observation) -> Option<OdgmStatus> {
         .objects
         .iter()
         .find(|object| object.component == Component::Odgm && object.kind == ObjectKind::Deployment)?;
-    let workload = seen.workloads.get(&object.name).cloned().unwrap_or_default();
+    let workload = seen.workload(object.kind, &object.name);
     Some(OdgmStatus { replicas: workload.replicas, ready_replicas: workload.ready })
+}
+
+/// Every workload serves, or the one that it replaces still does.
+fn available(rendered: &Rendered, seen: &Observation, handover: &Handover) -> bool {
+    seen.available(|(kind, name)| {
+        let mut functions = rendered.functions.iter();
+        let function = functions.find(|function| function.kind == *kind && function.workload == *name);
+        function.is_some_and(|function| handover.serves_instead(&function.key))
+    })
 }
 
 fn policy_report(admission: &Admission) -> PolicyReport {

@@ -118,11 +118,11 @@ pub fn dns_label(text: &str, max: usize) -> String {
     with_hash(&readable, text, max)
 }
 
-/// The label of a function within its class. `odgm` is taken by the data grid, and so is the name of its Service
-/// (a Knative Service makes a Service of its own name).
+/// The label of a function within its class. `odgm` is taken by the data grid. Names of Services end in `-svc`, and a
+/// Knative Service makes a Service of its own name: it must not be that of another function, nor of the data grid.
 fn function_label(key: &str) -> String {
     let label = dns_label(key, MAX_LABEL);
-    if matches!(label.as_str(), "odgm" | "odgm-svc") { with_hash(&label, key, MAX_LABEL) } else { label }
+    if label == "odgm" || label.ends_with("-svc") { with_hash(&label, key, MAX_LABEL) } else { label }
 }
 
 /// A DNS-1035 label that can be the name of a Service.

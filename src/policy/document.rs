@@ -382,6 +382,10 @@ fn workload(node: &Node, sink: &mut Sink) -> Option<WorkloadForm> {
         _ => false,
     };
     let grace = form.number("termination_grace_seconds", sink).and_then(|(value, at)| seconds(value, &at, sink));
+    if let Some(node) = form.get("termination_grace_seconds").filter(|_| knative) {
+        let help = "leave it out: Knative gives a pod the time that its requests may take";
+        sink.push(node.at.error("termination_grace_seconds has no effect on a KnativeService").help(help));
+    }
     let replicas = form.need("replicas", sink).and_then(|node| form::expression(node, "replicas", sink));
     let resources = resources(form.get("resources"), sink);
     let security = security(form.get("security"), sink);

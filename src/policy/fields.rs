@@ -361,14 +361,18 @@ pub(crate) static WORKLOAD: Fields = fields(
     "workload",
     &[
         need("kind", Takes::OneOf(&["Deployment", "KnativeService"]), "kind of the workload"),
-        need("replicas", Takes::Expression, "replicas of each function, rounded up; a number in the record wins"),
+        need(
+            "replicas",
+            Takes::Expression,
+            "replicas of each function (of a KnativeService: the fewest), rounded up; a number in the record wins",
+        ),
         RESOURCES_FIELD,
         or("probes", Takes::Flag, "true", "probes on ports that the record states"),
         SECURITY_FIELD,
         may(
             "termination_grace_seconds",
             Takes::Number { min: 0.0, max: 3600.0, whole: true },
-            "seconds that a pod gets to end",
+            "seconds that a pod gets to end; not for a KnativeService",
         ),
         may("odgm", Takes::Fields(&ODGM), "the data grid, for classes that ask for one"),
     ],

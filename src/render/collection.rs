@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{RenderError, parts::service_url};
+use crate::decision::WorkloadKind;
 use crate::model::{Class, Odgm};
 
 /// Most bytes of `ODGM_COLLECTION`: Linux takes 128 KiB for one variable, its name, `=` and the final NUL included.
@@ -48,8 +49,8 @@ struct Assignment<'a> {
 }
 
 /// The value of `ODGM_COLLECTION`: one entry a collection, in the record's order.
-pub(super) fn json(class: &Class, odgm: &Odgm) -> Result<String, RenderError> {
-    let invocations = invocations(class, odgm);
+pub(super) fn json(class: &Class, odgm: &Odgm, workload: WorkloadKind) -> Result<String, RenderError> {
+    let invocations = invocations(class, odgm, workload);
     let assignments: Vec<Vec<Assignment<'_>>> = odgm.collections.iter().map(|name| assignments(odgm, name)).collect();
     let collections: Vec<Collection<'_>> = odgm
         .collections
@@ -74,11 +75,16 @@ pub(super) fn json(class: &Class, odgm: &Odgm) -> Result<String, RenderError> {
 }
 
 /// A route without a URL stands for a function of the class: the one it names, else the one it is named like.
-fn invocations<'a>(class: &'a Class, odgm: &'a Odgm) -> Invocations<'a> {
+fn invocations<'a>(class: &'a Class, odgm: &'a Odgm, workload: WorkloadKind) -> Invocations<'a> {
     let fn_routes = odgm.invocations.fn_routes.iter().map(|(name, route)| {
         let url = if route.url.is_empty() {
             let key = route.function_key.as_deref().unwrap_or(name);
-            class.names.service(key).map(|service| service_url(class, service)).unwrap_or_default()
+            // A Knative Service makes a Service of its own name.
+            let service = match workload {
+                WorkloadKind::Deployment => class.names.service(key),
+                WorkloadKind::KnativeService => class.names.workload(key),
+            };
+            service.map(|service| service_url(class, service)).unwrap_or_default()
         } else {
             route.url.clone()
         };

@@ -50,7 +50,7 @@ pub(super) fn function(
 }
 
 /// Path of a variable in the record; only listed functions have an env.
-fn field(class: &Class, function: &Function, name: &str) -> String {
+pub(super) fn field(class: &Class, function: &Function, name: &str) -> String {
     let index = class.functions.iter().position(|one| one.key == function.key).unwrap_or_default();
     format!("spec.functions[{index}].env[{name:?}]")
 }

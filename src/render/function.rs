@@ -1,7 +1,7 @@
 //! Deployment and Service of one function.
 
 use super::parts::{Part, container, pod, probe, resources, service_url};
-use super::{Component, RenderError, RenderedFunction, RenderedObject, env};
+use super::{Component, ObjectKind, RenderError, RenderedFunction, RenderedObject, env};
 use crate::decision::TemplatePlan;
 use crate::model::{Class, Function};
 
@@ -40,6 +40,7 @@ pub(super) fn objects(
     ];
     let reached = RenderedFunction {
         key: function.key.clone(),
+        kind: ObjectKind::Deployment,
         workload: part.workload.to_owned(),
         url: service_url(class, part.service),
     };

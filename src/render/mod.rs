@@ -3,6 +3,7 @@
 mod collection;
 mod env;
 mod function;
+mod knative;
 mod object;
 mod odgm;
 mod parts;
@@ -23,14 +24,18 @@ use crate::model::Class;
 /// Why a class cannot be rendered. Every message names the field and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// The template wants a kind of workload that this release does not render.
+    /// A function wants what Knative keeps for itself in every pod.
     #[error(
-        "template {template:?} runs functions as Knative Services, which this release does not render yet; \
-         name another template in spec.selected_template, or switch the knative feature off"
+        "{field}: {what} is Knative's own in every pod of template {template:?}; use another one, \
+         or name another template in spec.selected_template"
     )]
-    Knative {
+    KnativeOwn {
         /// Name of the template.
         template: String,
+        /// Path of the field in the record.
+        field: String,
+        /// What it wants.
+        what: String,
     },
     /// A function sets a variable that the data grid's addon sets.
     #[error(
@@ -81,14 +86,11 @@ pub enum RenderError {
 
 /// Renders everything that a class consists of, the data grid before the functions that use it.
 pub fn render(class: &Class, plan: &TemplatePlan, settings: &RenderSettings) -> Result<Rendered, RenderError> {
-    if plan.workload == WorkloadKind::KnativeService {
-        return Err(RenderError::Knative { template: plan.name.clone() });
-    }
     let mut rendered = Rendered::default();
     // The data grid comes where the class asks for it and the policy gives it.
     let grid = class.odgm.as_ref().zip(plan.odgm.as_ref());
     let collection = match grid {
-        Some((odgm, _)) => Some(collection::json(class, odgm)?),
+        Some((odgm, _)) => Some(collection::json(class, odgm, plan.workload)?),
         None => None,
     };
     if let (Some((odgm, odgm_plan)), Some(collection)) = (grid, &collection) {
@@ -96,7 +98,10 @@ pub fn render(class: &Class, plan: &TemplatePlan, settings: &RenderSettings) -> 
         rendered.objects.extend(odgm::objects(&inputs)?);
     }
     for function in &class.functions {
-        let (objects, reached) = function::objects(class, plan, function, collection.as_deref())?;
+        let (objects, reached) = match plan.workload {
+            WorkloadKind::Deployment => function::objects(class, plan, function, collection.as_deref())?,
+            WorkloadKind::KnativeService => knative::objects(class, plan, function, collection.as_deref())?,
+        };
         rendered.objects.extend(objects);
         rendered.functions.push(reached);
     }

@@ -16,17 +16,20 @@ pub enum ObjectKind {
     Deployment,
     /// `v1` Service.
     Service,
+    /// `serving.knative.dev/v1` Service; only where the cluster has Knative Serving.
+    KnativeService,
 }
 
 impl ObjectKind {
     /// Every kind, so that nothing that was ever rendered is left out when pruning.
-    pub const ALL: [Self; 2] = [Self::Deployment, Self::Service];
+    pub const ALL: [Self; 3] = [Self::Deployment, Self::Service, Self::KnativeService];
 
     /// API version, as in a manifest.
     pub fn api_version(self) -> &'static str {
         match self {
             Self::Deployment => "apps/v1",
             Self::Service => "v1",
+            Self::KnativeService => "serving.knative.dev/v1",
         }
     }
 
@@ -34,7 +37,23 @@ impl ObjectKind {
     pub fn kind(self) -> &'static str {
         match self {
             Self::Deployment => "Deployment",
-            Self::Service => "Service",
+            Self::Service | Self::KnativeService => "Service",
+        }
+    }
+
+    /// What people call it; unlike the kind, no two have the same.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Deployment | Self::Service => self.kind(),
+            Self::KnativeService => "Knative Service",
+        }
+    }
+
+    /// Whether objects of this kind run pods.
+    pub fn is_workload(self) -> bool {
+        match self {
+            Self::Deployment | Self::KnativeService => true,
+            Self::Service => false,
         }
     }
 }
@@ -68,9 +87,11 @@ pub struct RenderedObject {
 pub struct RenderedFunction {
     /// Key of the function.
     pub key: String,
+    /// Kind of its workload.
+    pub kind: ObjectKind,
     /// Name of its workload.
     pub workload: String,
-    /// URL inside the cluster.
+    /// URL inside the cluster; known before anything runs.
     pub url: String,
 }
 

@@ -20,6 +20,8 @@ use crate::model::{ADDON_ODGM, Class, Quantity, Resources, names};
 /// Annotation on a workload: the template that it was rendered from. Not on its pods: another template with the same
 /// pods must not roll them.
 pub const ANNOTATION_TEMPLATE: &str = "oaas.io/template";
+/// Label with who looks after an object.
+const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Name of the container's and the Service's only port; probes refer to it.
 const PORT_NAME: &str = "http";
 
@@ -82,12 +84,24 @@ impl Part<'_> {
         }
     }
 
+    /// Metadata of a workload, which tells the template that it was rendered from.
+    pub fn workload_metadata(&self, template: &str) -> ObjectMeta {
+        let annotations = Some([(ANNOTATION_TEMPLATE.to_owned(), template.to_owned())].into());
+        ObjectMeta { annotations, ..self.metadata(self.workload) }
+    }
+
+    /// Labels of what Knative makes of a Service. Without `app`, by which the Service of a Deployment before or after it
+    /// would take the pods for its own; without `managed-by`, because these objects are Knative's.
+    pub fn version_labels(&self) -> BTreeMap<String, String> {
+        let mut labels = self.labels();
+        labels.retain(|name, _| name != "app" && name != LABEL_MANAGED_BY);
+        labels
+    }
+
     /// The Deployment around a container.
     pub fn deployment(&self, template: &str, pod: PodSpec, replicas: u32) -> Result<RenderedObject, RenderError> {
-        let mut metadata = self.metadata(self.workload);
-        metadata.annotations = Some([(ANNOTATION_TEMPLATE.to_owned(), template.to_owned())].into());
         let deployment = Deployment {
-            metadata,
+            metadata: self.workload_metadata(template),
             spec: Some(DeploymentSpec {
                 selector: LabelSelector { match_labels: Some(self.selector()), ..LabelSelector::default() },
                 template: PodTemplateSpec {
@@ -122,7 +136,7 @@ impl Part<'_> {
         self.object(ObjectKind::Service, self.service, &service, None)
     }
 
-    fn object(
+    pub fn object(
         &self,
         kind: ObjectKind,
         name: &str,

@@ -16,6 +16,7 @@ mod grpc_info;
 mod grpc_list;
 mod idle;
 mod integrator;
+mod knative;
 mod odgm;
 mod outage;
 mod package_manager;

@@ -28,6 +28,10 @@ impl Namespace {
         Self { name: name.to_owned(), client }
     }
 
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// Untyped, so that a record that does not parse can be handled like the others.
     pub fn records(&self) -> Api<RawRecord> {
         Api::namespaced(self.client.clone(), &self.name)

@@ -11,6 +11,7 @@ pub mod class;
 pub mod contract;
 pub mod crm;
 pub mod faults;
+pub mod knative;
 pub mod pm;
 pub mod policy;
 
@@ -153,16 +154,22 @@ impl Cluster {
 
     async fn await_rights(&self, namespace: &str) {
         self.await_right(namespace, "list", "deploymentrecords", "", true).await;
+        // Bound for the whole cluster, when the cluster was made.
+        self.await_answer(serde_json::json!({"verb": "list", "resource": "nodes"}), true).await;
     }
 
     /// Waits until the operator has this right, or has it no more: the API server takes a moment to see a binding.
     pub async fn await_right(&self, namespace: &str, verb: &str, resource: &str, subresource: &str, granted: bool) {
+        let right = serde_json::json!({
+            "namespace": namespace, "verb": verb, "group": "oaas.io", "resource": resource, "subresource": subresource,
+        });
+        self.await_answer(right, granted).await;
+    }
+
+    async fn await_answer(&self, right: serde_json::Value, granted: bool) {
         let question: SubjectAccessReview = from_json(serde_json::json!({
             "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
-            "spec": {"user": CRM_USER, "groups": CRM_GROUPS, "resourceAttributes": {
-                "namespace": namespace, "verb": verb, "group": "oaas.io", "resource": resource,
-                "subresource": subresource,
-            }},
+            "spec": {"user": CRM_USER, "groups": CRM_GROUPS, "resourceAttributes": right},
         }));
         let api: Api<SubjectAccessReview> = Api::all(self.admin());
         eventually(Duration::from_secs(20), "the operator's rights in a new namespace", || async {

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::{class, container, env, manifest, plan, refused, rendered};
-use crate::decision::WorkloadKind;
 use crate::render::{Component, MAX_COLLECTION, ObjectKind, RenderError, RenderSettings, render};
 
 #[test]
@@ -264,12 +263,4 @@ fn offline_there_is_no_owner_to_refer_to() {
     class.uid = String::new();
     let rendered = render(&class, &plan(), &RenderSettings::default()).unwrap();
     assert!(manifest(&rendered, "Deployment", "hello")["metadata"].get("ownerReferences").is_none());
-}
-
-#[test]
-fn knative_is_refused_with_what_to_do() {
-    let mut plan = plan();
-    plan.workload = WorkloadKind::KnativeService;
-    let error = render(&class(json!({"function": {"image": "a"}})), &plan, &RenderSettings::default()).unwrap_err();
-    assert!(error.to_string().contains("name another template in spec.selected_template"), "{error}");
 }

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::plan;
 use crate::api::DeploymentRecord;
-use crate::decision::{OdgmPlan, SecurityPlan, TemplatePlan};
+use crate::decision::{OdgmPlan, SecurityPlan, TemplatePlan, WorkloadKind};
 use crate::model::{Quantity, Resources, parse};
-use crate::render::{ObjectKind, RenderSettings, render};
+use crate::render::{ObjectKind, RenderError, RenderSettings, render};
 
 /// Texts that YAML, JSON or Kubernetes might take for something else.
 fn text() -> impl Strategy<Value = String> {
@@ -45,12 +45,18 @@ fn quantities() -> impl Strategy<Value = Value> {
 
 fn function() -> impl Strategy<Value = Value> {
     let env = prop::collection::btree_map("[A-Z_]{1,8}", text(), 0..4);
-    (text(), text(), prop::option::of(1_u16..), prop::option::of(0_u32..50), any::<bool>(), quantities(), env).prop_map(
-        |(key, image, port, replicas, http2, resources, env)| {
+    let scale = prop_oneof![
+        Just((None, None)),
+        (0_u32..9, 0_u32..9).prop_map(|(least, more)| (Some(least), Some(least + more))),
+        (0_u32..9).prop_map(|most| (None, Some(most))),
+    ];
+    let simple = (prop::option::of(1_u16..), prop::option::of(0_u32..50), any::<bool>());
+    (text(), text(), simple, quantities(), env, scale).prop_map(
+        |(key, image, (port, replicas, http2), resources, env, scale)| {
             let image = if image.trim().is_empty() { "img".to_owned() } else { image };
             json!({
                 "function_key": key, "image": image, "port": port, "replicas": replicas, "need_http2": http2,
-                "resources": resources, "env": env,
+                "resources": resources, "env": env, "min_scale": scale.0, "max_scale": scale.1,
             })
         },
     )
@@ -94,11 +100,13 @@ fn record() -> impl Strategy<Value = DeploymentRecord> {
 }
 
 fn plans() -> impl Strategy<Value = TemplatePlan> {
-    (any::<[bool; 4]>(), 0_u32..9, prop::option::of(1_u32..300), prop::option::of(1_u32..300)).prop_map(
-        |([probes, drop_capabilities, run_as_non_root, odgm], replicas, request, limit)| {
+    (any::<[bool; 5]>(), 0_u32..9, prop::option::of(1_u32..300), prop::option::of(1_u32..300)).prop_map(
+        |([probes, drop_capabilities, run_as_non_root, odgm, knative], replicas, request, limit)| {
             let quantity = |n: u32| Quantity::parse(&format!("{n}m")).unwrap();
             let security = SecurityPlan { drop_capabilities, run_as_non_root };
+            let workload = if knative { WorkloadKind::KnativeService } else { WorkloadKind::Deployment };
             TemplatePlan {
+                workload,
                 probes,
                 replicas,
                 security,
@@ -167,13 +175,17 @@ proptest! {
     #[test]
     fn rendering_is_total_and_gives_what_can_be_applied(record in record(), plan in plans()) {
         let class = parse(&record).unwrap();
-        let rendered = render(&class, &plan, &RenderSettings::default()).unwrap();
+        let rendered = match render(&class, &plan, &RenderSettings::default()) {
+            Err(RenderError::KnativeOwn { .. }) if plan.workload == WorkloadKind::KnativeService => return Ok(()),
+            rendered => rendered.unwrap(),
+        };
         let grid = usize::from(class.odgm.is_some() && plan.odgm.is_some());
-        prop_assert_eq!(rendered.objects.len(), 2 * (class.functions.len() + grid));
+        let each = if plan.workload == WorkloadKind::Deployment { 2 } else { 1 };
+        prop_assert_eq!(rendered.objects.len(), each * class.functions.len() + 2 * grid);
         prop_assert_eq!(rendered.functions.len(), class.functions.len());
         let mut seen = BTreeSet::new();
         for object in &rendered.objects {
-            let limit = if object.kind == ObjectKind::Deployment { 46 } else { 63 };
+            let limit = if object.kind.is_workload() { 46 } else { 63 };
             prop_assert!(is_dns_1035(&object.name) && object.name.len() <= limit, "{}", object.name);
             prop_assert!(seen.insert((object.kind, object.name.clone())), "{} twice", object.name);
             prop_assert_eq!(object.manifest["metadata"]["name"].as_str().unwrap(), &object.name);
@@ -186,9 +198,15 @@ proptest! {
             let yaml = serde_saphyr::to_string(&object.manifest).unwrap();
             let back: Value = serde_saphyr::from_str(&yaml).unwrap();
             prop_assert_eq!(&back, &object.manifest, "{}", yaml);
-            if object.kind == ObjectKind::Deployment {
+            if object.kind == ObjectKind::KnativeService {
+                let scale = &object.manifest["spec"]["template"]["metadata"]["annotations"];
+                let number = |name: &str| scale[format!("autoscaling.knative.dev/{name}")].as_str().map(|n| n.parse::<u32>().unwrap());
+                let (least, most) = (number("min-scale").unwrap(), number("max-scale").unwrap_or(u32::MAX));
+                prop_assert!(least <= most && number("initial-scale").is_none_or(|first| least < first && first <= most));
+            }
+            if object.kind.is_workload() {
                 let template = &object.manifest["spec"]["template"];
-                for (key, value) in object.manifest["spec"]["selector"]["matchLabels"].as_object().unwrap() {
+                for (key, value) in object.manifest["spec"]["selector"]["matchLabels"].as_object().into_iter().flatten() {
                     prop_assert_eq!(&template["metadata"]["labels"][key], value);
                 }
                 let container = &template["spec"]["containers"][0];

@@ -2,6 +2,7 @@
 
 mod exact;
 mod generated;
+mod knative;
 
 use serde_json::{Value, json};
 

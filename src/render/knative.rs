@@ -1,0 +1,165 @@
+//! Knative Service of one function: it scales with requests and brings its own routes, so no Service beside it.
+//!
+//! Rendered is what every installation of Knative takes with its default feature flags: pods have no security context
+//! and no grace period of their own there, so security stands on the container.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Container, PodSpec, Probe, SeccompProfile, SecurityContext, TCPSocketAction};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde::Serialize;
+
+use super::parts::{self, Part};
+use super::{Component, ObjectKind, RenderError, RenderedFunction, RenderedObject, env};
+use crate::decision::{SecurityPlan, TemplatePlan};
+use crate::model::{Class, Function};
+
+/// Fewest pods, also without requests.
+const MIN_SCALE: &str = "autoscaling.knative.dev/min-scale";
+/// Most pods.
+const MAX_SCALE: &str = "autoscaling.knative.dev/max-scale";
+/// Pods that a new version starts with.
+const INITIAL_SCALE: &str = "autoscaling.knative.dev/initial-scale";
+/// Names by which Knative tells what a port speaks.
+const HTTP1: &str = "http1";
+const H2C: &str = "h2c";
+/// Variables that Knative gives every process; it refuses a Service that sets them.
+const OWN_VARIABLES: [&str; 4] = ["PORT", "K_SERVICE", "K_CONFIGURATION", "K_REVISION"];
+/// Ports of Knative's own container in every pod; it refuses a Service that wants them.
+const OWN_PORTS: [u16; 6] = [8008, 8012, 8013, 8022, 9090, 9091];
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct KnativeService {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: ObjectMeta,
+    spec: Spec,
+}
+
+#[derive(Serialize)]
+struct Spec {
+    template: Template,
+    traffic: [Traffic; 1],
+}
+
+#[derive(Serialize)]
+struct Template {
+    metadata: ObjectMeta,
+    spec: RevisionSpec,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RevisionSpec {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container_concurrency: Option<u32>,
+    #[serde(flatten)]
+    pod: PodSpec,
+}
+
+/// All requests go to the newest version that is ready.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Traffic {
+    latest_revision: bool,
+    percent: u8,
+}
+
+pub(super) fn objects(
+    class: &Class,
+    plan: &TemplatePlan,
+    function: &Function,
+    collection: Option<&str>,
+) -> Result<(Vec<RenderedObject>, RenderedFunction), RenderError> {
+    refuse_what_is_knatives(class, plan, function)?;
+    let workload = class.names.workload(&function.key);
+    let workload = workload.ok_or_else(|| RenderError::Unnamed { key: function.key.clone() })?;
+    let part = Part { class, component: Component::Function(function.key.clone()), workload, service: workload };
+    let env = env::function(class, function, collection)?;
+    let service = KnativeService {
+        api_version: ObjectKind::KnativeService.api_version(),
+        kind: ObjectKind::KnativeService.kind(),
+        metadata: part.workload_metadata(&plan.name),
+        spec: Spec {
+            template: Template {
+                metadata: ObjectMeta {
+                    labels: Some(part.version_labels()),
+                    annotations: Some(scale(plan, function)),
+                    ..ObjectMeta::default()
+                },
+                spec: RevisionSpec {
+                    container_concurrency: function.max_concurrency,
+                    pod: PodSpec {
+                        containers: vec![Container {
+                            env: (!env.is_empty()).then_some(env),
+                            ..container(plan, function)
+                        }],
+                        automount_service_account_token: Some(false),
+                        enable_service_links: Some(false),
+                        ..PodSpec::default()
+                    },
+                },
+            },
+            traffic: [Traffic { latest_revision: true, percent: 100 }],
+        },
+    };
+    let object = part.object(ObjectKind::KnativeService, workload, &service, None)?;
+    let reached = RenderedFunction {
+        key: function.key.clone(),
+        kind: ObjectKind::KnativeService,
+        workload: workload.to_owned(),
+        url: parts::service_url(class, workload),
+    };
+    Ok((vec![object], reached))
+}
+
+fn container(plan: &TemplatePlan, function: &Function) -> Container {
+    let port_name = if function.need_http2 { H2C } else { HTTP1 };
+    let mut container = parts::container("function", &function.image, function.port, plan.security);
+    container.ports.iter_mut().flatten().for_each(|port| port.name = Some(port_name.to_owned()));
+    container.security_context = container.security_context.map(|context| on_container(context, plan.security));
+    container.resources = parts::resources(&function.resources, &plan.resources);
+    // Readiness is probed by Knative itself, on the container's port and as often as a cold start needs it.
+    if plan.probes && function.port_stated {
+        container.liveness_probe = Some(Probe {
+            tcp_socket: Some(TCPSocketAction { port: IntOrString::Int(i32::from(function.port)), host: None }),
+            ..parts::probe(10, 6)
+        });
+    }
+    container
+}
+
+/// What else stands on the pod.
+fn on_container(context: SecurityContext, security: SecurityPlan) -> SecurityContext {
+    SecurityContext {
+        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
+        run_as_non_root: security.run_as_non_root.then_some(true),
+        ..context
+    }
+}
+
+/// The floor is the record's `min_scale`, else its replicas, else the template's. A record that states both starts each
+/// version with its replicas and lets it shrink to the floor.
+fn scale(plan: &TemplatePlan, function: &Function) -> BTreeMap<String, String> {
+    let most = function.max_scale.unwrap_or(u32::MAX);
+    let least = function.min_scale.or(function.replicas).unwrap_or(plan.replicas).min(most);
+    let first = function.replicas.map(|replicas| replicas.min(most)).filter(|replicas| *replicas > least);
+    let stated = [(MIN_SCALE, Some(least)), (MAX_SCALE, function.max_scale), (INITIAL_SCALE, first)];
+    stated.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?.to_string()))).collect()
+}
+
+/// Knative refuses these too, but only once everything else of the class has been applied.
+fn refuse_what_is_knatives(class: &Class, plan: &TemplatePlan, function: &Function) -> Result<(), RenderError> {
+    let template = plan.name.clone();
+    if let Some(variable) = OWN_VARIABLES.into_iter().find(|name| function.env.contains_key(*name)) {
+        let field = env::field(class, function, variable);
+        return Err(RenderError::KnativeOwn { template, field, what: format!("the variable {variable}") });
+    }
+    if OWN_PORTS.contains(&function.port) {
+        let (field, what) = (format!("port of function {:?}", function.key), format!("port {}", function.port));
+        return Err(RenderError::KnativeOwn { template, field, what });
+    }
+    Ok(())
+}
