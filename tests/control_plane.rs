@@ -100,7 +100,7 @@ async fn the_audit_log_tells_who_wrote_what() {
     let admins = of("admin");
     let resources: Vec<_> = admins.iter().map(|write| write.object_ref.clone().unwrap().resource).collect();
     // The operator's rights in the new namespace, and the one above: the read is none.
-    assert_eq!(resources, ["rolebindings", "configmaps"], "{admins:?}");
+    assert_eq!(resources, ["rolebindings", "rolebindings", "configmaps"], "{admins:?}");
 }
 
 #[tokio::test]

@@ -237,6 +237,12 @@ pub(crate) fn lookup(path: &str) -> Option<(Type, bool)> {
     FACTS.iter().any(within).then(|| (Type::Object(path.to_owned()), false))
 }
 
+/// Whether a fact may be absent, itself or with a group that it is part of.
+pub(crate) fn may_be_absent(path: &str) -> bool {
+    let groups = path.match_indices('.').filter_map(|(at, _)| path.get(..at));
+    groups.chain([path]).any(|one| lookup(one).is_some_and(|(_, optional)| optional))
+}
+
 /// Names directly below a path, in the order of the table.
 pub(crate) fn below(path: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();

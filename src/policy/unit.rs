@@ -267,7 +267,7 @@ impl Scope<'_> {
             (Some(value), Some(origin)) => format!("{value} ({origin})"),
             (None, _) if label.starts_with("signals.") => "no data".to_owned(),
             (None, _) if self.facts.has(&label) => "present".to_owned(),
-            (None, _) if facts::lookup(&label).is_some_and(|(_, optional)| optional) => "absent".to_owned(),
+            (None, _) if facts::may_be_absent(&label) => "absent".to_owned(),
             (None, _) => "not known".to_owned(),
         };
         (label, shown)

@@ -198,6 +198,7 @@ fn explain_answers_in_text_and_json() {
     // What holds is marked alike in every kind: a rule that refuses nothing does not hold.
     let marks = |rule: &str| out.lines().find(|line| line.contains(rule)).and_then(|line| line.get(4..6));
     assert_eq!((marks("  throughput "), marks("  images/empty ")), (Some("ok"), Some("--")), "{out}");
+    assert!(out.contains("class.odgm.replica_count = absent"), "{out}");
     assert!(!out.contains('\u{1b}'), "no colours where it is no terminal");
     let (code, out, _) = run(&["explain", "--record", file, "--profile", "edge", "--format", "json"]);
     let answer: serde_json::Value = serde_json::from_str(&out).unwrap();

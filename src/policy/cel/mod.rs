@@ -28,6 +28,7 @@ use cel_interpreter::{Context, ExecutionError, IdedExpr, Value};
 
 use crate::policy::diagnostic::Severity;
 use crate::policy::trace::Margin;
+use crate::policy::units::number;
 
 pub use budget::watch;
 pub(crate) use budget::{Allowance, Allowances, Purpose};
@@ -320,7 +321,7 @@ fn show_value(value: &Value, depth: usize) -> String {
     match value {
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
-        Value::Float(value) => value.to_string(),
+        Value::Float(value) => number(*value),
         Value::String(value) => format!("{value:?}"),
         Value::Duration(value) => humantime::format_duration(value.to_std().unwrap_or_default()).to_string(),
         Value::List(items) if depth < 1 && items.iter().all(|item| !matches!(item, Value::Map(_))) => {

@@ -137,7 +137,9 @@ fn leads_to(found: &Diagnostic, file: &str, lines: &[&str], at: usize, now: &str
         words(line, |word| word.len() > 1).into_iter().map(|(from, to)| line[from..to].to_owned()).collect()
     };
     let (before, after) = (all(lines[at]), all(now));
-    let edited: Vec<&String> = before.symmetric_difference(&after).collect();
+    // Where only white space was changed, any word of the line.
+    let edited: Vec<&String> =
+        if before == after { before.iter().collect() } else { before.symmetric_difference(&after).collect() };
     quoted.iter().any(|text| all(text).iter().any(|word| edited.iter().any(|one| one.contains(word.as_str()))))
 }
 
