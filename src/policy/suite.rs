@@ -360,7 +360,11 @@ fn recommendation(node: &Node, timeline: &Timeline, sink: &mut Sink) -> Option<R
     let at = given::duration(&form, "at", sink);
     if let (Some(node), true) = (form.get("at"), at.is_some_and(|at| timeline.ends_before(at))) {
         let end = humantime::format_duration(timeline.length());
-        sink.push(node.at.error(format!("this is after the last sample, at {end}")).help("make a series longer"));
+        sink.push(
+            node.at
+                .error(format!("this is after the last sample, at {end}"))
+                .help("make a series longer, or `step` larger"),
+        );
     }
     let stated = form.need("target", sink)?;
     let nothing = matches!(&stated.value, yaml::Value::Text(text) if text == "none");

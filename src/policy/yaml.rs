@@ -282,7 +282,7 @@ fn cause_above(text: &str, line: u32) -> Option<(usize, &'static str)> {
     let lines: Vec<&str> = text.lines().take(line as usize).collect();
     let (own, above) = lines.split_last()?;
     let last = above.iter().rposition(|line| !blank(line))?;
-    let beside = above.get(last).is_some_and(|line| depth(line) == depth(own) && !line.contains(':'));
+    let beside = above.get(last).is_some_and(|line| depth(line) <= depth(own) && !line.contains(':'));
     if beside {
         return Some((last + 1, "this line is no field: a field is written `name: value`"));
     }

@@ -248,7 +248,7 @@ fn one_step(node: &Node, timeline: &Timeline, sink: &mut Sink) -> Option<Step> {
     if timeline.ends_before(at) {
         let end = humantime::format_duration(timeline.length());
         let error = place.at.error(format!("{} is after the last sample, at {end}", place.text));
-        sink.push(error.help("make a series longer; _ is a missing sample"));
+        sink.push(error.help("make a series longer, or `step` larger; _ is a missing sample"));
     }
     let action = form.need_text("action", sink)?;
     let apply = match action.text.as_str() {
