@@ -171,7 +171,7 @@ fn changed(watched: &mut Watched) -> Result<Vec<File>, Diagnostics> {
 fn config() -> ProptestConfig {
     let seed = match ProptestConfig::default().rng_seed {
         RngSeed::Random => RngSeed::Fixed(4),
-        given => given,
+        given @ RngSeed::Fixed(_) => given,
     };
     ProptestConfig { cases: 200, rng_seed: seed, failure_persistence: None, ..ProptestConfig::default() }
 }
