@@ -96,11 +96,6 @@ impl Policy {
         Bundle::builtin()?.compile(inputs).map(|(policy, _)| policy)
     }
 
-    /// Reads and compiles the bundle in a directory; also gives what its author should look at.
-    pub fn load(dir: &Path, inputs: &Inputs) -> Result<(Self, Vec<Diagnostic>), Diagnostics> {
-        Bundle::load(dir)?.compile(inputs)
-    }
-
     /// The same policy, of a bundle that came from this commit; it is shown in the revision.
     #[must_use]
     pub fn with_commit(mut self, commit: Option<&str>) -> Self {

@@ -203,11 +203,6 @@ impl Scope<'_> {
         value
     }
 
-    /// Evaluates what decides nothing.
-    pub(crate) fn aside<T>(&self, evaluate: impl FnOnce() -> T) -> T {
-        self.for_purpose(Purpose::Explain, evaluate)
-    }
-
     /// Evaluates what belongs to a rule of this mode.
     pub(crate) fn for_mode<T>(&self, mode: RuleMode, evaluate: impl FnOnce() -> T) -> T {
         let purpose = if mode == RuleMode::Enforce { Purpose::Decide } else { Purpose::Observe };
@@ -335,21 +330,32 @@ impl Rule {
 
     /// Evaluates the rule, and notes nothing.
     pub(crate) fn outcome(&self, scope: &Scope<'_>) -> RuleOutcome {
-        scope.for_mode(self.mode, || self.outcome_now(scope))
+        self.ask(scope).1
     }
 
-    fn outcome_now(&self, scope: &Scope<'_>) -> RuleOutcome {
-        let asked = self.when.as_ref().map_or(Ok(true), |when| scope.try_condition(when));
-        match asked.and_then(|asked| Ok(asked && scope.try_condition(&self.condition)?)) {
-            Ok(true) => RuleOutcome::True,
-            Ok(false) => RuleOutcome::False,
-            Err(failure) => scope.outcome(failure),
-        }
+    /// Whether its `when` holds, where it has one that can be told, and what comes out of the whole.
+    fn ask(&self, scope: &Scope<'_>) -> (Option<bool>, RuleOutcome) {
+        scope.for_mode(self.mode, || {
+            let when = self.when.as_ref().map(|when| scope.try_condition(when));
+            let asked = when.as_ref().and_then(|when| when.as_ref().ok()).copied();
+            let holds = when.unwrap_or(Ok(true)).and_then(|asked| Ok(asked && scope.try_condition(&self.condition)?));
+            let outcome = match holds {
+                Ok(true) => RuleOutcome::True,
+                Ok(false) => RuleOutcome::False,
+                Err(failure) => scope.outcome(failure),
+            };
+            (asked, outcome)
+        })
     }
 
     /// Evaluates the rule, with everything that it looked at.
     pub fn evaluate(&self, scope: &Scope<'_>) -> RuleTrace {
-        let outcome = self.outcome(scope);
+        self.evaluate_asked(scope).0
+    }
+
+    /// The same, and whether its `when` holds.
+    pub(crate) fn evaluate_asked(&self, scope: &Scope<'_>) -> (RuleTrace, Option<bool>) {
+        let (asked, outcome) = self.ask(scope);
         let (mut values, mut margins) = (Vec::new(), Vec::new());
         if scope.is_explained() {
             for condition in self.when.iter().chain([&self.condition]) {
@@ -357,7 +363,7 @@ impl Rule {
                 margins.extend(scope.for_purpose(Purpose::Explain, || condition.margins(scope)));
             }
         }
-        RuleTrace {
+        let trace = RuleTrace {
             rule: Arc::clone(&self.name),
             mode: self.mode,
             condition: Arc::clone(&self.text),
@@ -365,6 +371,7 @@ impl Rule {
             values,
             margins,
             effect: None,
-        }
+        };
+        (trace, asked)
     }
 }

@@ -215,7 +215,7 @@ impl SafeguardRule {
     }
 
     fn evaluate(&self, scope: &Scope<'_>) -> Guarded {
-        let mut trace = self.rule.evaluate(scope);
+        let (mut trace, asked) = self.rule.evaluate_asked(scope);
         let mode = self.rule.mode();
         let guard = match &trace.outcome {
             RuleOutcome::True => scope.for_mode(mode, || match &self.does {
@@ -232,10 +232,6 @@ impl SafeguardRule {
         };
         trace.effect = guard.as_ref().map(|guard| guard.to_string().into());
         let effect = guard.filter(|_| mode == RuleMode::Enforce);
-        let asked = self.asks().and_then(|when| match trace.outcome {
-            RuleOutcome::True => Some(true),
-            _ => scope.aside(|| scope.condition(when)).ok(),
-        });
         Guarded { trace, effect, asked }
     }
 
