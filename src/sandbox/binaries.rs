@@ -16,7 +16,8 @@ pub const BIN_VARIABLE: &str = "OPRC_CONTROL_PLANE_BIN";
 pub(super) const GO_MOD: &str = include_str!("../../tests/control-plane/go.mod");
 pub(super) const GO_SUM: &str = include_str!("../../tests/control-plane/go.sum");
 
-const PROGRAMS: [&str; 5] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"];
+const PROGRAMS: [&str; 6] =
+    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "prometheus"];
 /// What kwok makes of nodes and pods, as paths in its module; they lie beside the programs under their file names.
 pub(super) const STAGES: [&str; 5] = [
     "kustomize/stage/node/fast/node-initialize.yaml",

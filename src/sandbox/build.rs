@@ -1,4 +1,4 @@
-//! Builds the control plane's programs into the user's cache.
+//! Builds the control plane's programs, and Prometheus, into the user's cache.
 //!
 //! Safe with several builders at once (one builds, the others wait) and with one that is killed (nothing appears
 //! under the final name before it is complete).
