@@ -32,6 +32,8 @@ pub const ANNOTATION_CORRELATION_ID: &str = "oaas.io/correlation-id";
 pub const ANNOTATION_CREATED_AT: &str = "oaas.io/created-at";
 /// Annotation with the hash of what a field manager last applied, so that a removed field is seen as a change.
 pub const ANNOTATION_APPLIED_HASH: &str = "oaas.io/applied-hash";
+/// Annotation beside the number of replicas: what the enforcer decided about it, as JSON (`at`, `target`, `rule`, `revision`).
+pub const ANNOTATION_ENFORCED: &str = "oaas.io/enforced";
 /// Annotation on every child: the name of its record, verbatim.
 pub const ANNOTATION_RECORD: &str = "oaas.io/record";
 /// Finalizer that lets the controller report a deletion before the record goes.

@@ -155,11 +155,12 @@ fn yaml(head: &str, rendered: &Rendered) -> Result<String, serde_saphyr::ser::Er
     Ok(text)
 }
 
-/// The manifest as it is at birth; later `spec.replicas` has an owner of its own.
+/// The manifest as it is at birth; later the number of replicas has an owner of its own.
 fn with_replicas(object: &RenderedObject) -> Value {
     let mut manifest = object.manifest.clone();
-    if let (Some(replicas), Some(spec)) = (object.replicas, manifest.get_mut("spec").and_then(Value::as_object_mut)) {
-        spec.insert("replicas".to_owned(), replicas.into());
+    let number = object.replicas.zip(object.kind.scale_field());
+    if let (Some((replicas, field)), Some(spec)) = (number, manifest.get_mut("spec").and_then(Value::as_object_mut)) {
+        spec.insert(field.to_owned(), replicas.into());
     }
     manifest
 }

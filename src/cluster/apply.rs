@@ -3,15 +3,17 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
 use serde_json::{Map, Value, json};
 
 use super::caches::LiveObject;
+use super::scale::{Owned, Reach};
 use super::{ClusterError, MANAGER, MANAGER_SCALE, MANAGER_STATUS, within};
-use crate::api::{DeploymentRecord, DeploymentRecordStatus, FINALIZER, GROUP, VERSION};
+use crate::api::{ANNOTATION_ENFORCED, DeploymentRecord, DeploymentRecordStatus, FINALIZER, GROUP, VERSION};
 use crate::render::ObjectKind;
 
 /// Longest wait for one answer.
@@ -54,30 +56,49 @@ impl Applier {
         Ok(super::caches::live(kind, &written))
     }
 
-    /// Applies `spec.replicas` of an object as it was seen by `oprc-crm-scale`. Without force a conflict names whoever
-    /// owns another number; with it, one that was set since it was seen is still not overwritten.
-    pub async fn scale(
+    /// Applies the number of replicas of an object as it was seen by `oprc-crm-scale`, with everything else that it owns
+    /// there. Where others own another number and the reach does not go over that, the error names them.
+    pub async fn scale(&self, seen: &LiveObject, owned: &Owned, reach: Reach) -> Result<LiveObject, ClusterError> {
+        let Some(field) = seen.kind.scale_field() else {
+            return Err(ClusterError::Other(format!("a {} has no number of replicas", seen.kind.title())));
+        };
+        let enforced = owned.enforced.as_ref().map(|enforced| json!({ANNOTATION_ENFORCED: enforced.text()}));
+        self.apply_scale(seen, enforced, json!({field: owned.replicas}), reach).await
+    }
+
+    /// Takes away what the enforcer wrote on an object whose number `oprc-crm-scale` does not own.
+    pub async fn forget_scale(&self, seen: &LiveObject) -> Result<LiveObject, ClusterError> {
+        self.apply_scale(seen, None, json!({}), Reach::Seen).await
+    }
+
+    async fn apply_scale(
         &self,
         seen: &LiveObject,
-        name: &str,
-        replicas: u32,
-        force: bool,
+        annotations: Option<Value>,
+        spec: Value,
+        reach: Reach,
     ) -> Result<LiveObject, ClusterError> {
-        let namespace = seen.meta.namespace.as_deref().unwrap_or_default();
+        let (name, namespace) = names(&seen.meta);
         let mut metadata = metadata(name, namespace, seen.meta.uid.as_deref());
-        if force {
+        metadata.extend(annotations.map(|annotations| ("annotations".to_owned(), annotations)));
+        if reach != Reach::Lenient {
             metadata
                 .extend(seen.meta.resource_version.as_deref().map(|seen| ("resourceVersion".to_owned(), json!(seen))));
         }
         let patch = json!({
-            "apiVersion": seen.kind.api_version(), "kind": seen.kind.kind(),
-            "metadata": metadata,
-            "spec": {"replicas": replicas},
+            "apiVersion": seen.kind.api_version(), "kind": seen.kind.kind(), "metadata": metadata, "spec": spec,
         });
-        let params = PatchParams { force, ..PatchParams::apply(MANAGER_SCALE) };
+        let params = PatchParams { force: reach == Reach::Forced, ..PatchParams::apply(MANAGER_SCALE) };
         let written =
             within(TIMEOUT, self.api(seen.kind, namespace).patch(name, &params, &Patch::Apply(&patch))).await?;
         Ok(super::caches::live(seen.kind, &written))
+    }
+
+    /// Whether any autoscaler targets a Deployment, as the API server knows it now.
+    pub async fn is_scaled(&self, namespace: &str, deployment: &str) -> Result<bool, ClusterError> {
+        let api: Api<HorizontalPodAutoscaler> = Api::namespaced(self.client.clone(), namespace);
+        let all = within(TIMEOUT, api.list(&ListParams::default())).await?;
+        Ok(all.iter().any(|one| super::autoscalers::target(one) == Some(deployment)))
     }
 
     /// Deletes an object, if it is still the one that was seen; its dependents follow in the background.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::autoscalers::{self, Scaler};
 use super::fresh::Fresh;
 use super::knative::{Fed, Feed, KnativeService, Presence};
 use super::record::RawRecord;
@@ -36,8 +38,9 @@ pub struct Caches {
     deployments: Store<Deployment>,
     services: Store<Service>,
     knative: Store<KnativeService>,
+    autoscalers: Store<HorizontalPodAutoscaler>,
     presence: watch::Receiver<Presence>,
-    filled: [watch::Receiver<bool>; 3],
+    filled: [watch::Receiver<bool>; 4],
 }
 
 /// The watches have ended before every cache was filled.
@@ -55,6 +58,8 @@ pub struct Watches {
     pub services: WatchStream<Service>,
     /// Knative Services that carry our label.
     pub knative: WatchStream<KnativeService>,
+    /// Autoscalers of everybody.
+    pub autoscalers: WatchStream<HorizontalPodAutoscaler>,
 }
 
 /// One object of the cluster, in one shape for all kinds.
@@ -74,19 +79,23 @@ impl Caches {
     pub fn new(client: &Client, namespace: Option<&str>, knative: Option<bool>) -> (Self, Watches, Feed) {
         let fresh = Fresh::default();
         let (records, record_watch, records_filled) =
-            tracked::<RawRecord>(client, namespace, watcher::Config::default(), fresh.clone());
+            tracked::<RawRecord>(client, namespace, watcher::Config::default(), fresh.clone(), |_| {});
         let ours = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
-        let (deployments, deployment_watch, deployments_filled) = cache::<Deployment>(client, namespace, ours.clone());
-        let (services, service_watch, services_filled) = cache::<Service>(client, namespace, ours.clone());
+        let (deployments, deployment_watch, deployments_filled) =
+            cache::<Deployment>(client, namespace, ours.clone(), |_| {});
+        let (services, service_watch, services_filled) = cache::<Service>(client, namespace, ours.clone(), |_| {});
         let (feed, Fed { store: knative, changes: knative_watch, presence }) =
             Feed::new(client, namespace, ours, knative);
-        let filled = [records_filled, deployments_filled, services_filled];
-        let caches = Self { records, fresh, deployments, services, knative, presence, filled };
+        let (autoscalers, autoscaler_watch, autoscalers_filled) =
+            cache::<HorizontalPodAutoscaler>(client, namespace, watcher::Config::default(), autoscalers::reduce);
+        let filled = [records_filled, deployments_filled, services_filled, autoscalers_filled];
+        let caches = Self { records, fresh, deployments, services, knative, autoscalers, presence, filled };
         let watches = Watches {
             records: record_watch,
             deployments: deployment_watch,
             services: service_watch,
             knative: knative_watch,
+            autoscalers: autoscaler_watch,
         };
         (caches, watches, feed)
     }
@@ -106,7 +115,7 @@ impl Caches {
         kind != ObjectKind::KnativeService || *self.presence.borrow() != Presence::Absent
     }
 
-    /// The cached object of a kind and name, where it carries our label.
+    /// The cached object of a kind and name, where it carries our label; an autoscaler also where it does not.
     pub fn get(&self, kind: ObjectKind, namespace: &str, name: &str) -> Option<LiveObject> {
         match kind {
             ObjectKind::Deployment => {
@@ -115,6 +124,9 @@ impl Caches {
             ObjectKind::Service => self.services.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o)),
             ObjectKind::KnativeService => {
                 self.knative.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o))
+            }
+            ObjectKind::Autoscaler => {
+                self.autoscalers.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o))
             }
         }
     }
@@ -125,6 +137,7 @@ impl Caches {
             ObjectKind::Deployment => self.deployments.get(&ObjectRef::new(name).within(namespace)).is_some(),
             ObjectKind::Service => self.services.get(&ObjectRef::new(name).within(namespace)).is_some(),
             ObjectKind::KnativeService => self.knative.get(&ObjectRef::new(name).within(namespace)).is_some(),
+            ObjectKind::Autoscaler => self.autoscalers.get(&ObjectRef::new(name).within(namespace)).is_some(),
         }
     }
 
@@ -137,8 +150,20 @@ impl Caches {
                 ObjectKind::Deployment => collect(kind, &self.deployments, namespace, uid, owner_label, &mut found),
                 ObjectKind::Service => collect(kind, &self.services, namespace, uid, owner_label, &mut found),
                 ObjectKind::KnativeService => collect(kind, &self.knative, namespace, uid, owner_label, &mut found),
+                ObjectKind::Autoscaler => collect(kind, &self.autoscalers, namespace, uid, owner_label, &mut found),
             }
         }
+        found
+    }
+
+    /// The autoscalers that target a Deployment, whoever made them; by name.
+    pub fn scalers(&self, namespace: &str, deployment: &str) -> Vec<Scaler> {
+        let targets = |object: &HorizontalPodAutoscaler| {
+            object.metadata.namespace.as_deref() == Some(namespace) && autoscalers::targets(object, deployment)
+        };
+        let mut found: Vec<Scaler> =
+            self.autoscalers.state_filter(targets).iter().map(|object| Scaler::of(object)).collect();
+        found.sort_by(|one, other| one.name().cmp(other.name()));
         found
     }
 }
@@ -164,12 +189,13 @@ fn cache<K>(
     client: &Client,
     namespace: Option<&str>,
     config: watcher::Config,
+    reduce: fn(&mut K),
 ) -> (Store<K>, WatchStream<K>, watch::Receiver<bool>)
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
     K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
-    tracked(client, namespace, config, Fresh::default())
+    tracked(client, namespace, config, Fresh::default(), reduce)
 }
 
 /// A cache that tells how far it is.
@@ -178,6 +204,7 @@ fn tracked<K>(
     namespace: Option<&str>,
     config: watcher::Config,
     fresh: Fresh,
+    reduce: fn(&mut K),
 ) -> (Store<K>, WatchStream<K>, watch::Receiver<bool>)
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
@@ -188,9 +215,10 @@ where
     let (filled, is_filled) = watch::channel(false);
     let stream = watcher(api, config)
         .backoff(Pauses::default())
-        .modify(|object| {
+        .modify(move |object| {
             let meta = object.meta_mut();
-            meta.managed_fields = meta.managed_fields.take().map(owners_of_replicas);
+            meta.managed_fields = meta.managed_fields.take().map(owners_of_scale);
+            reduce(object);
         })
         .reflect(writer)
         .inspect_ok(move |event| {
@@ -239,21 +267,17 @@ impl Backoff for Pauses {
     }
 }
 
-/// Of an object's managed fields only this is read: who owns `spec.replicas`. The rest is most of an object's size.
-fn owners_of_replicas(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
-    let owns = |entry: &ManagedFieldsEntry| {
-        entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
+/// Of an object's managed fields only this is read: who owns the number of replicas. The rest is most of an object's size.
+fn owners_of_scale(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
+    let owned = |entry: &ManagedFieldsEntry, field: &str| {
+        entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(&format!("/f:spec/f:{field}")).is_some())
     };
-    entries
-        .into_iter()
-        .filter(owns)
-        .map(|mut entry| {
-            if let Some(fields) = &mut entry.fields_v1 {
-                fields.0 = json!({"f:spec": {"f:replicas": {}}});
-            }
-            entry
-        })
-        .collect()
+    let reduced = |mut entry: ManagedFieldsEntry| {
+        let field = ObjectKind::ALL.iter().filter_map(|kind| kind.scale_field()).find(|field| owned(&entry, field))?;
+        entry.fields_v1.iter_mut().for_each(|fields| fields.0 = json!({"f:spec": {format!("f:{field}"): {}}}));
+        Some(entry)
+    };
+    entries.into_iter().filter_map(reduced).collect()
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub enum Reason {
     PolicyWarning,
     /// Replicas are left as somebody else set them.
     ScaleHeld,
+    /// Replicas that somebody else set were taken back by force.
+    ScaleTakenBack,
     /// Another revision of the policy is in force.
     PolicyChanged,
     /// A change of the policy is held back.
@@ -62,6 +64,7 @@ impl Reason {
             Self::PolicyDenied => "PolicyDenied",
             Self::PolicyWarning => "PolicyWarning",
             Self::ScaleHeld => "ScaleHeld",
+            Self::ScaleTakenBack => "ScaleTakenBack",
             Self::PolicyChanged => "PolicyChanged",
             Self::PolicyHeld => "PolicyHeld",
             Self::PolicyRolledOut => "PolicyRolledOut",
@@ -78,6 +81,7 @@ impl Reason {
                 | Self::PolicyDenied
                 | Self::PolicyWarning
                 | Self::ScaleHeld
+                | Self::ScaleTakenBack
                 | Self::PolicyHeld
                 | Self::PolicyRejected
                 | Self::PolicyStateLost

@@ -2,6 +2,7 @@
 
 mod adopt;
 pub mod apply;
+pub mod autoscalers;
 pub mod caches;
 pub mod diff;
 pub mod discovery;
@@ -16,6 +17,7 @@ pub mod own;
 pub mod ownership;
 pub mod record;
 mod records;
+pub mod scale;
 
 pub use error::{ClusterError, FieldCause, within};
 pub use heartbeat::{HEARTBEAT, heartbeat};

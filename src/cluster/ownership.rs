@@ -25,13 +25,3 @@ pub fn describe_owner(meta: &ObjectMeta) -> String {
         |owner| format!("{} {:?}", owner.kind, owner.name),
     )
 }
-
-/// Field managers that own `spec.replicas`, in the order of the managed fields.
-pub fn replicas_owners(meta: &ObjectMeta) -> Vec<String> {
-    meta.managed_fields
-        .iter()
-        .flatten()
-        .filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some()))
-        .filter_map(|entry| entry.manager.clone())
-        .collect()
-}

@@ -231,11 +231,11 @@ impl Config {
 
     /// Refuses what is asked for, also by the profile, and not built in this release: nothing is silently absent.
     pub fn unavailable(&self) -> Result<(), ConfigError> {
-        let Features { odgm: _, knative: _, prometheus, nfr_enforcement, hpa, leader_election, mtls } = self.features;
+        let Features { odgm: _, knative: _, hpa: _, prometheus, nfr_enforcement, leader_election, mtls } =
+            self.features;
         let asked = [
             (prometheus, vars::PROMETHEUS),
             (nfr_enforcement, vars::NFR_ENFORCEMENT),
-            (hpa, vars::HPA),
             (leader_election, vars::LEADER_ELECTION),
             (mtls, vars::MTLS),
         ];

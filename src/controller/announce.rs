@@ -39,6 +39,7 @@ fn news(before: &DeploymentRecordStatus, pass: &Pass) -> Vec<(Reason, String)> {
     );
     policy(before, pass, &mut news);
     degraded(before, pass, &mut news);
+    news.extend(pass.outcome.taken.iter().map(|taken| (Reason::ScaleTakenBack, taken.clone())));
     for held in &pass.outcome.held {
         if !before.message.as_deref().is_some_and(|message| message.contains(held.as_str())) {
             news.push((Reason::ScaleHeld, held.clone()));

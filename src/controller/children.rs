@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::change::{Change, ScaleChange, change, scale, stamped};
+use super::change::{Change, change, stamped};
 use super::context::Context;
 use super::handover::{Handover, title};
 use super::memory::{ChildKey, RecordMemory};
@@ -17,10 +17,10 @@ use crate::model::Class;
 use crate::render::{ObjectKind, Rendered, RenderedObject};
 
 /// How soon an object is looked at again that is waited for and whose change no watch would tell.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// How often a write is tried again that met an object which others had just written.
-const STALE_TRIES: usize = 3;
+pub(super) const STALE_TRIES: usize = 3;
 
 /// What was done, and what could not be.
 #[derive(Debug, Default)]
@@ -35,6 +35,8 @@ pub struct Outcome {
     pub contested: Option<Problem>,
     /// Replicas left as others set them, for people.
     pub held: Vec<String>,
+    /// Replicas taken back by force, for people.
+    pub taken: Vec<String>,
     /// What was left alone and why.
     pub notes: Vec<String>,
     /// The first problem that needs a person.
@@ -79,7 +81,7 @@ async fn apply_all(
     }
     let missing = |object: &&RenderedObject| !ctx.caches.contains(object.kind, &class.namespace, &object.name);
     let _births = ctx.births.begin(&class.namespace, rendered.objects.iter().filter(missing).map(key)).await;
-    let mut step = Step { ctx, class, memory, outcome };
+    let mut step = Step { ctx, class, rendered, memory, outcome };
     let mut found = Vec::with_capacity(rendered.objects.len());
     for object in &rendered.objects {
         match step.survey(object).await {
@@ -149,11 +151,12 @@ fn apply_problem(name: &str, error: &ClusterError) -> Problem {
     Problem::new("ApplyFailed", format!("{name} cannot be applied: {error}{advice}"))
 }
 
-struct Step<'a> {
-    ctx: &'a Context,
-    class: &'a Class,
+pub(super) struct Step<'a> {
+    pub(super) ctx: &'a Context,
+    pub(super) class: &'a Class,
+    pub(super) rendered: &'a Rendered,
     memory: &'a mut RecordMemory,
-    outcome: &'a mut Outcome,
+    pub(super) outcome: &'a mut Outcome,
 }
 
 /// An object as it is to be and as it is, and what that asks for.
@@ -177,6 +180,15 @@ impl Step<'_> {
 
     async fn object(&mut self, object: &RenderedObject, surveyed: Surveyed) -> Result<(), ClusterError> {
         let Surveyed { manifest, live, change } = surveyed;
+        let to_write = matches!(change, Change::None | Change::Update | Change::Drift(_));
+        if let Some(live) = live.as_ref().filter(|_| to_write && object.replicas.is_some()) {
+            if !self.make_room(object, live).await? {
+                return Ok(());
+            }
+            if self.finish_birth(object, &manifest, live).await? {
+                return self.resize_newest(object, Some(live.clone())).await;
+            }
+        }
         match change {
             Change::None => self.calm(object),
             Change::Create => return self.create(object, &manifest).await,
@@ -193,10 +205,13 @@ impl Step<'_> {
             // Noted by the survey, which ends there.
             Change::NameConflict { .. } => return Ok(()),
         }
-        // The newest that is known: an apply of just now may have made it newer than the cache.
-        let live = self.outcome.fresh.get(&key(object)).cloned().or(live);
-        match (object.replicas, live) {
-            (Some(base), Some(live)) => self.scale(object, base, &manifest, &live).await,
+        self.resize_newest(object, live).await
+    }
+
+    /// By the newest that is known: an apply of just now may have made it newer than the cache.
+    async fn resize_newest(&mut self, object: &RenderedObject, live: Option<LiveObject>) -> Result<(), ClusterError> {
+        match self.outcome.fresh.get(&key(object)).cloned().or(live) {
+            Some(live) if object.replicas.is_some() => self.resize(object, &live).await,
             _ => Ok(()),
         }
     }
@@ -219,24 +234,6 @@ impl Step<'_> {
             self.outcome.fresh.insert(key, live.clone());
         }
         Ok(live)
-    }
-
-    /// Birth: everything by `oprc-crm`, the same number by `oprc-crm-scale`, then everything without the number. The
-    /// number is owned by the scale manager from then on and never passes through the default.
-    async fn create(&mut self, object: &RenderedObject, manifest: &Value) -> Result<(), ClusterError> {
-        let mut whole = manifest.clone();
-        if let (Some(base), Some(spec)) = (object.replicas, whole.get_mut("spec").and_then(Value::as_object_mut)) {
-            spec.insert("replicas".to_owned(), json!(base));
-        }
-        // Not forced: what somebody else made in this very moment is not taken over.
-        let born = self.ctx.applier.apply(object.kind, &self.class.namespace, &object.name, &whole, false).await?;
-        self.wrote(object, born.clone());
-        self.outcome.applied.push(format!("created {} {}", object.kind.title(), object.name));
-        if let Some(base) = object.replicas {
-            self.set_scale(object, &born, base, false).await?;
-            self.apply(object, manifest, Some(&born)).await?;
-        }
-        Ok(())
     }
 
     async fn drift(
@@ -274,7 +271,7 @@ impl Step<'_> {
         }
     }
 
-    async fn apply(
+    pub(super) async fn apply(
         &mut self,
         object: &RenderedObject,
         manifest: &Value,
@@ -292,72 +289,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Scales by the newest object: between our apply and this, the cluster's own controllers write to it too.
-    async fn scale(
-        &mut self,
-        object: &RenderedObject,
-        base: u32,
-        manifest: &Value,
-        live: &LiveObject,
-    ) -> Result<(), ClusterError> {
-        let mut newest = live.clone();
-        for _ in 0..STALE_TRIES {
-            let stale = match self.rescale(object, base, manifest, &newest).await {
-                Err(ClusterError::Stale(message)) => ClusterError::Stale(message),
-                result => return result,
-            };
-            let found = self.ctx.applier.read(object.kind, &self.class.namespace, &object.name).await?;
-            // Another object under the same name is the next look's to judge.
-            newest = found.filter(|found| found.meta.uid == live.meta.uid).ok_or(stale)?;
-            self.wrote(object, newest.clone());
-        }
-        self.rescale(object, base, manifest, &newest).await
-    }
-
-    async fn rescale(
-        &mut self,
-        object: &RenderedObject,
-        base: u32,
-        manifest: &Value,
-        live: &LiveObject,
-    ) -> Result<(), ClusterError> {
-        match scale(base, live) {
-            ScaleChange::None => Ok(()),
-            ScaleChange::Set(replicas) => {
-                // Where others share the number, it was agreed upon: the record may change it.
-                self.set_scale(object, live, replicas, true).await?;
-                self.outcome.applied.push(format!("scaled {} {} to {replicas}", object.kind.title(), object.name));
-                Ok(())
-            }
-            ScaleChange::Agree(replicas) => self.set_scale(object, live, replicas, false).await,
-            ScaleChange::Claim(replicas) => {
-                self.set_scale(object, live, replicas, false).await?;
-                self.apply(object, manifest, Some(live)).await
-            }
-            ScaleChange::Held { by, replicas } => {
-                self.outcome.held.push(format!(
-                    "{} {} stays at {replicas} replicas as {by} set it (the record wants {base}); to hand it back, scale it to {base}",
-                    object.kind.title(),
-                    object.name
-                ));
-                Ok(())
-            }
-        }
-    }
-
-    async fn set_scale(
-        &mut self,
-        object: &RenderedObject,
-        live: &LiveObject,
-        replicas: u32,
-        force: bool,
-    ) -> Result<(), ClusterError> {
-        let written = self.ctx.applier.scale(live, &object.name, replicas, force).await?;
-        self.wrote(object, written);
-        Ok(())
-    }
-
-    fn wrote(&mut self, object: &RenderedObject, written: LiveObject) {
+    pub(super) fn wrote(&mut self, object: &RenderedObject, written: LiveObject) {
         self.memory.wrote(key(object), &written.meta);
         self.outcome.fresh.insert(key(object), written);
     }
@@ -373,7 +305,7 @@ impl Step<'_> {
         self.again(LOOK_AGAIN);
     }
 
-    fn again(&mut self, after: Duration) {
+    pub(super) fn again(&mut self, after: Duration) {
         self.outcome.look_again = Some(self.outcome.look_again.map_or(after, |before| before.min(after)));
     }
 }
@@ -398,6 +330,6 @@ pub fn key_of(live: &LiveObject) -> ChildKey {
     (live.kind, live.meta.name.clone().unwrap_or_default())
 }
 
-fn key(object: &RenderedObject) -> ChildKey {
+pub(super) fn key(object: &RenderedObject) -> ChildKey {
     (object.kind, object.name.clone())
 }

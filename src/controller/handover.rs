@@ -35,6 +35,7 @@ impl Handover {
         let of_function = |label: &str, object: &RenderedObject| matches!(&object.component, Component::Function(key) if names::label_value(key) == label);
         let replaced: BTreeSet<&str> = leftovers
             .iter()
+            .filter(|leftover| leftover.kind != ObjectKind::Autoscaler)
             .filter_map(function_of)
             .filter(|label| workloads.iter().any(|(object, _)| of_function(label, object)))
             .collect();
@@ -51,7 +52,14 @@ impl Handover {
             // Functions that still serve still use it.
             None => label(leftover, "component") == Some(ADDON_ODGM) && !moving.is_empty(),
         };
-        let (stay, go) = leftovers.into_iter().partition(stays);
+        // An autoscaler scales for as long as its Deployment is there, and goes with it.
+        let (scalers, leftovers): (Vec<_>, Vec<_>) =
+            leftovers.into_iter().partition(|leftover| leftover.kind == ObjectKind::Autoscaler);
+        let (mut stay, mut go): (Vec<LiveObject>, Vec<LiveObject>) = leftovers.into_iter().partition(stays);
+        for scaler in scalers {
+            let its = |one: &LiveObject| one.kind == ObjectKind::Deployment && one.meta.name == scaler.meta.name;
+            if stay.iter().any(its) { stay.push(scaler) } else { go.insert(0, scaler) }
+        }
         Self { stay, go, moving }
     }
 
@@ -160,6 +168,21 @@ mod tests {
         assert_eq!(counts(&starting), (2, 0));
         let ready = Handover::of(old(), &rendered, |_| Some(knative("f", true)));
         assert_eq!((counts(&ready), ready.is_moving("f")), ((0, 2), false));
+    }
+
+    #[test]
+    fn an_autoscaler_stays_and_goes_with_its_deployment() {
+        let scaler = || live(ObjectKind::Autoscaler, "function", "f", json!({}));
+        // Its Deployment is rendered still, and not even ready.
+        let kept = rendered(&[(ObjectKind::Deployment, function("f"))]);
+        let alone = Handover::of(vec![scaler()], &kept, |_| Some(deployment("function", "f", false)));
+        assert_eq!((counts(&alone), alone.is_moving("f")), ((0, 1), false));
+        // Its Deployment gives way to another workload.
+        let moved = rendered(&[(ObjectKind::KnativeService, function("f"))]);
+        let old = || vec![deployment("function", "f", true), scaler()];
+        assert_eq!(counts(&Handover::of(old(), &moved, |_| None)), (2, 0));
+        let ready = Handover::of(old(), &moved, |_| Some(knative("f", true)));
+        assert_eq!((counts(&ready), ready.go[0].kind), ((0, 2), ObjectKind::Autoscaler));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The reconcile pipeline: load, validate, decide, render, apply, prune, report. One module a step.
 
 mod announce;
+mod autoscaler;
 mod births;
 mod change;
 mod children;
@@ -11,8 +12,10 @@ mod judgement;
 mod memory;
 mod observe;
 mod reconcile;
+mod resize;
 mod rollout;
 mod run;
+mod scaling;
 mod status;
 mod workload;
 

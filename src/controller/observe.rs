@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::autoscaler;
 use super::memory::ChildKey;
 use super::workload::{Workload, workload};
 use crate::api::{Health, ResourceRef};
@@ -17,6 +18,8 @@ pub struct Observation {
     pub workloads: BTreeMap<ChildKey, Workload>,
     /// What is not ready, for people.
     pub waiting_for: Vec<String>,
+    /// What people should know though nothing waits for it.
+    pub notes: Vec<String>,
 }
 
 impl Observation {
@@ -32,6 +35,9 @@ impl Observation {
     fn add(&mut self, namespace: &str, kind: ObjectKind, name: &str, live: Option<&LiveObject>) {
         let workload = workload(kind, live);
         let simple = if live.is_some() { Health::Healthy } else { Health::Missing };
+        // An autoscaler that can't measure leaves the pods as they are: they serve all the same.
+        let idle = live.filter(|_| kind == ObjectKind::Autoscaler).and_then(|live| autoscaler::idle(&live.content));
+        self.notes.extend(idle.iter().map(|why| format!("{} {name} {why}", kind.title())));
         let health = workload.as_ref().map_or(simple, |workload| workload.health);
         if health != Health::Healthy {
             let problem = workload.as_ref().and_then(|workload| workload.problem.as_deref());
@@ -47,7 +53,7 @@ impl Observation {
             name: name.to_owned(),
             namespace: namespace.to_owned(),
             uid: live.and_then(|live| live.meta.uid.clone()),
-            health,
+            health: if idle.is_some() { Health::Degraded } else { health },
         });
     }
 
@@ -63,7 +69,7 @@ impl Observation {
 
     /// Every object is there and every workload rolled out.
     pub fn rolled_out(&self) -> bool {
-        !self.refs.is_empty() && self.refs.iter().all(|one| one.health == Health::Healthy)
+        !self.refs.is_empty() && self.waiting_for.is_empty()
     }
 
     /// The first workload that failed, and how.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
@@ -12,9 +14,11 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::reconcile::{ReconcileError, backoff, reconcile};
 use crate::api::ANNOTATION_RECORD;
-use crate::cluster::caches::Watches;
+use crate::cluster::autoscalers::target;
+use crate::cluster::caches::{Caches, Watches};
 use crate::cluster::ownership::controller_of;
 use crate::cluster::record::RawRecord;
+use crate::render::ObjectKind;
 
 /// How long changes of one record are gathered before it is looked at.
 const DEBOUNCE: Duration = Duration::from_millis(50);
@@ -43,6 +47,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) {
     let config = Config::default().concurrency(options.concurrency).debounce(DEBOUNCE);
+    let caches = ctx.caches.clone();
     // Every change of a record counts, one of its status too: somebody else may have made it. Our own leads to one
     // more look, which finds nothing to do.
     Controller::for_stream(watches.records, ctx.caches.records.clone())
@@ -50,6 +55,7 @@ pub async fn run(
         .watches_stream(watches.deployments, |child| owners(&child))
         .watches_stream(watches.services, |child| owners(&child))
         .watches_stream(watches.knative, |child| owners(&child))
+        .watches_stream(watches.autoscalers, move |scaler| scaled(&caches, &scaler))
         .reconcile_all_on(looks.all)
         .reconcile_on(looks.one)
         .graceful_shutdown_on(async move { shutdown.cancelled().await })
@@ -64,7 +70,10 @@ pub async fn run(
 
 /// The record that a child belongs to: by its controller reference or, where somebody took that away, by our annotation.
 fn owners<K: Resource>(child: &K) -> Vec<ObjectRef<RawRecord>> {
-    let meta = child.meta();
+    owners_of(child.meta())
+}
+
+fn owners_of(meta: &ObjectMeta) -> Vec<ObjectRef<RawRecord>> {
     let namespace = meta.namespace.clone().unwrap_or_default();
     let annotated = || meta.annotations.as_ref().and_then(|all| all.get(ANNOTATION_RECORD)).cloned();
     let name = match controller_of(meta) {
@@ -72,6 +81,17 @@ fn owners<K: Resource>(child: &K) -> Vec<ObjectRef<RawRecord>> {
         None => annotated(),
     };
     name.map(|name| ObjectRef::new(&name).within(&namespace)).into_iter().collect()
+}
+
+/// The records that an autoscaler matters to: its own, and that of the Deployment that it targets.
+fn scaled(caches: &Caches, scaler: &HorizontalPodAutoscaler) -> Vec<ObjectRef<RawRecord>> {
+    let own = owners(scaler);
+    if !own.is_empty() {
+        return own;
+    }
+    let namespace = scaler.metadata.namespace.as_deref().unwrap_or_default();
+    let target = target(scaler).and_then(|name| caches.get(ObjectKind::Deployment, namespace, name));
+    target.map(|deployment| owners_of(&deployment.meta)).unwrap_or_default()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is the controller's")]

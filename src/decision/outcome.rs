@@ -158,6 +158,8 @@ pub struct TemplatePlan {
     pub probes: bool,
     /// Security of the functions' pods.
     pub security: SecurityPlan,
+    /// What scales functions by their load; `None` where the policy leaves it out.
+    pub autoscaler: Option<AutoscalerPlan>,
     /// The data grid; `None` where the class asks for none or the policy leaves it out.
     pub odgm: Option<OdgmPlan>,
 }
@@ -179,6 +181,15 @@ pub struct SecurityPlan {
     pub drop_capabilities: bool,
     /// The image must run as another user than root.
     pub run_as_non_root: bool,
+}
+
+/// What scales functions whose record says how far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AutoscalerPlan {
+    /// CPU that pods should use on average, percent of their request.
+    pub cpu_utilization: u32,
+    /// Most replicas, whatever the record says.
+    pub max_replicas: Option<u32>,
 }
 
 /// The data grid's part of a template.

@@ -1,10 +1,12 @@
 //! Which template a class gets, and what it is for that class.
 
 use crate::model::{Quantity, Resources};
+use crate::policy::{AutoscalerShape, RuleMode, TemplatePolicy};
 use crate::policy::{FALLBACK_TEMPLATE, Facts, Policy, ResourceTexts, RuleOutcome, Scope, Security, Shape, Standing};
-use crate::policy::{RuleMode, TemplatePolicy};
 
-use super::{Candidate, Chosen, Finding, OdgmPlan, SecurityPlan, TemplatePlan, TemplateProblem, WorkloadKind};
+use super::{
+    AutoscalerPlan, Candidate, Chosen, Finding, OdgmPlan, SecurityPlan, TemplatePlan, TemplateProblem, WorkloadKind,
+};
 
 /// A template with its scope and how it does for the class.
 struct Entry<'a> {
@@ -151,7 +153,7 @@ fn undecided((rule, message): &Failure) -> TemplateProblem {
 
 fn plan(entry: &Entry<'_>, facts: &Facts, why: String, kept: Option<Finding>) -> Result<Chosen, TemplateProblem> {
     let shape = entry.template.shape(&entry.scope).map_err(|failure| undecided(&failure))?;
-    let Shape { knative, replicas, resources: texts, probes, grace, security: safe, odgm } = shape;
+    let Shape { knative, replicas, resources: texts, probes, grace, security: safe, autoscaler, odgm } = shape;
     let failed = |message: String| undecided(&(format!("{}/resources", entry.template.unit().name()), message));
     let odgm = match odgm.filter(|_| facts.has("class.odgm")) {
         None => None,
@@ -170,6 +172,8 @@ fn plan(entry: &Entry<'_>, facts: &Facts, why: String, kept: Option<Finding>) ->
         termination_grace_seconds: grace,
         probes,
         security: security(safe),
+        autoscaler: autoscaler
+            .map(|AutoscalerShape { cpu_utilization, max_replicas }| AutoscalerPlan { cpu_utilization, max_replicas }),
         odgm,
     };
     Ok(Chosen { plan, why, kept })

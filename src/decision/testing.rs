@@ -147,6 +147,8 @@ fn details(chosen: &Chosen, expect: &TemplateExpect, faults: &mut Vec<String>) {
     compare("replicas", expect.replicas, Some(f64::from(chosen.plan.replicas)), faults);
     let pods = chosen.plan.odgm.as_ref().map_or(0.0, |odgm| f64::from(odgm.replicas));
     compare("odgm_replicas", expect.odgm_replicas, Some(pods), faults);
+    let utilization = chosen.plan.autoscaler.map_or(0.0, |scaler| f64::from(scaler.cpu_utilization));
+    compare("cpu_utilization", expect.cpu_utilization, Some(utilization), faults);
     if let Some(wanted) = expect.kept
         && wanted != chosen.kept.is_some()
     {

@@ -36,6 +36,13 @@ pub struct Class {
     pub dimensions: Vec<EnforcementDimension>,
 }
 
+impl Class {
+    /// Whether the record lets the enforcer change replicas.
+    pub fn lets_scale(&self) -> bool {
+        self.enforcement == EnforcementMode::Enforce && self.dimensions.contains(&EnforcementDimension::Replicas)
+    }
+}
+
 /// One function of a class.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Function {

@@ -120,7 +120,16 @@ pub(crate) struct WorkloadForm {
     pub(crate) probes: bool,
     pub(crate) grace: Option<u32>,
     pub(crate) security: SecurityForm,
+    pub(crate) autoscaler: Option<AutoscalerForm>,
     pub(crate) odgm: Option<OdgmForm>,
+}
+
+/// What scales functions by their load.
+#[derive(Debug)]
+pub(crate) struct AutoscalerForm {
+    pub(crate) enabled: Option<Text>,
+    pub(crate) cpu_utilization: Text,
+    pub(crate) max_replicas: Option<Text>,
 }
 
 /// The data grid's part of a template.
@@ -389,9 +398,26 @@ fn workload(node: &Node, sink: &mut Sink) -> Option<WorkloadForm> {
     let replicas = form.need("replicas", sink).and_then(|node| form::expression(node, "replicas", sink));
     let resources = resources(form.get("resources"), sink);
     let security = security(form.get("security"), sink);
+    let autoscaler = form.get("autoscaler").and_then(|node| autoscaler(node, knative, &resources, sink));
     let odgm = form.get("odgm").and_then(|node| odgm(node, sink));
     let probes = form.flag("probes", sink).unwrap_or(true);
-    Some(WorkloadForm { knative, replicas: replicas?, resources, probes, grace, security, odgm })
+    Some(WorkloadForm { knative, replicas: replicas?, resources, probes, grace, security, autoscaler, odgm })
+}
+
+fn autoscaler(node: &Node, knative: bool, resources: &ResourceTexts, sink: &mut Sink) -> Option<AutoscalerForm> {
+    let form = Form::of(node, &fields::AUTOSCALER, sink)?;
+    if knative {
+        let help = "leave it out: Knative scales by itself, from the record's min_scale to its max_scale";
+        sink.push(node.at.error("autoscaler has no effect on a KnativeService").help(help));
+    } else if resources.cpu_request.is_none() {
+        let help = "give workload.resources.cpu_request, for functions whose record states none";
+        sink.push(node.at.error("an autoscaler on CPU needs a CPU request to compare with").help(help));
+    }
+    Some(AutoscalerForm {
+        enabled: form.expression("enabled", sink),
+        cpu_utilization: form::expression(form.get("cpu_utilization")?, "cpu_utilization", sink)?,
+        max_replicas: form.expression("max_replicas", sink),
+    })
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a small whole number")]

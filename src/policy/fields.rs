@@ -374,7 +374,25 @@ pub(crate) static WORKLOAD: Fields = fields(
             Takes::Number { min: 0.0, max: 3600.0, whole: true },
             "seconds that a pod gets to end; not for a KnativeService",
         ),
+        may(
+            "autoscaler",
+            Takes::Fields(&AUTOSCALER),
+            "a HorizontalPodAutoscaler for functions whose record states max_scale; not for a KnativeService, which scales itself",
+        ),
         may("odgm", Takes::Fields(&ODGM), "the data grid, for classes that ask for one"),
+    ],
+);
+
+pub(crate) static AUTOSCALER: Fields = fields(
+    "autoscaler",
+    &[
+        or("enabled", Takes::Expression, "true", "condition under which functions get one"),
+        need(
+            "cpu_utilization",
+            Takes::Expression,
+            "CPU that pods should use on average, percent of their request; 1 to 1000",
+        ),
+        may("max_replicas", Takes::Expression, "most replicas, whatever the record's max_scale says"),
     ],
 );
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Inputs;
+use super::autoscaler::{Autoscaler, AutoscalerShape};
 use super::bundle::Shared;
 use super::cel::{Expression, Type};
 use super::compiler::Compiler;
@@ -142,6 +143,7 @@ struct Workload {
     probes: bool,
     grace: Option<u32>,
     security: SecurityRules,
+    autoscaler: Option<Autoscaler>,
     odgm: Option<Odgm>,
 }
 
@@ -192,6 +194,8 @@ pub struct Shape {
     pub grace: Option<u32>,
     /// Security of the functions' pods.
     pub security: Security,
+    /// What scales functions by their load.
+    pub autoscaler: Option<AutoscalerShape>,
     /// The data grid.
     pub odgm: Option<OdgmShape>,
 }
@@ -290,7 +294,13 @@ impl TemplatePolicy {
     /// What the template is for a class; the field and reason where that can't be evaluated.
     pub fn shape(&self, scope: &Scope<'_>) -> Result<Shape, (String, String)> {
         let failed = |field: &str, reason: String| (format!("{}/{field}", self.unit.name()), reason);
-        let Workload { knative, replicas, resources, probes, grace, security, odgm } = &self.workload;
+        let Workload { knative, replicas, resources, probes, grace, security, autoscaler, odgm } = &self.workload;
+        let autoscaler = match autoscaler {
+            None => None,
+            Some(scaler) => {
+                scaler.shape(scope).map_err(|(field, reason)| failed(&format!("autoscaler.{field}"), reason))?
+            }
+        };
         let odgm = match odgm {
             None => None,
             Some(odgm) => odgm.shape(scope).map_err(|(field, reason)| failed(&format!("odgm.{field}"), reason))?,
@@ -302,6 +312,7 @@ impl TemplatePolicy {
             probes: *probes,
             grace: *grace,
             security: security.evaluate(scope).map_err(|(field, reason)| failed(field, reason))?,
+            autoscaler,
             odgm,
         })
     }
@@ -361,13 +372,13 @@ fn is_pods(value: f64) -> Result<(), String> {
 
 /// A number of pods, rounded up.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be between 0 and 10,000")]
-fn pods(scope: &Scope<'_>, expression: &Expression) -> Result<u32, String> {
+pub(super) fn pods(scope: &Scope<'_>, expression: &Expression) -> Result<u32, String> {
     let value = scope.number(expression)?;
     is_pods(value).map(|()| value.ceil() as u32)
 }
 
 /// Compiles a number of pods. One that is written out is a whole number; what is computed is rounded up.
-fn compile_pods(text: &Text, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Expression> {
+pub(super) fn compile_pods(text: &Text, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Expression> {
     let replicas = compiler.compile(text, &Type::Double, sink)?;
     let literal = replicas.reads().is_empty();
     let whole = |value: f64| {
@@ -397,6 +408,10 @@ fn workload(form: &WorkloadForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -
         None => None,
         Some(form) => Some(odgm(form, compiler, sink)?),
     };
+    let autoscaler = match &form.autoscaler {
+        None => None,
+        Some(form) => Some(Autoscaler::compile(form, compiler, sink)?),
+    };
     let security = SecurityRules::compile(&form.security, compiler, sink);
     Some(Workload {
         knative: form.knative,
@@ -405,6 +420,7 @@ fn workload(form: &WorkloadForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -
         probes: form.probes,
         grace: form.grace,
         security: security?,
+        autoscaler,
         odgm,
     })
 }

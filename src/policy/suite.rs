@@ -72,6 +72,8 @@ pub struct TemplateExpect {
     pub replicas: Option<f64>,
     /// Pods of the data grid; 0 for none.
     pub odgm_replicas: Option<f64>,
+    /// CPU utilisation that functions are scaled by; 0 for none.
+    pub cpu_utilization: Option<f64>,
 }
 
 /// What a case expects of a Recommendation; what is not stated is not compared.
@@ -339,6 +341,7 @@ fn expect(node: &Node, admission: bool, sink: &mut Sink) -> Option<Expect> {
         kept: form.flag("kept", sink),
         replicas: number("replicas", sink),
         odgm_replicas: number("odgm_replicas", sink),
+        cpu_utilization: number("cpu_utilization", sink),
     };
     if expect.template.is_some() == expect.problem.is_some() {
         let help = "template: which one is chosen; problem: unknown, not-enabled or undecided";

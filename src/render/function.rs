@@ -1,7 +1,7 @@
 //! Deployment and Service of one function.
 
 use super::parts::{Part, container, pod, probe, resources, service_url};
-use super::{Component, ObjectKind, RenderError, RenderedFunction, RenderedObject, env};
+use super::{Component, ObjectKind, RenderError, RenderedFunction, RenderedObject, autoscaler, env};
 use crate::decision::TemplatePlan;
 use crate::model::{Class, Function};
 
@@ -33,11 +33,16 @@ pub(super) fn objects(
         container.liveness_probe = Some(probe(10, 6));
     }
     let pod = pod(container, plan.security, plan.termination_grace_seconds);
+    let range = autoscaler::range(plan, function);
     let replicas = function.replicas.unwrap_or_else(|| within_scale(plan.replicas, function));
-    let objects = vec![
+    let replicas = range.map_or(replicas, |range| range.starts_with(replicas));
+    let mut objects = vec![
         part.deployment(&plan.name, pod, replicas)?,
         part.service(SERVICE_PORT, function.port, function.need_http2.then_some(H2C))?,
     ];
+    if let Some(range) = range {
+        objects.push(range.object(&part)?);
+    }
     let reached = RenderedFunction {
         key: function.key.clone(),
         kind: ObjectKind::Deployment,

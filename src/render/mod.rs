@@ -1,5 +1,6 @@
 //! Class + chosen template -> Kubernetes objects. Pure: the same class and plan give the same bytes.
 
+mod autoscaler;
 mod collection;
 mod env;
 mod function;

@@ -18,11 +18,13 @@ pub enum ObjectKind {
     Service,
     /// `serving.knative.dev/v1` Service; only where the cluster has Knative Serving.
     KnativeService,
+    /// `autoscaling/v2` HorizontalPodAutoscaler; named like the Deployment that it scales.
+    Autoscaler,
 }
 
 impl ObjectKind {
     /// Every kind, so that nothing that was ever rendered is left out when pruning.
-    pub const ALL: [Self; 3] = [Self::Deployment, Self::Service, Self::KnativeService];
+    pub const ALL: [Self; 4] = [Self::Deployment, Self::Service, Self::KnativeService, Self::Autoscaler];
 
     /// API version, as in a manifest.
     pub fn api_version(self) -> &'static str {
@@ -30,6 +32,7 @@ impl ObjectKind {
             Self::Deployment => "apps/v1",
             Self::Service => "v1",
             Self::KnativeService => "serving.knative.dev/v1",
+            Self::Autoscaler => "autoscaling/v2",
         }
     }
 
@@ -38,13 +41,14 @@ impl ObjectKind {
         match self {
             Self::Deployment => "Deployment",
             Self::Service | Self::KnativeService => "Service",
+            Self::Autoscaler => "HorizontalPodAutoscaler",
         }
     }
 
     /// What people call it; unlike the kind, no two have the same.
     pub fn title(self) -> &'static str {
         match self {
-            Self::Deployment | Self::Service => self.kind(),
+            Self::Deployment | Self::Service | Self::Autoscaler => self.kind(),
             Self::KnativeService => "Knative Service",
         }
     }
@@ -53,7 +57,16 @@ impl ObjectKind {
     pub fn is_workload(self) -> bool {
         match self {
             Self::Deployment | Self::KnativeService => true,
-            Self::Service => false,
+            Self::Service | Self::Autoscaler => false,
+        }
+    }
+
+    /// The field of `spec` that says how many replicas there are to be, and that has an owner of its own.
+    pub fn scale_field(self) -> Option<&'static str> {
+        match self {
+            Self::Deployment => Some("replicas"),
+            Self::Autoscaler => Some("minReplicas"),
+            Self::Service | Self::KnativeService => None,
         }
     }
 }
@@ -76,9 +89,10 @@ pub struct RenderedObject {
     pub name: String,
     /// Part of the class that it belongs to.
     pub component: Component,
-    /// The whole manifest but for `spec.replicas`, which has an owner of its own.
+    /// The whole manifest but for [`ObjectKind::scale_field`], which has an owner of its own.
     pub manifest: Value,
-    /// Base of `spec.replicas`: the record's number, else the template's; `None` where the kind has none.
+    /// Base of that field: the record's number, else the template's; `None` where the kind has none. Of a Deployment that
+    /// is rendered with an autoscaler: what it starts with.
     pub replicas: Option<u32>,
 }
 

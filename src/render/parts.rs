@@ -63,7 +63,7 @@ impl Part<'_> {
         labels
     }
 
-    fn metadata(&self, name: &str) -> ObjectMeta {
+    pub fn metadata(&self, name: &str) -> ObjectMeta {
         // Offline there is no record in a cluster, hence no uid and nothing to refer to.
         let owner = (!self.class.uid.is_empty()).then(|| {
             vec![OwnerReference {

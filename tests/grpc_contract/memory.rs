@@ -155,6 +155,7 @@ fn plan() -> TemplatePlan {
         termination_grace_seconds: None,
         probes: true,
         security: SecurityPlan::default(),
+        autoscaler: None,
         odgm: None,
     }
 }

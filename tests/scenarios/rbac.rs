@@ -13,7 +13,7 @@ use crate::support::class::{Namespace, SOON, condition};
 use crate::support::crm::Crm;
 use crate::support::pm::{canonical, delete, done, running, unit};
 use crate::support::{CRM_USER, cluster, eventually, from_json, shipped};
-use crate::{IMAGE, start};
+use crate::{IMAGE, start_with};
 
 const RBAC: &str = "k8s/rbac/crm-rbac.yaml";
 /// Never asked for by a request of its own: the admission plugin OwnerReferencesPermissionEnforcement asks whether the
@@ -79,7 +79,8 @@ async fn live_a_life(crm: &Crm, ns: &Namespace) {
     let odgm_config = Some(OdgmConfig { collections: vec!["c".to_owned()], ..OdgmConfig::default() });
     done(&client, DeploymentUnit { odgm_config, ..unit("sent", IMAGE) }).await;
     let functions = |image: &str, replicas: u32| json!([{"function_key": "f", "image": image, "replicas": replicas}]);
-    ns.apply("applied", json!({"functions": functions(IMAGE, 1), "addons": ["odgm"]})).await;
+    let scaled = json!([{"function_key": "f", "image": IMAGE, "replicas": 1, "max_scale": 3}]);
+    ns.apply("applied", json!({"functions": scaled, "addons": ["odgm"]})).await;
     running(&client, "sent").await;
     ns.available("applied").await;
 
@@ -108,7 +109,7 @@ async fn live_a_life(crm: &Crm, ns: &Namespace) {
 
 #[tokio::test]
 async fn the_rights_as_shipped_are_enough_and_no_broader_than_what_is_used() {
-    let (crm, ns) = start("rbac").await;
+    let (crm, ns) = start_with("rbac", &[("OPRC_CRM_FEATURES_HPA", "true")]).await;
     live_a_life(&crm, &ns).await;
     crm.stop().await;
     let granted = granted();

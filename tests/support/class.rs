@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
@@ -38,6 +39,10 @@ impl Namespace {
     }
 
     pub fn deployments(&self) -> Api<Deployment> {
+        Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    pub fn autoscalers(&self) -> Api<HorizontalPodAutoscaler> {
         Api::namespaced(self.client.clone(), &self.name)
     }
 
@@ -111,7 +116,7 @@ impl Namespace {
         .await;
     }
 
-    /// `Kind/name` of every Deployment and Service, sorted.
+    /// `Kind/name` of every Deployment, Service and autoscaler, sorted.
     pub async fn objects(&self) -> Vec<String> {
         let list = ListParams::default();
         let deployments = self.deployments().list(&list).await.expect("a list").items;
@@ -121,6 +126,12 @@ impl Namespace {
             .map(|one| format!("Deployment/{}", one.metadata.name.unwrap_or_default()))
             .collect();
         all.extend(services.into_iter().map(|one| format!("Service/{}", one.metadata.name.unwrap_or_default())));
+        let autoscalers = self.autoscalers().list(&list).await.expect("a list").items;
+        all.extend(
+            autoscalers
+                .into_iter()
+                .map(|one| format!("HorizontalPodAutoscaler/{}", one.metadata.name.unwrap_or_default())),
+        );
         all.sort();
         all
     }

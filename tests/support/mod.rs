@@ -14,6 +14,7 @@ pub mod faults;
 pub mod knative;
 pub mod pm;
 pub mod policy;
+pub mod scaling;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::cli::offline::Offline;
 use crate::decision::play::Of;
 use crate::decision::{
-    Candidate, ClusterFacts, Decision, Features, RuleMode, RuleOutcome, RuleTrace, Setting, TemplatePlan, WorkloadKind,
-    explain as explained,
+    AutoscalerPlan, Candidate, ClusterFacts, Decision, Features, RuleMode, RuleOutcome, RuleTrace, Setting,
+    TemplatePlan, WorkloadKind, explain as explained,
 };
 use crate::model::Resources;
 
@@ -274,6 +274,10 @@ fn plan(plan: &TemplatePlan) -> Vec<String> {
     };
     let mut lines =
         vec![format!("{kind}, {}, {}", super::count(plan.replicas as usize, "replica"), requests(&plan.resources))];
+    if let Some(AutoscalerPlan { cpu_utilization, max_replicas }) = plan.autoscaler {
+        let most = max_replicas.map(|most| format!(", at most {most}")).unwrap_or_default();
+        lines.push(format!("functions with max_scale: scaled to {cpu_utilization} % CPU{most}"));
+    }
     if let Some(odgm) = &plan.odgm {
         let pods = super::count(odgm.replicas as usize, "pod");
         lines.push(format!("ODGM, {pods} of {}, {}", odgm.image, requests(&odgm.resources)));
@@ -290,12 +294,17 @@ fn as_json(subject: &Subject, setting: &Setting, decision: &Decision) -> Value {
         Ok(chosen) => {
             let kept = chosen.kept.as_ref().map(|kept| json!({"rule": kept.rule, "message": kept.message}));
             let odgm = chosen.plan.odgm.as_ref().map(|odgm| json!({"image": odgm.image, "replicas": odgm.replicas}));
+            let autoscaler = chosen
+                .plan
+                .autoscaler
+                .map(|one| json!({"cpu_utilization": one.cpu_utilization, "max_replicas": one.max_replicas}));
             json!({
                 "name": chosen.plan.name,
                 "why": chosen.why,
                 "kept": kept,
                 "workload": if chosen.plan.workload == WorkloadKind::Deployment { "Deployment" } else { "KnativeService" },
                 "replicas": chosen.plan.replicas,
+                "autoscaler": autoscaler,
                 "odgm": odgm,
             })
         }

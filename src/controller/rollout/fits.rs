@@ -1,7 +1,9 @@
 //! Whether a class has what a basis gives it: asked where it is lost what it was decided by.
 
-use crate::cluster::caches::{Caches, LiveObject};
-use crate::controller::change::{Change, ScaleChange, change, scale, stamped};
+use crate::cluster::caches::Caches;
+use crate::controller::change::{Change, change, stamped};
+use crate::controller::resize::scaled;
+use crate::controller::scaling::{Aim, ScaleChange, scale};
 use crate::render::{ObjectKind, render};
 use crate::rollout::{Basis, LiveClass};
 
@@ -15,16 +17,14 @@ pub(super) fn fits(caches: &Caches, basis: &Basis, live: &LiveClass) -> bool {
         let found = caches.get(object.kind, &class.namespace, &object.name);
         let manifest = stamped(object, &class.name);
         change(&manifest, found.as_ref(), &class.uid, class.names.class()) != Change::Update
-            && object.replicas.zip(found).is_none_or(|(base, found)| !rescales(base, &found))
+            // The number of replicas, which no hash of the manifest tells of.
+            && Aim::of(object, class.lets_scale()).zip(found).is_none_or(|(aim, found)| {
+                !matches!(scale(&aim, &found, &scaled(caches, class, &rendered, object)), ScaleChange::Set(_))
+            })
     });
     let wanted = |kind: ObjectKind, name: Option<&str>| {
         rendered.objects.iter().any(|object| object.kind == kind && Some(object.name.as_str()) == name)
     };
     let children = caches.children(&class.namespace, &class.uid, class.names.class());
     same && children.iter().all(|child| wanted(child.kind, child.meta.name.as_deref()))
-}
-
-/// Whether the number of replicas, which no hash of the manifest tells of, would be another.
-fn rescales(base: u32, found: &LiveObject) -> bool {
-    matches!(scale(base, found), ScaleChange::Set(_))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::{OdgmPlan, SecurityPlan, TemplatePlan, WorkloadKind};
+use super::super::{AutoscalerPlan, OdgmPlan, SecurityPlan, TemplatePlan, WorkloadKind};
 use crate::model::{Class, Quantity, Resources};
 
 /// One field of the workload that differs.
@@ -39,8 +39,17 @@ pub(super) fn between(class: &Class, before: &TemplatePlan, after: &TemplatePlan
 
 /// The fields of a plan that this class takes from it, in the order of a Template document.
 fn listed(class: &Class, plan: &TemplatePlan) -> Vec<(String, String)> {
-    let TemplatePlan { name: _, workload, replicas, resources, termination_grace_seconds, probes, security, odgm } =
-        plan;
+    let TemplatePlan {
+        name: _,
+        workload,
+        replicas,
+        resources,
+        termination_grace_seconds,
+        probes,
+        security,
+        autoscaler,
+        odgm,
+    } = plan;
     let kind = match workload {
         WorkloadKind::Deployment => "Deployment",
         WorkloadKind::KnativeService => "KnativeService",
@@ -64,6 +73,12 @@ fn listed(class: &Class, plan: &TemplatePlan) -> Vec<(String, String)> {
         fields.push(("probes".to_owned(), probes.to_string()));
     }
     fields.extend(switches("security", *security));
+    // Only functions that say how far they may be scaled are.
+    let scaled = class.functions.iter().any(|function| function.max_scale.is_some());
+    if let Some(AutoscalerPlan { cpu_utilization, max_replicas }) = autoscaler.filter(|_| scaled) {
+        fields.push(("autoscaler.cpu_utilization".to_owned(), cpu_utilization.to_string()));
+        fields.extend(max_replicas.map(|most| ("autoscaler.max_replicas".to_owned(), most.to_string())));
+    }
     if let Some(OdgmPlan { image, replicas, resources, security }) = odgm.as_ref().filter(|_| class.odgm.is_some()) {
         fields.push(("odgm.image".to_owned(), image.clone()));
         fields.push(("odgm.replicas".to_owned(), replicas.to_string()));

@@ -248,6 +248,11 @@ pub(crate) static TEMPLATE_EXPECT: Fields = Fields {
         may("kept", Takes::Flag, "the class keeps what it has because the choice could not be evaluated"),
         may("replicas", ANY_NUMBER, "replicas of a function"),
         may("odgm_replicas", ANY_NUMBER, "pods of the data grid; 0 for none"),
+        may(
+            "cpu_utilization",
+            ANY_NUMBER,
+            "CPU utilisation that functions are scaled by, percent; 0 for no autoscaler",
+        ),
     ],
     one_of: &[&["template"], &["problem"]],
     narrowed: &[],

@@ -36,6 +36,7 @@ fn plan() -> TemplatePlan {
         termination_grace_seconds: Some(20),
         probes: true,
         security: SecurityPlan { drop_capabilities: true, run_as_non_root: false },
+        autoscaler: None,
         odgm: Some(OdgmPlan {
             image: "ghcr.io/example/odgm:1".to_owned(),
             replicas: 3,

@@ -1,0 +1,176 @@
+//! Writes the number of replicas of a rendered object, beside its other fields.
+
+use serde_json::{Value, json};
+
+use super::children::{LOOK_AGAIN, STALE_TRIES, Step, key};
+use super::scaling::{Aim, ScaleChange, Scaled, scale, unclaimed, unreleased};
+use crate::cluster::ClusterError;
+use crate::cluster::autoscalers::Scaler;
+use crate::cluster::caches::{Caches, LiveObject};
+use crate::cluster::ownership::belongs_to;
+use crate::cluster::scale::{Owned, Reach, number};
+use crate::model::Class;
+use crate::render::{ObjectKind, Rendered, RenderedObject};
+
+impl Step<'_> {
+    /// Birth: everything by `oprc-crm`, the same number by `oprc-crm-scale`, then everything without the number. The
+    /// number is owned by the scale manager from then on and never passes through the default.
+    pub(super) async fn create(&mut self, object: &RenderedObject, manifest: &Value) -> Result<(), ClusterError> {
+        let number = object.replicas.zip(object.kind.scale_field());
+        let number = number.map(|(base, field)| (self.first(object, base), field));
+        let mut whole = manifest.clone();
+        if let (Some((first, field)), Some(spec)) = (number, whole.get_mut("spec").and_then(Value::as_object_mut)) {
+            spec.insert(field.to_owned(), json!(first));
+        }
+        // Not forced: what somebody else made in this very moment is not taken over.
+        let born = self.ctx.applier.apply(object.kind, &self.class.namespace, &object.name, &whole, false).await?;
+        self.wrote(object, born.clone());
+        self.outcome.applied.push(format!("created {} {}", object.kind.title(), object.name));
+        if let Some((first, _)) = number {
+            self.set_scale(object, &born, &Owned::base(first), Reach::Lenient).await?;
+            self.apply(object, manifest, Some(&born)).await?;
+        }
+        Ok(())
+    }
+
+    /// What an object starts with: a Deployment that comes back under its autoscaler, with what that last asked for.
+    fn first(&self, object: &RenderedObject, base: u32) -> u32 {
+        if object.kind != ObjectKind::Deployment {
+            return base;
+        }
+        let scalers = self.ctx.caches.scalers(&self.class.namespace, &object.name);
+        let asked = |one: &Scaler| one.desired.map(|desired| desired.min(one.max_replicas).max(one.min_replicas));
+        scalers.iter().filter_map(asked).max().unwrap_or(base)
+    }
+
+    /// Ends a birth that was cut short: shares the number before `oprc-crm` lets go of it. Whether there was one.
+    pub(super) async fn finish_birth(
+        &mut self,
+        object: &RenderedObject,
+        manifest: &Value,
+        live: &LiveObject,
+    ) -> Result<bool, ClusterError> {
+        if !unreleased(live) {
+            return Ok(false);
+        }
+        if let Some(number) = unclaimed(live) {
+            self.set_scale(object, live, &Owned::base(number), Reach::Lenient).await?;
+        }
+        self.apply(object, manifest, Some(live)).await?;
+        Ok(true)
+    }
+
+    /// A maximum that is lowered needs the minimum lowered first. `false` where the minimum stays above it, because
+    /// somebody else set it: then the maximum must wait.
+    pub(super) async fn make_room(&mut self, object: &RenderedObject, live: &LiveObject) -> Result<bool, ClusterError> {
+        let most = self.aim(object).map_or(i64::MAX, |aim| i64::from(aim.most));
+        if object.kind != ObjectKind::Autoscaler || number(live) <= most {
+            return Ok(true);
+        }
+        self.resize(object, live).await?;
+        let newest = self.outcome.fresh.get(&key(object)).unwrap_or(live);
+        Ok(number(newest) <= most)
+    }
+
+    /// Scales by the newest object: between our apply and this, the cluster's own controllers write to it too.
+    pub(super) async fn resize(&mut self, object: &RenderedObject, live: &LiveObject) -> Result<(), ClusterError> {
+        let mut newest = live.clone();
+        for _ in 0..STALE_TRIES {
+            let stale = match self.rescale(object, &newest).await {
+                Err(ClusterError::Stale(message)) => ClusterError::Stale(message),
+                result => return result,
+            };
+            let found = self.ctx.applier.read(object.kind, &self.class.namespace, &object.name).await?;
+            // Another object under the same name is the next look's to judge.
+            newest = found.filter(|found| found.meta.uid == live.meta.uid).ok_or(stale)?;
+            self.wrote(object, newest.clone());
+        }
+        self.rescale(object, &newest).await
+    }
+
+    async fn rescale(&mut self, object: &RenderedObject, live: &LiveObject) -> Result<(), ClusterError> {
+        let Some(aim) = self.aim(object) else { return Ok(()) };
+        let title = format!("{} {}", object.kind.title(), object.name);
+        let wanted = aim.base.min(aim.most);
+        match scale(&aim, live, &scaled(&self.ctx.caches, self.class, self.rendered, object)) {
+            ScaleChange::None => {}
+            ScaleChange::Set(owned) => {
+                // Where others share the number, it was agreed upon: the record may change it.
+                self.set_scale(object, live, &owned, Reach::Forced).await?;
+                self.outcome.applied.push(format!("scaled {title} to {}", owned.replicas));
+            }
+            ScaleChange::Agree(owned) => self.set_scale(object, live, &owned, Reach::Seen).await?,
+            ScaleChange::TakeBack(there) => self.take_back(object, live, there).await?,
+            ScaleChange::Forget(Some(there)) => self.set_scale(object, live, &Owned::base(there), Reach::Seen).await?,
+            ScaleChange::Forget(None) => {
+                let written = self.ctx.applier.forget_scale(live).await?;
+                self.wrote(object, written);
+            }
+            ScaleChange::Held { by, replicas } => self.outcome.held.push(format!(
+                "{title} stays at {replicas} replicas as {by} set it (the record wants {wanted}); to hand it back, scale it to {wanted}"
+            )),
+            ScaleChange::Left(scaler) => self.leave(format!(
+                "{title} is scaled by HorizontalPodAutoscaler {scaler}, which is not of this class: its replicas are left to that (the record wants {wanted})"
+            )),
+            ScaleChange::Unreadable(unreadable) => self.outcome.held.push(format!(
+                "{unreadable}; the number stays; remove the annotation, and the record's number counts again"
+            )),
+        }
+        Ok(())
+    }
+
+    /// An autoscaler that turns to another workload tells of that one: its old one is looked at now and then.
+    fn leave(&mut self, note: String) {
+        self.outcome.held.push(note);
+        self.again(LOOK_AGAIN);
+    }
+
+    /// An autoscaler left the number. The cluster itself is asked: to force by a cache that is behind would be to fight.
+    async fn take_back(&mut self, object: &RenderedObject, live: &LiveObject, there: u32) -> Result<(), ClusterError> {
+        if self.ctx.applier.is_scaled(&self.class.namespace, &object.name).await? {
+            return Ok(());
+        }
+        self.set_scale(object, live, &Owned::base(there), Reach::Forced).await?;
+        self.outcome.taken.push(format!(
+            "took replicas of {} {} back at {there}: the HorizontalPodAutoscaler that set them is gone",
+            object.kind.title(),
+            object.name
+        ));
+        Ok(())
+    }
+
+    /// What is wanted of an object's number.
+    fn aim(&self, object: &RenderedObject) -> Option<Aim> {
+        Aim::of(object, self.class.lets_scale())
+    }
+
+    async fn set_scale(
+        &mut self,
+        object: &RenderedObject,
+        live: &LiveObject,
+        owned: &Owned,
+        reach: Reach,
+    ) -> Result<(), ClusterError> {
+        let written = self.ctx.applier.scale(live, owned, reach).await?;
+        self.wrote(object, written);
+        Ok(())
+    }
+}
+
+/// Who scales an object of a class besides us.
+pub(super) fn scaled(caches: &Caches, class: &Class, rendered: &Rendered, object: &RenderedObject) -> Scaled {
+    if object.kind != ObjectKind::Deployment {
+        return Scaled::Not;
+    }
+    let is_its = |other: &RenderedObject| other.kind == ObjectKind::Autoscaler && other.name == object.name;
+    if rendered.objects.iter().any(is_its) {
+        return Scaled::ByOurs;
+    }
+    let scalers = caches.scalers(&class.namespace, &object.name);
+    let ours = |one: &&Scaler| belongs_to(&one.meta, &class.uid, class.names.class());
+    match scalers.iter().find(|one| !ours(one)) {
+        Some(other) => Scaled::ByOthers(other.name().to_owned()),
+        None if scalers.is_empty() => Scaled::Not,
+        None => Scaled::ByOurs,
+    }
+}
