@@ -18,4 +18,5 @@ pub mod rollout;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod server;
+pub mod signals;
 pub mod telemetry;

@@ -51,6 +51,22 @@ impl Series {
         Ok(Self { points: kept })
     }
 
+    /// This series and what came after it, in milliseconds, without what is older than `oldest`. What is not later than
+    /// the point before it, or not finite, is left out.
+    #[must_use]
+    pub fn continued(&self, points: &[(i64, f64)], oldest: i64) -> Self {
+        let from = self.points.partition_point(|(time, _)| *time < oldest);
+        let kept = self.points.get(from..).unwrap_or_default();
+        let mut all: Vec<(i64, f64)> = Vec::with_capacity(kept.len() + points.len());
+        all.extend_from_slice(kept);
+        for (time, value) in points.iter().filter(|(time, value)| *time >= oldest && value.is_finite()) {
+            if all.last().is_none_or(|(last, _)| last < time) {
+                all.push((*time, *value));
+            }
+        }
+        Self { points: all }
+    }
+
     /// All points: milliseconds since the epoch, and the value.
     pub fn points(&self) -> &[(i64, f64)] {
         &self.points

@@ -1,0 +1,326 @@
+//! The samples of all components: which are asked for, how answers become samples, and how long they are kept.
+//!
+//! Every look asks each signal once, for the moments that it has not been asked about yet; at the start that is its
+//! whole window. So what is known after a restart is what was known before it, as far as the source kept it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::policy::{Combine, Join, Series, SignalPolicy};
+
+use super::combine::{Buckets, combine};
+use super::join::{About, about};
+use super::pods::Presence;
+use super::{ComponentKey, Fault, FaultKind, Pods, RangeQuery, Row, Scope};
+
+/// What is asked for of one signal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// Its name.
+    pub name: String,
+    query: String,
+    join: Join,
+    combine: Combine,
+    quantile: Option<f64>,
+    window: i64,
+    step: i64,
+    max_age: Duration,
+}
+
+/// One question to the source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ask {
+    spec: Spec,
+    /// The query.
+    pub query: RangeQuery,
+}
+
+/// How it went with one signal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Name of the signal.
+    pub signal: String,
+    /// What was wrong with the whole answer.
+    pub fault: Option<Fault>,
+}
+
+#[derive(Debug)]
+struct Signal {
+    spec: Spec,
+    /// The newest moment that there was an answer about.
+    through: Option<i64>,
+    components: HashMap<ComponentKey, Entry>,
+    /// What was wrong with the last answer as a whole.
+    fault: Option<Fault>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    series: Arc<Series>,
+    /// Why the newest moment has no sample.
+    fault: Option<Fault>,
+}
+
+/// The samples of all components.
+#[derive(Debug, Default)]
+pub struct Store {
+    signals: BTreeMap<String, Signal>,
+}
+
+impl Spec {
+    /// What a Signal document asks for; `window` and `step` stand in where it states none.
+    pub fn of(signal: &SignalPolicy, window: Duration, step: Duration) -> Self {
+        Self {
+            name: signal.name().to_owned(),
+            query: signal.query().to_owned(),
+            join: signal.join(),
+            combine: signal.combine(),
+            quantile: signal.quantile(),
+            window: millis(signal.window().unwrap_or(window)),
+            step: millis(signal.step().unwrap_or(step)).max(1000),
+            max_age: signal.max_age(),
+        }
+    }
+
+    /// How far back samples are kept, milliseconds.
+    pub fn window(&self) -> i64 {
+        self.window
+    }
+
+    /// Time between samples, milliseconds.
+    pub fn step(&self) -> i64 {
+        self.step
+    }
+
+    /// Whether samples that were fetched for another spec are still right for this one.
+    fn continues(&self, before: &Self) -> bool {
+        Self { window: before.window, max_age: before.max_age, ..self.clone() } == *before
+            && self.window <= before.window
+    }
+}
+
+impl Store {
+    /// What to ask so that everything up to `now - settle` is known: at most one question a signal. Signals that are no
+    /// longer among the `specs` are forgotten, and those that measure something else now begin anew.
+    pub fn plan(&mut self, specs: &[Spec], scope: &Scope, now: i64, settle: i64) -> Vec<Ask> {
+        let mut before = std::mem::take(&mut self.signals);
+        let mut asks = Vec::new();
+        for spec in specs {
+            let kept = before.remove(&spec.name).filter(|signal| spec.continues(&signal.spec));
+            let fresh = || Signal { spec: spec.clone(), through: None, components: HashMap::new(), fault: None };
+            let mut signal = kept.unwrap_or_else(fresh);
+            signal.spec = spec.clone();
+            let newest = now.saturating_sub(settle).div_euclid(spec.step).saturating_mul(spec.step);
+            let oldest = newest.saturating_sub(spec.window).div_euclid(spec.step).saturating_mul(spec.step);
+            let start = signal.through.map_or(oldest, |through| oldest.max(through.saturating_add(spec.step)));
+            if start <= newest {
+                let query = scope.fill(&spec.query);
+                let query = RangeQuery { query, start, end: newest, step: spec.step, lookback: spec.max_age };
+                asks.push(Ask { spec: spec.clone(), query });
+            }
+            self.signals.insert(spec.name.clone(), signal);
+        }
+        asks
+    }
+
+    /// Takes over the answer to a question. After a fault the same moments are asked about again.
+    pub fn take(
+        &mut self,
+        ask: &Ask,
+        answer: &Result<Vec<Row>, Fault>,
+        pods: &Pods,
+        known: &HashSet<ComponentKey>,
+    ) -> Asked {
+        let asked = |fault| Asked { signal: ask.spec.name.clone(), fault };
+        let Some(signal) = self.signals.get_mut(&ask.spec.name) else { return asked(None) };
+        let joined = answer.as_ref().map_err(Fault::clone).and_then(|rows| Joined::of(&ask.spec, rows, pods, known));
+        let joined = match joined {
+            Ok(joined) => joined,
+            Err(fault) => {
+                signal.fault = Some(fault.clone());
+                return asked(Some(fault));
+            }
+        };
+        signal.fault = None;
+        signal.through = Some(ask.query.end);
+        // One step more than the window: its oldest point must still be there when the newest one has just come.
+        let oldest = ask.query.end.saturating_sub(ask.spec.window).saturating_sub(ask.spec.step);
+        let presences = pods.presences(millis(ask.spec.max_age));
+        signal.components.retain(|key, _| known.contains(key));
+        for key in known {
+            let must = if ask.spec.join == Join::Pod { presences.get(key).map_or(&[][..], Vec::as_slice) } else { &[] };
+            let (points, fault) = joined.points(key, ask, must);
+            let entry = signal.components.entry(key.clone()).or_default();
+            entry.fault = fault;
+            entry.series = Arc::new(entry.series.continued(&points, oldest));
+        }
+        asked(None)
+    }
+
+    /// The samples of a component, by signal. What has none is left out.
+    pub fn samples(&self, key: &ComponentKey) -> BTreeMap<String, Arc<Series>> {
+        let entries = self.signals.iter().filter_map(|(name, signal)| Some((name, signal.components.get(key)?)));
+        let measured = entries.filter(|(_, entry)| !entry.series.points().is_empty());
+        measured.map(|(name, entry)| (name.clone(), Arc::clone(&entry.series))).collect()
+    }
+
+    /// Why the newest moment of a signal has no sample of a component; `None` where it has one.
+    pub fn fault(&self, key: &ComponentKey, signal: &str) -> Option<Fault> {
+        let nothing = || Fault::new(FaultKind::NoSeries, "nothing was measured yet");
+        let Some(signal) = self.signals.get(signal) else { return Some(nothing()) };
+        let of_component = || signal.components.get(key).map_or_else(|| Some(nothing()), |entry| entry.fault.clone());
+        signal.fault.clone().or_else(of_component)
+    }
+
+    /// Number of samples that are kept.
+    pub fn len(&self) -> usize {
+        let entries = self.signals.values().flat_map(|signal| signal.components.values());
+        entries.map(|entry| entry.series.points().len()).sum()
+    }
+
+    /// Whether no sample is kept.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Rows of an answer, by the component that they measure.
+struct Joined<'a> {
+    rows: HashMap<ComponentKey, Vec<Part<'a>>>,
+}
+
+struct Part<'a> {
+    name: String,
+    /// Upper bound, of a histogram's bucket.
+    bound: Option<f64>,
+    points: &'a [(i64, f64)],
+}
+
+impl<'a> Joined<'a> {
+    fn of(spec: &Spec, rows: &'a [Row], pods: &Pods, known: &HashSet<ComponentKey>) -> Result<Self, Fault> {
+        let mut joined: HashMap<ComponentKey, Vec<Part<'a>>> = HashMap::new();
+        for row in rows {
+            let found = about(spec.join, &row.labels, pods, |key| known.contains(key))?;
+            let Some(About { component, part }) = found else { continue };
+            let bound = if spec.quantile.is_some() { Some(bound(row)?) } else { None };
+            joined.entry(component).or_default().push(Part { name: part, bound, points: &row.points });
+        }
+        Ok(Self { rows: joined })
+    }
+
+    /// The samples of a component at the moments of a question, and why the newest has none.
+    fn points(&self, key: &ComponentKey, ask: &Ask, must: &[Presence<'_>]) -> (Vec<(i64, f64)>, Option<Fault>) {
+        let RangeQuery { start, end, step, .. } = ask.query;
+        let Some(parts) = self.rows.get(key) else {
+            return (Vec::new(), Some(Fault::new(FaultKind::NoSeries, "the query gives no series of its pods")));
+        };
+        let moments = usize::try_from((end - start) / step + 1).unwrap_or(0);
+        let mut cells: Vec<Cell<'_>> = std::iter::repeat_with(Cell::default).take(moments).collect();
+        for part in parts {
+            for (at, value) in part.points {
+                let cell = usize::try_from((at - start).div_euclid(step)).ok().and_then(|index| cells.get_mut(index));
+                if let Some(cell) = cell {
+                    cell.add(part, *value);
+                }
+            }
+        }
+        let mut points = Vec::with_capacity(moments);
+        let mut last = Some(Fault::new(FaultKind::NoSeries, "the query gives no sample of its pods"));
+        for (at, cell) in (start..=end).step_by(usize::try_from(step).unwrap_or(1)).zip(cells) {
+            match cell.value(&ask.spec, at, must) {
+                Ok(value) => {
+                    points.push((at, value));
+                    last = None;
+                }
+                Err(fault) => last = Some(fault),
+            }
+        }
+        (points, last)
+    }
+}
+
+/// All that was measured of a component at a moment.
+#[derive(Default)]
+struct Cell<'a> {
+    parts: Vec<(&'a Part<'a>, f64)>,
+}
+
+impl<'a> Cell<'a> {
+    fn add(&mut self, part: &'a Part<'a>, value: f64) {
+        self.parts.push((part, value));
+    }
+
+    /// The one number that the parts make, or why there is none.
+    fn value(mut self, spec: &Spec, at: i64, must: &[Presence<'_>]) -> Result<f64, Fault> {
+        if self.parts.is_empty() {
+            return Err(Fault::new(FaultKind::NoSeries, "the query gives no sample of its pods"));
+        }
+        // By name, so that the sum is the same to the last bit whatever the order of the answer.
+        self.parts.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name).then(a.order().total_cmp(&b.order())));
+        let twice = self.parts.windows(2).find_map(|pair| match pair {
+            [(a, _), (b, _)] if a.name == b.name && a.order().total_cmp(&b.order()).is_eq() => Some(*a),
+            _ => None,
+        });
+        if let Some(part) = twice {
+            let message = format!(
+                "the query gives several series for {}: aggregate it, as in sum by (namespace, pod) (...)",
+                part.title()
+            );
+            return Err(Fault::new(FaultKind::Duplicate, message));
+        }
+        if let Some((part, value)) = self.parts.iter().find(|(_, value)| !value.is_finite()) {
+            return Err(Fault::new(FaultKind::NotFinite, format!("the value of {} is {value}", part.title())));
+        }
+        let missing = must.iter().filter(|one| one.covers(at) && !self.has(one.name)).map(|one| one.name).min();
+        if let Some(name) = missing {
+            let message = format!("pods that are ready have no sample, such as {name}");
+            return Err(Fault::new(FaultKind::Partial, message));
+        }
+        let value = match spec.quantile {
+            Some(q) => {
+                let mut buckets = Buckets::default();
+                for (part, count) in &self.parts {
+                    buckets.add(part.order(), *count);
+                }
+                buckets.quantile(q)
+            }
+            None => combine(spec.combine, self.parts.iter().map(|(_, value)| *value)),
+        };
+        value.ok_or_else(|| Fault::new(FaultKind::NotFinite, "its pods together make no finite number"))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.parts.binary_search_by(|(part, _)| part.name.as_str().cmp(name)).is_ok()
+    }
+}
+
+impl Part<'_> {
+    fn order(&self) -> f64 {
+        self.bound.unwrap_or(0.0)
+    }
+
+    fn title(&self) -> String {
+        if self.name.is_empty() { "the component".to_owned() } else { self.name.clone() }
+    }
+}
+
+/// The upper bound of a histogram's bucket.
+fn bound(row: &Row) -> Result<f64, Fault> {
+    let text = row.labels.get("le").map(String::as_str);
+    let bound = text.and_then(|text| text.parse::<f64>().ok()).filter(|bound| !bound.is_nan());
+    bound.ok_or_else(|| {
+        let found = text.map_or_else(|| "none".to_owned(), |text| format!("{text:?}"));
+        let message = format!(
+            "a series of the histogram has no bound in its label le ({found}); keep le in the query's `by (...)`"
+        );
+        Fault::new(FaultKind::Garbage, message)
+    })
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
+}
+
+#[cfg(test)]
+mod tests;
