@@ -62,8 +62,6 @@ pub enum Write {
     },
     /// An entry of the status, from which the reconciler renders.
     Render(AppliedRecommendation),
-    /// It can't be written, for a reason that is no fault.
-    Not(String),
 }
 
 /// What is to be written for a decision; `None` where it holds. `field` is the object whose number is written, where
@@ -79,9 +77,8 @@ pub fn write(
     if !scaled {
         return Some(Write::Render(entry(part, decided, target, now)));
     }
-    let Some(field) = field else {
-        return Some(Write::Not("an autoscaler of somebody else's scales it".to_owned()));
-    };
+    // An autoscaler of somebody else's scales it: no number of it is ours to write.
+    let field = field?;
     let owned = Owned::enforced(Enforced {
         at: whole(now).0,
         target: count(target),

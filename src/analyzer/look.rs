@@ -30,7 +30,7 @@ impl Analyzer {
     /// Looks once, at `now`.
     pub async fn look(&mut self, now: Timestamp) {
         let state = self.wiring.judgement.state();
-        let subjects = self.subjects(&state);
+        let subjects = self.subjects(&state, now);
         if let Sight::Seeing(source) = self.sight.clone() {
             self.measure(source.as_ref(), state.target().policy(), &subjects, now).await;
         }
@@ -44,11 +44,11 @@ impl Analyzer {
         self.act(reports, now).await;
     }
 
-    fn subjects(&mut self, state: &Rollout) -> Vec<Subject> {
+    fn subjects(&mut self, state: &Rollout, now: Timestamp) -> Vec<Subject> {
         let records = self.wiring.caches.records.state();
         let uids: HashSet<&str> = records.iter().filter_map(|record| record.metadata.uid.as_deref()).collect();
         self.memory.written.retain(|uid, _| uids.contains(uid.as_str()));
-        let view = View { state, caches: &self.wiring.caches, pods: &self.wiring.pods };
+        let view = View { state, caches: &self.wiring.caches, pods: &self.wiring.pods, now };
         let off = matches!(self.sight, Sight::Off);
         let subject = |record: Arc<RawRecord>| {
             let status = self.memory.status_of(&record);
@@ -183,7 +183,6 @@ impl Analyzer {
         }
         let note = change_note(present, decided);
         match write {
-            Write::Not(_) => None,
             Write::Render(entry) => {
                 said.push((Reason::NfrApplied, note, true));
                 Some(entry)

@@ -48,8 +48,8 @@ pub struct Hpa {
 }
 
 impl Replicas {
-    /// Of a Deployment, as it was seen.
-    pub fn of_deployment(current: &scale::Current) -> Self {
+    /// Of a Deployment, as it was seen. What somebody else set at a time that nobody noted yet was set `now`.
+    pub fn of_deployment(current: &scale::Current, now: Timestamp) -> Self {
         let (holder, since) = current.field.as_ref().map_or((Holder::Nobody, None), scale::holder);
         // An annotation that somebody made unreadable says nothing: the number then counts from when it was set.
         let enforced = current.field.as_ref().and_then(|field| Enforced::read(field).ok().flatten());
@@ -62,7 +62,7 @@ impl Replicas {
         Self {
             current: current.replicas,
             ready: current.ready_replicas,
-            set_at: enforced.as_ref().filter(|_| ours).map(|enforced| enforced.at).or(since),
+            set_at: enforced.as_ref().filter(|_| ours).map(|enforced| enforced.at).or(since).or((!ours).then_some(now)),
             changed_by: holder.changed_by().filter(|_| current.field.is_some()).map(str::to_owned),
             enforced: enforced.filter(|_| ours),
             hpa,

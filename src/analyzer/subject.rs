@@ -53,6 +53,8 @@ pub struct View<'a> {
     pub caches: &'a Caches,
     /// The pods.
     pub pods: &'a PodIndex,
+    /// The time.
+    pub now: Timestamp,
 }
 
 impl View<'_> {
@@ -88,7 +90,7 @@ impl View<'_> {
         let (replicas, field) = match part.workload {
             ObjectKind::Deployment => {
                 let current = scale::current(self.caches, class, &part.key.workload);
-                let replicas = current.as_ref().map(Replicas::of_deployment);
+                let replicas = current.as_ref().map(|current| Replicas::of_deployment(current, self.now));
                 (replicas, current.and_then(|current| current.field))
             }
             kind => {

@@ -52,9 +52,13 @@ async fn replicas_follow_a_lasting_load_by_bounded_steps_and_never_pass_through_
     numbers.until(6).await;
     let event = lab.ns.event("busy", "NfrApplied").await;
     assert!(event.contains("replicas of f 2 -> ") && event.contains("(policy "), "{event}");
-    let status = lab.ns.status("busy", "6 stand applied", |s| applied(s, "replicas").is_some_and(|one| one.target == "6"));
+    let status =
+        lab.ns.status("busy", "6 stand applied", |s| applied(s, "replicas").is_some_and(|one| one.target == "6"));
     let found = applied(&status.await, "replicas").cloned().unwrap();
-    assert!(found.applied_at.is_some() && found.policy.is_some_and(|policy| policy.contains('@')), "{found:?}");
+    assert!(
+        found.applied_at.is_some() && found.policy.as_ref().is_some_and(|policy| policy.contains('@')),
+        "{found:?}"
+    );
     // By no more than the bound a step: each at most double the one before.
     let seen = numbers.so_far();
     assert!(seen.windows(2).all(|pair| pair[1] > pair[0] && pair[1] <= pair[0] * 2), "{seen:?}");
@@ -103,7 +107,8 @@ async fn what_is_not_measured_says_so_and_an_operator_without_an_address_too() {
 
     // Nothing listens there.
     let crm = lab.crm_at("http://127.0.0.1:9", &[], &crate::support::faults::Faults::default()).await;
-    let unreachable = |status: &oprc_crm::api::DeploymentRecordStatus| condition(status, "NfrObserved").1 == "Unreachable";
+    let unreachable =
+        |status: &oprc_crm::api::DeploymentRecordStatus| condition(status, "NfrObserved").1 == "Unreachable";
     let status = lab.ns.status("blind", "it is unreachable", unreachable).await;
     let (_, _, message) = condition(&status, "NfrObserved");
     assert!(message.contains("no data of cpu for f: Prometheus can't be reached"), "{message}");
