@@ -80,7 +80,8 @@ impl Applier {
         if let Ok(Some(enforced)) = Enforced::read(seen) {
             annotations[ANNOTATION_ENFORCED] = json!(enforced.text());
         }
-        self.apply_scale(seen, Some(annotations), json!({}), Reach::Seen).await
+        // Forced, because these annotations are ours whoever edited them; the number is not among what is applied.
+        self.apply_scale(seen, Some(annotations), json!({}), Reach::Forced).await
     }
 
     async fn apply_scale(
