@@ -136,15 +136,10 @@ pub fn scale(aim: &Aim, live: &LiveObject, scaled: &Scaled) -> ScaleChange {
     if let Some(wanted) = wanted.into_iter().find(|wanted| i64::from(wanted.replicas) == there) {
         return ScaleChange::Agree(wanted);
     }
-    match (&holder, u32::try_from(there)) {
+    match (holder, u32::try_from(there)) {
         (Holder::Autoscaling, Ok(there)) => ScaleChange::TakeBack(there),
-        _ => {
-            let by = match &holder {
-                Holder::Other(name) => format!("{name:?}"),
-                other => other.changed_by().unwrap_or_default().to_owned(),
-            };
-            ScaleChange::Held { by, replicas: there }
-        }
+        (Holder::Other(name), _) => ScaleChange::Held { by: format!("{name:?}"), replicas: there },
+        (other, _) => ScaleChange::Held { by: other.changed_by().unwrap_or_default().to_owned(), replicas: there },
     }
 }
 
