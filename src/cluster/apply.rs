@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::caches::LiveObject;
 use super::scale::{Enforced, Hold, Owned, Reach};
-use super::{ClusterError, MANAGER, MANAGER_SCALE, MANAGER_STATUS, within};
+use super::{ClusterError, MANAGER, MANAGER_ANALYZER, MANAGER_SCALE, MANAGER_STATUS, within};
 use crate::api::{
     ANNOTATION_ENFORCED, ANNOTATION_HELD, DeploymentRecord, DeploymentRecordStatus, FINALIZER, GROUP, VERSION,
 };
@@ -151,13 +151,31 @@ impl Applier {
         record: &ObjectMeta,
         status: &DeploymentRecordStatus,
     ) -> Result<ObjectMeta, ClusterError> {
+        self.status_by(MANAGER_STATUS, record, status).await
+    }
+
+    /// Writes the analyzer's part of a record's status, complete. The record's metadata as written.
+    pub async fn analysis(
+        &self,
+        record: &ObjectMeta,
+        status: &DeploymentRecordStatus,
+    ) -> Result<ObjectMeta, ClusterError> {
+        self.status_by(MANAGER_ANALYZER, record, status).await
+    }
+
+    async fn status_by(
+        &self,
+        manager: &str,
+        record: &ObjectMeta,
+        status: &DeploymentRecordStatus,
+    ) -> Result<ObjectMeta, ClusterError> {
         let (name, namespace) = names(record);
         let patch = json!({
             "apiVersion": api_version(), "kind": "DeploymentRecord",
             "metadata": metadata(name, namespace, record.uid.as_deref()),
             "status": status,
         });
-        let params = PatchParams::apply(MANAGER_STATUS).force();
+        let params = PatchParams::apply(manager).force();
         let written =
             within(TIMEOUT, self.records(namespace).patch_status(name, &params, &Patch::Apply(&patch))).await?;
         Ok(written.metadata)

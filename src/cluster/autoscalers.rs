@@ -8,7 +8,7 @@ use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, MetricSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::Event;
 
-use super::caches::Kept;
+use super::caches::{Kept, owners_of_scale};
 use crate::api::MANAGED_BY;
 use crate::render::ObjectKind;
 
@@ -73,7 +73,7 @@ fn is_cpu(metric: &MetricSpec) -> bool {
 /// What is kept of autoscalers, and which of their changes are told.
 pub(super) fn kept() -> Kept<HorizontalPodAutoscaler> {
     let mut told = Told::default();
-    Kept { reduce, is_news: Box::new(move |event| told.is_news(event)) }
+    Kept { fields: owners_of_scale, reduce, is_news: Box::new(move |event| told.is_news(event)) }
 }
 
 /// Leaves out what nobody reads: what was measured, which changes with every look, and the details of others'.

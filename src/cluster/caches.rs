@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use super::autoscalers::{self, Scaler};
 use super::fresh::Fresh;
 use super::knative::{Fed, Feed, KnativeService, Presence};
-use super::record::RawRecord;
+use super::record::{RawRecord, spec_writes};
 use crate::api::MANAGED_BY;
 use crate::render::ObjectKind;
 
@@ -79,7 +79,7 @@ impl Caches {
     pub fn new(client: &Client, namespace: Option<&str>, knative: Option<bool>) -> (Self, Watches, Feed) {
         let fresh = Fresh::default();
         let (records, record_watch, records_filled) =
-            tracked::<RawRecord>(client, namespace, watcher::Config::default(), fresh.clone(), Kept::whole());
+            tracked::<RawRecord>(client, namespace, watcher::Config::default(), fresh.clone(), Kept::records());
         let ours = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
         let (deployments, deployment_watch, deployments_filled) =
             cache::<Deployment>(client, namespace, ours.clone(), Kept::whole());
@@ -188,6 +188,8 @@ pub fn live<K: Resource + Serialize>(kind: ObjectKind, object: &K) -> LiveObject
 
 /// What of a kind is kept, and which of its changes are told.
 pub(super) struct Kept<K> {
+    /// What of the managed fields is read.
+    pub(super) fields: Fields,
     /// Takes away what nobody reads.
     pub(super) reduce: fn(&mut K),
     /// Whether anybody should hear of a change.
@@ -198,9 +200,18 @@ type IsNews<K> = Box<dyn FnMut(&watcher::Event<K>) -> bool + Send>;
 
 impl<K> Kept<K> {
     fn whole() -> Self {
-        Self { reduce: |_| {}, is_news: Box::new(|_| true) }
+        Self { fields: owners_of_scale, reduce: |_| {}, is_news: Box::new(|_| true) }
     }
 }
+
+impl Kept<RawRecord> {
+    fn records() -> Self {
+        Self { fields: spec_writes, ..Self::whole() }
+    }
+}
+
+/// What is kept of managed fields.
+pub(super) type Fields = fn(Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry>;
 
 fn cache<K>(
     client: &Client,
@@ -230,12 +241,12 @@ where
     let api: Api<K> = namespace.map_or_else(|| Api::all(client.clone()), |ns| Api::namespaced(client.clone(), ns));
     let (store, writer) = reflector::store();
     let (filled, is_filled) = watch::channel(false);
-    let Kept { reduce, mut is_news } = kept;
+    let Kept { fields, reduce, mut is_news } = kept;
     let stream = watcher(api, config)
         .backoff(Pauses::default())
         .modify(move |object| {
             let meta = object.meta_mut();
-            meta.managed_fields = meta.managed_fields.take().map(owners_of_scale);
+            meta.managed_fields = meta.managed_fields.take().map(fields);
             reduce(object);
         })
         .reflect(writer)
@@ -287,7 +298,7 @@ impl Backoff for Pauses {
 }
 
 /// Of an object's managed fields only this is read: who owns the number of replicas. The rest is most of an object's size.
-fn owners_of_scale(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
+pub(super) fn owners_of_scale(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
     let owned = |entry: &ManagedFieldsEntry, field: &str| {
         entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(&format!("/f:spec/f:{field}")).is_some())
     };

@@ -1,5 +1,7 @@
 //! What `/metrics` shows, as OpenMetrics.
 
+mod nfr;
+
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -7,6 +9,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+pub use nfr::NfrMetrics;
 
 /// Media type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -69,6 +73,8 @@ pub struct Metrics {
     radius_share: Ratio,
     reconciles: Family<ResultLabel, Counter>,
     failures: Family<CategoryLabel, Counter>,
+    /// Of the NFR loop.
+    pub nfr: NfrMetrics,
 }
 
 impl Default for Metrics {
@@ -88,6 +94,7 @@ impl Default for Metrics {
             radius_share: Ratio::default(),
             reconciles: Family::default(),
             failures: Family::default(),
+            nfr: NfrMetrics::default(),
         };
         metrics.register();
         // There from the start, so that the first failure is a rise.
@@ -115,6 +122,7 @@ impl Metrics {
         all.register("policy_blast_radius_share", "Their share, 0 to 1", self.radius_share.clone());
         all.register("reconciles", "Looks at a record by result", self.reconciles.clone());
         all.register("reconcile_failures", "Failed looks by category", self.failures.clone());
+        self.nfr.register(all);
     }
 
     /// Everything, as OpenMetrics text.
