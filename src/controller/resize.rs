@@ -93,7 +93,7 @@ impl Step<'_> {
         let Some(aim) = self.aim(object) else { return Ok(()) };
         let title = format!("{} {}", object.kind.title(), object.name);
         let change = scale(&aim, live, &scaled(&self.ctx.caches, self.class, self.rendered, object));
-        let note = change.note(&title, aim.base.min(aim.most));
+        let note = change.note(object.kind, &object.name, aim.base.min(aim.most));
         match change {
             ScaleChange::Set(owned) => {
                 // Where others share the number, it was agreed upon: the record may change it.

@@ -181,6 +181,35 @@ async fn somebody_elses_autoscaler_is_left_to_scale_and_that_is_said() {
 }
 
 #[tokio::test]
+async fn a_minimum_that_a_person_holds_keeps_the_maximum_above_it_and_that_is_said() {
+    let (crm, ns) = start_with("hpa-held", &ON).await;
+    ns.apply("p", function(&json!({"min_scale": 2, "max_scale": 6}))).await;
+    ns.available("p").await;
+    bounds(&ns, "p", 2, 6).await;
+    settled(&crm).await;
+    let kubectl = PatchParams { field_manager: Some("kubectl".to_owned()), ..PatchParams::default() };
+    let minimum = |least: u32| Patch::Merge(json!({"spec": {"minReplicas": least}}));
+    ns.autoscalers().patch("p", &kubectl, &minimum(5)).await.unwrap();
+    let note = ns.event("p", "ScaleHeld").await;
+    assert!(note.contains("minReplicas of 5") && note.contains("kubectl") && note.contains("wants 2"), "{note}");
+    ns.apply("p", function(&json!({"min_scale": 3, "max_scale": 4}))).await;
+    let told = |status: &oprc_crm::api::DeploymentRecordStatus| {
+        status.message.as_deref().is_some_and(|message| message.contains("wants 3"))
+    };
+    let status = ns.status("p", "says who holds the minimum", told).await;
+    assert_ne!(status.phase, Some(oprc_crm::api::Phase::Degraded), "{status:#?}");
+    settled(&crm).await;
+    bounds(&ns, "p", 5, 6).await;
+    ns.autoscalers().patch("p", &kubectl, &minimum(3)).await.unwrap();
+    bounds(&ns, "p", 3, 4).await;
+    ns.apply("p", function(&json!({"min_scale": 1, "max_scale": 4}))).await;
+    bounds(&ns, "p", 1, 4).await;
+    let refused = refused(&ns).await;
+    assert!(refused.is_empty(), "{refused:#?}");
+    crm.stop().await;
+}
+
+#[tokio::test]
 async fn a_deployment_that_is_deleted_comes_back_with_what_its_autoscaler_asked_for() {
     let (crm, ns) = start_with("hpa-reborn", &ON).await;
     let numbers = Numbers::follow(&ns, "r");
