@@ -193,8 +193,10 @@ pub(super) struct Kept<K> {
     /// Takes away what nobody reads.
     pub(super) reduce: fn(&mut K),
     /// Whether anybody should hear of a change.
-    pub(super) is_news: Box<dyn FnMut(&watcher::Event<K>) -> bool + Send>,
+    pub(super) is_news: IsNews<K>,
 }
+
+type IsNews<K> = Box<dyn FnMut(&watcher::Event<K>) -> bool + Send>;
 
 impl<K> Kept<K> {
     fn whole() -> Self {
