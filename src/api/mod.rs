@@ -6,10 +6,11 @@
 
 mod bounds;
 mod crd;
+mod page;
 mod spec;
 mod status;
 
-pub use crd::{CrdError, crd, crd_yaml};
+pub use crd::{CrdError, crd, crd_markdown, crd_yaml};
 pub use spec::{
     CollectionShardAssignments, Consistency, DeploymentRecord, DeploymentRecordSpec, Enforcement, EnforcementDimension,
     EnforcementMode, FunctionRoute, FunctionShorthand, FunctionSpec, InvocationRoutes, Nfr, NfrRequirements,
