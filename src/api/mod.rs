@@ -39,6 +39,10 @@ pub const ANNOTATION_RECORD: &str = "oaas.io/record";
 pub const FINALIZER: &str = "oaas.io/finalizer";
 /// Label on every child: the name of the record (label-safe).
 pub const LABEL_OWNER: &str = "oaas.io/owner";
+/// Label on every child whose record names its package: that package (label-safe).
+pub const LABEL_PACKAGE: &str = "oaas.io/package";
+/// Label on every child whose record names its class: the key of the class within its package (label-safe).
+pub const LABEL_CLASS: &str = "oaas.io/class";
 /// Label on the record: a label-safe form of the deployment id.
 pub const LABEL_DEPLOYMENT_ID: &str = "oaas.io/deployment-id";
 /// Value of `app.kubernetes.io/managed-by` on every child.
