@@ -35,6 +35,7 @@ mod suite;
 mod trace;
 mod unit;
 mod units;
+mod unread;
 mod values;
 mod yaml;
 
