@@ -36,6 +36,7 @@ mod suite;
 mod trace;
 mod unit;
 mod units;
+mod unread;
 mod values;
 mod yaml;
 

@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 mod cluster;
 mod diff;
+#[path = "../support/lines.rs"]
+mod lines;
 mod pages;
 mod schema;
 mod show;

@@ -94,6 +94,27 @@ fn a_function_that_says_how_far_it_may_be_scaled_has_an_autoscaler_of_its_worklo
 }
 
 #[test]
+fn what_is_rendered_tells_its_package_and_class_and_is_selected_by_neither() {
+    let plain = rendered(json!({"function": {"image": "img"}, "addons": ["odgm"]}));
+    let named = json!({
+        "function": {"image": "img"}, "addons": ["odgm"], "package_name": "Shop & more", "class_key": "Cart_v1",
+    });
+    let named = rendered(named);
+    for (object, before) in named.objects.iter().zip(&plain.objects) {
+        let labels = &object.manifest["metadata"]["labels"];
+        assert_eq!(labels["oaas.io/package"], "shop-more-fb733797ba", "{}", object.name);
+        assert_eq!(labels["oaas.io/class"], "Cart_v1", "{}", object.name);
+        if object.kind == ObjectKind::Deployment {
+            assert_eq!(&object.manifest["spec"]["template"]["metadata"]["labels"], labels);
+        }
+        assert_eq!(object.manifest["spec"]["selector"], before.manifest["spec"]["selector"], "{}", object.name);
+        assert_eq!(before.manifest["metadata"]["labels"].get("oaas.io/package"), None);
+    }
+    let blank = json!({"function": {"image": "img"}, "addons": ["odgm"], "package_name": "", "class_key": " "});
+    assert_eq!(rendered(blank), plain);
+}
+
+#[test]
 fn the_data_grid_comes_first_and_the_functions_are_told_of_it() {
     let rendered = rendered(json!({"function": {"image": "img"}, "odgm_config": {
         "collections": ["users"], "node_id": 7, "log": "info",

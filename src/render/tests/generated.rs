@@ -86,17 +86,22 @@ fn record() -> impl Strategy<Value = DeploymentRecord> {
         .prop_filter("a record's name", |name| {
             name.split('.').all(|part| !part.starts_with('-') && !part.ends_with('-') && !part.is_empty())
         });
-    (name, functions, prop::option::of(odgm()), any::<bool>()).prop_map(|(name, mut functions, odgm, uid)| {
-        let mut seen = BTreeSet::new();
-        functions.retain(|function| seen.insert(function["function_key"].to_string()));
-        let uid = uid.then_some("u-1");
-        let record = json!({
-            "apiVersion": "oaas.io/v1alpha1", "kind": "DeploymentRecord",
-            "metadata": {"name": name, "namespace": "team", "uid": uid},
-            "spec": {"functions": functions, "odgm_config": odgm},
-        });
-        serde_json::from_value(record).unwrap()
-    })
+    let identity = (prop::option::of(text()), prop::option::of(text()));
+    (name, functions, prop::option::of(odgm()), any::<bool>(), identity).prop_map(
+        |(name, mut functions, odgm, uid, identity)| {
+            let mut seen = BTreeSet::new();
+            functions.retain(|function| seen.insert(function["function_key"].to_string()));
+            let uid = uid.then_some("u-1");
+            let record = json!({
+                "apiVersion": "oaas.io/v1alpha1", "kind": "DeploymentRecord",
+                "metadata": {"name": name, "namespace": "team", "uid": uid},
+                "spec": {
+                    "functions": functions, "odgm_config": odgm, "package_name": identity.0, "class_key": identity.1,
+                },
+            });
+            serde_json::from_value(record).unwrap()
+        },
+    )
 }
 
 fn plans() -> impl Strategy<Value = TemplatePlan> {
