@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::utils::Backoff;
@@ -36,8 +37,9 @@ pub struct Caches {
     deployments: Store<Deployment>,
     services: Store<Service>,
     knative: Store<KnativeService>,
+    budgets: Store<PodDisruptionBudget>,
     presence: watch::Receiver<Presence>,
-    filled: [watch::Receiver<bool>; 3],
+    filled: [watch::Receiver<bool>; 4],
 }
 
 /// The watches have ended before every cache was filled.
@@ -55,6 +57,8 @@ pub struct Watches {
     pub services: WatchStream<Service>,
     /// Knative Services that carry our label.
     pub knative: WatchStream<KnativeService>,
+    /// PodDisruptionBudgets that carry our label.
+    pub budgets: WatchStream<PodDisruptionBudget>,
 }
 
 /// One object of the cluster, in one shape for all kinds.
@@ -78,15 +82,17 @@ impl Caches {
         let ours = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
         let (deployments, deployment_watch, deployments_filled) = cache::<Deployment>(client, namespace, ours.clone());
         let (services, service_watch, services_filled) = cache::<Service>(client, namespace, ours.clone());
+        let (budgets, budget_watch, budgets_filled) = cache::<PodDisruptionBudget>(client, namespace, ours.clone());
         let (feed, Fed { store: knative, changes: knative_watch, presence }) =
             Feed::new(client, namespace, ours, knative);
-        let filled = [records_filled, deployments_filled, services_filled];
-        let caches = Self { records, fresh, deployments, services, knative, presence, filled };
+        let filled = [records_filled, deployments_filled, services_filled, budgets_filled];
+        let caches = Self { records, fresh, deployments, services, knative, budgets, presence, filled };
         let watches = Watches {
             records: record_watch,
             deployments: deployment_watch,
             services: service_watch,
             knative: knative_watch,
+            budgets: budget_watch,
         };
         (caches, watches, feed)
     }
@@ -116,6 +122,9 @@ impl Caches {
             ObjectKind::KnativeService => {
                 self.knative.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o))
             }
+            ObjectKind::PodDisruptionBudget => {
+                self.budgets.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o))
+            }
         }
     }
 
@@ -125,6 +134,7 @@ impl Caches {
             ObjectKind::Deployment => self.deployments.get(&ObjectRef::new(name).within(namespace)).is_some(),
             ObjectKind::Service => self.services.get(&ObjectRef::new(name).within(namespace)).is_some(),
             ObjectKind::KnativeService => self.knative.get(&ObjectRef::new(name).within(namespace)).is_some(),
+            ObjectKind::PodDisruptionBudget => self.budgets.get(&ObjectRef::new(name).within(namespace)).is_some(),
         }
     }
 
@@ -137,6 +147,9 @@ impl Caches {
                 ObjectKind::Deployment => collect(kind, &self.deployments, namespace, uid, owner_label, &mut found),
                 ObjectKind::Service => collect(kind, &self.services, namespace, uid, owner_label, &mut found),
                 ObjectKind::KnativeService => collect(kind, &self.knative, namespace, uid, owner_label, &mut found),
+                ObjectKind::PodDisruptionBudget => {
+                    collect(kind, &self.budgets, namespace, uid, owner_label, &mut found);
+                }
             }
         }
         found

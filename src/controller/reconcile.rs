@@ -223,6 +223,7 @@ async fn deploy(
     let degraded = problem.or_else(|| outcome.contested.clone()).or_else(|| failed(&seen));
     let mut notes = outcome.held.clone();
     notes.extend(outcome.notes.iter().cloned());
+    notes.extend(rendered.notes(&chosen.plan.name));
     notes.extend(chosen.kept.iter().map(|kept| format!("template kept: {}: {}", kept.rule, kept.message)));
     let report = Report {
         degraded,
@@ -286,7 +287,9 @@ fn functions(
         // A Knative Service says itself where the outside reaches it.
         let url = match function.kind {
             ObjectKind::KnativeService => workload.url,
-            ObjectKind::Deployment | ObjectKind::Service => Some(function.url.clone()),
+            ObjectKind::Deployment | ObjectKind::Service | ObjectKind::PodDisruptionBudget => {
+                Some(function.url.clone())
+            }
         };
         FunctionStatus {
             function_key: function.key.clone(),

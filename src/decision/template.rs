@@ -1,7 +1,9 @@
 //! Which template a class gets, and what it is for that class.
 
 use crate::model::{Quantity, Resources};
-use crate::policy::{FALLBACK_TEMPLATE, Facts, Policy, ResourceTexts, RuleOutcome, Scope, Security, Shape, Standing};
+use crate::policy::{
+    AddonShapes, FALLBACK_TEMPLATE, Facts, Policy, ResourceTexts, RuleOutcome, Scope, Security, Shape, Standing,
+};
 use crate::policy::{RuleMode, TemplatePolicy};
 
 use super::{Candidate, Chosen, Finding, OdgmPlan, SecurityPlan, TemplatePlan, TemplateProblem, WorkloadKind};
@@ -151,7 +153,8 @@ fn undecided((rule, message): &Failure) -> TemplateProblem {
 
 fn plan(entry: &Entry<'_>, facts: &Facts, why: String, kept: Option<Finding>) -> Result<Chosen, TemplateProblem> {
     let shape = entry.template.shape(&entry.scope).map_err(|failure| undecided(&failure))?;
-    let Shape { knative, replicas, resources: texts, probes, grace, security: safe, odgm } = shape;
+    let Shape { knative, replicas, resources: texts, probes, grace, security: safe, odgm, addons } = shape;
+    let AddonShapes { pdb } = addons;
     let failed = |message: String| undecided(&(format!("{}/resources", entry.template.unit().name()), message));
     let odgm = match odgm.filter(|_| facts.has("class.odgm")) {
         None => None,
@@ -171,6 +174,7 @@ fn plan(entry: &Entry<'_>, facts: &Facts, why: String, kept: Option<Finding>) ->
         probes,
         security: security(safe),
         odgm,
+        pdb,
     };
     Ok(Chosen { plan, why, kept })
 }

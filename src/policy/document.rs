@@ -1,5 +1,6 @@
 //! Documents as written: the envelope that all kinds share, and the form of each kind.
 
+use super::addons::{self, AddonForms};
 use super::bundle::BundleForm;
 use super::diagnostic::{DUPLICATE, Sink, nearest};
 use super::fields::{self, KINDS};
@@ -121,6 +122,7 @@ pub(crate) struct WorkloadForm {
     pub(crate) grace: Option<u32>,
     pub(crate) security: SecurityForm,
     pub(crate) odgm: Option<OdgmForm>,
+    pub(crate) addons: AddonForms,
 }
 
 /// The data grid's part of a template.
@@ -390,8 +392,9 @@ fn workload(node: &Node, sink: &mut Sink) -> Option<WorkloadForm> {
     let resources = resources(form.get("resources"), sink);
     let security = security(form.get("security"), sink);
     let odgm = form.get("odgm").and_then(|node| odgm(node, sink));
+    let addons = addons::read(form.get("addons"), sink);
     let probes = form.flag("probes", sink).unwrap_or(true);
-    Some(WorkloadForm { knative, replicas: replicas?, resources, probes, grace, security, odgm })
+    Some(WorkloadForm { knative, replicas: replicas?, resources, probes, grace, security, odgm, addons })
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a small whole number")]

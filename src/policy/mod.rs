@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+mod addons;
 mod builtin;
 mod bundle;
 mod caret;
@@ -40,6 +41,7 @@ mod yaml;
 
 use revision::Revision;
 
+pub use addons::{AddonShapes, Budget, PdbShape};
 pub use bundle::{Bundle, FALLBACK_TEMPLATE, File};
 pub use cel::watch;
 pub use compare::{Change, Comparison, Part, Stated, compare};

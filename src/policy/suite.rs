@@ -72,6 +72,8 @@ pub struct TemplateExpect {
     pub replicas: Option<f64>,
     /// Pods of the data grid; 0 for none.
     pub odgm_replicas: Option<f64>,
+    /// All addons that the class gets.
+    pub addons: Option<Vec<String>>,
 }
 
 /// What a case expects of a Recommendation; what is not stated is not compared.
@@ -324,10 +326,10 @@ impl Case {
 }
 
 fn expect(node: &Node, admission: bool, sink: &mut Sink) -> Option<Expect> {
+    let plain = |texts: Vec<Text>| texts.into_iter().map(|text| text.text).collect();
     if admission {
         let form = Form::of(node, &fields::ADMISSION_EXPECT, sink)?;
-        let texts = |texts: Vec<Text>| texts.into_iter().map(|text| text.text).collect();
-        let (deny, warn) = (texts(form.texts("deny", sink)), texts(form.texts("warn", sink)));
+        let (deny, warn) = (plain(form.texts("deny", sink)), plain(form.texts("warn", sink)));
         return Some(Expect::Admission { deny, warn });
     }
     let form = Form::of(node, &fields::TEMPLATE_EXPECT, sink)?;
@@ -339,6 +341,7 @@ fn expect(node: &Node, admission: bool, sink: &mut Sink) -> Option<Expect> {
         kept: form.flag("kept", sink),
         replicas: number("replicas", sink),
         odgm_replicas: number("odgm_replicas", sink),
+        addons: form.get("addons").map(|_| plain(form.texts("addons", sink))),
     };
     if expect.template.is_some() == expect.problem.is_some() {
         let help = "template: which one is chosen; problem: unknown, not-enabled or undecided";

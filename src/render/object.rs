@@ -18,11 +18,13 @@ pub enum ObjectKind {
     Service,
     /// `serving.knative.dev/v1` Service; only where the cluster has Knative Serving.
     KnativeService,
+    /// `policy/v1` PodDisruptionBudget.
+    PodDisruptionBudget,
 }
 
 impl ObjectKind {
     /// Every kind, so that nothing that was ever rendered is left out when pruning.
-    pub const ALL: [Self; 3] = [Self::Deployment, Self::Service, Self::KnativeService];
+    pub const ALL: [Self; 4] = [Self::Deployment, Self::Service, Self::KnativeService, Self::PodDisruptionBudget];
 
     /// API version, as in a manifest.
     pub fn api_version(self) -> &'static str {
@@ -30,6 +32,7 @@ impl ObjectKind {
             Self::Deployment => "apps/v1",
             Self::Service => "v1",
             Self::KnativeService => "serving.knative.dev/v1",
+            Self::PodDisruptionBudget => "policy/v1",
         }
     }
 
@@ -38,13 +41,14 @@ impl ObjectKind {
         match self {
             Self::Deployment => "Deployment",
             Self::Service | Self::KnativeService => "Service",
+            Self::PodDisruptionBudget => "PodDisruptionBudget",
         }
     }
 
     /// What people call it; unlike the kind, no two have the same.
     pub fn title(self) -> &'static str {
         match self {
-            Self::Deployment | Self::Service => self.kind(),
+            Self::Deployment | Self::Service | Self::PodDisruptionBudget => self.kind(),
             Self::KnativeService => "Knative Service",
         }
     }
@@ -53,7 +57,16 @@ impl ObjectKind {
     pub fn is_workload(self) -> bool {
         match self {
             Self::Deployment | Self::KnativeService => true,
-            Self::Service => false,
+            Self::Service | Self::PodDisruptionBudget => false,
+        }
+    }
+
+    /// Whether objects of this kind have a part in serving requests, so that nothing must be removed before another
+    /// serves in its place.
+    pub fn serves(self) -> bool {
+        match self {
+            Self::Deployment | Self::Service | Self::KnativeService => true,
+            Self::PodDisruptionBudget => false,
         }
     }
 }
@@ -98,8 +111,21 @@ pub struct RenderedFunction {
 /// Everything that a class consists of.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rendered {
-    /// Objects in the order in which they are applied: the data grid before the functions that use it.
+    /// Objects in the order in which they are applied: the data grid before the functions that use it, what is about
+    /// workloads after them.
     pub objects: Vec<RenderedObject>,
     /// Functions in the record's order.
     pub functions: Vec<RenderedFunction>,
+    /// Names of the addons that are asked for and add nothing: the template leaves them out, or there is nothing for them.
+    pub without: Vec<String>,
+}
+
+impl Rendered {
+    /// What people should know though nothing is wrong.
+    pub fn notes(&self, template: &str) -> Vec<String> {
+        let note = |addon: &String| {
+            format!("addon {addon:?} is asked for, and template {template:?} has nothing of it for this class")
+        };
+        self.without.iter().map(note).collect()
+    }
 }

@@ -156,5 +156,6 @@ fn plan() -> TemplatePlan {
         probes: true,
         security: SecurityPlan::default(),
         odgm: None,
+        pdb: None,
     }
 }

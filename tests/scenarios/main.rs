@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod addons;
 mod bad_input;
 mod delete;
 mod deploy;

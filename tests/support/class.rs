@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use oprc_crm::api::{DeploymentRecordStatus, Phase};
@@ -42,6 +43,10 @@ impl Namespace {
     }
 
     pub fn services(&self) -> Api<Service> {
+        Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    pub fn budgets(&self) -> Api<PodDisruptionBudget> {
         Api::namespaced(self.client.clone(), &self.name)
     }
 
@@ -111,7 +116,7 @@ impl Namespace {
         .await;
     }
 
-    /// `Kind/name` of every Deployment and Service, sorted.
+    /// `Kind/name` of every Deployment, Service and PodDisruptionBudget, sorted.
     pub async fn objects(&self) -> Vec<String> {
         let list = ListParams::default();
         let deployments = self.deployments().list(&list).await.expect("a list").items;
@@ -121,6 +126,9 @@ impl Namespace {
             .map(|one| format!("Deployment/{}", one.metadata.name.unwrap_or_default()))
             .collect();
         all.extend(services.into_iter().map(|one| format!("Service/{}", one.metadata.name.unwrap_or_default())));
+        let budgets = self.budgets().list(&list).await.expect("a list").items;
+        let name = |one: PodDisruptionBudget| format!("PodDisruptionBudget/{}", one.metadata.name.unwrap_or_default());
+        all.extend(budgets.into_iter().map(name));
         all.sort();
         all
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::{OdgmPlan, SecurityPlan, TemplatePlan, WorkloadKind};
+use super::super::{Budget, OdgmPlan, PdbPlan, SecurityPlan, TemplatePlan, WorkloadKind};
 use crate::model::{Class, Quantity, Resources};
 
 /// One field of the workload that differs.
@@ -39,7 +39,7 @@ pub(super) fn between(class: &Class, before: &TemplatePlan, after: &TemplatePlan
 
 /// The fields of a plan that this class takes from it, in the order of a Template document.
 fn listed(class: &Class, plan: &TemplatePlan) -> Vec<(String, String)> {
-    let TemplatePlan { name: _, workload, replicas, resources, termination_grace_seconds, probes, security, odgm } =
+    let TemplatePlan { name: _, workload, replicas, resources, termination_grace_seconds, probes, security, odgm, pdb } =
         plan;
     let kind = match workload {
         WorkloadKind::Deployment => "Deployment",
@@ -70,7 +70,22 @@ fn listed(class: &Class, plan: &TemplatePlan) -> Vec<(String, String)> {
         fields.extend(quantities("odgm.resources", resources).into_iter().flatten());
         fields.extend(switches("odgm.security", *security));
     }
+    if let Some(PdbPlan { budget, from_replicas }) = pdb.as_ref().filter(|pdb| guards(class, plan, **pdb)) {
+        fields.push(match budget {
+            Budget::MaxUnavailable(most) => ("addons.pdb.max_unavailable".to_owned(), most.to_string()),
+            Budget::MinAvailable(least) => ("addons.pdb.min_available".to_owned(), least.to_string()),
+        });
+        fields.push(("addons.pdb.from_replicas".to_owned(), from_replicas.to_string()));
+    }
     fields
+}
+
+/// Whether a workload of the class is large enough for a budget.
+fn guards(class: &Class, plan: &TemplatePlan, pdb: PdbPlan) -> bool {
+    let functions = class.functions.iter().map(|function| plan.replicas_of(function));
+    let functions = functions.filter(|_| plan.workload == WorkloadKind::Deployment);
+    let grid = plan.odgm.iter().filter(|_| class.odgm.is_some()).map(|odgm| odgm.replicas);
+    functions.chain(grid).any(|replicas| pdb.guards(replicas))
 }
 
 /// The four quantities in their order; `None` where the template leaves one out.

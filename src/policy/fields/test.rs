@@ -248,6 +248,7 @@ pub(crate) static TEMPLATE_EXPECT: Fields = Fields {
         may("kept", Takes::Flag, "the class keeps what it has because the choice could not be evaluated"),
         may("replicas", ANY_NUMBER, "replicas of a function"),
         may("odgm_replicas", ANY_NUMBER, "pods of the data grid; 0 for none"),
+        may("addons", Takes::List(&Takes::Text), "all addons that the class gets, in any order"),
     ],
     one_of: &[&["template"], &["problem"]],
     narrowed: &[],
