@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::births::Births;
+use super::grid::Grids;
 use super::judgement::Judgement;
 use super::memory::Memory;
 use crate::cluster::apply::Applier;
@@ -24,6 +25,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// One birth of a name at a time.
     pub births: Births,
+    /// What data grids say of themselves.
+    pub grids: Arc<Grids>,
     /// What is remembered of each record.
     pub memory: Memory,
 }

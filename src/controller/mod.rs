@@ -6,6 +6,7 @@ mod change;
 mod children;
 mod context;
 mod delete;
+mod grid;
 mod handover;
 mod judgement;
 mod memory;
@@ -18,6 +19,7 @@ mod workload;
 
 pub use births::Births;
 pub use context::Context;
+pub use grid::{GridLoop, Grids};
 pub use judgement::{Judgement, NeverBegun};
 pub use memory::Memory;
 pub use rollout::{Loader, Lookout, Relook, RolloutLoop, Voice, live};

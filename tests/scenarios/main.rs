@@ -11,6 +11,7 @@ mod delete;
 mod deploy;
 mod drift;
 mod faults;
+mod grid;
 mod grpc;
 mod grpc_errors;
 mod grpc_info;
