@@ -70,22 +70,27 @@ fn listed(class: &Class, plan: &TemplatePlan) -> Vec<(String, String)> {
         fields.extend(quantities("odgm.resources", resources).into_iter().flatten());
         fields.extend(switches("odgm.security", *security));
     }
-    if let Some(PdbPlan { budget, from_replicas }) = pdb.as_ref().filter(|pdb| guards(class, plan, **pdb)) {
-        fields.push(match budget {
-            Budget::MaxUnavailable(most) => ("addons.pdb.max_unavailable".to_owned(), most.to_string()),
-            Budget::MinAvailable(least) => ("addons.pdb.min_available".to_owned(), least.to_string()),
-        });
-        fields.push(("addons.pdb.from_replicas".to_owned(), from_replicas.to_string()));
-    }
+    fields.extend(pdb.iter().flat_map(|pdb| budgets(class, plan, *pdb)));
     fields
 }
 
-/// Whether a workload of the class is large enough for a budget.
-fn guards(class: &Class, plan: &TemplatePlan, pdb: PdbPlan) -> bool {
+/// What a class gets of budgets: nothing where no workload of it is large enough, and no bound where none is too small.
+fn budgets(class: &Class, plan: &TemplatePlan, pdb: PdbPlan) -> Vec<(String, String)> {
     let functions = class.functions.iter().map(|function| plan.replicas_of(function));
     let functions = functions.filter(|_| plan.workload == WorkloadKind::Deployment);
     let grid = plan.odgm.iter().filter(|_| class.odgm.is_some()).map(|odgm| odgm.replicas);
-    functions.chain(grid).any(|replicas| pdb.guards(replicas))
+    let replicas: Vec<u32> = functions.chain(grid).filter(|replicas| *replicas > 0).collect();
+    if !replicas.iter().any(|replicas| pdb.guards(*replicas)) {
+        return Vec::new();
+    }
+    let (name, pods) = match pdb.budget {
+        Budget::MaxUnavailable(most) => ("max_unavailable", most),
+        Budget::MinAvailable(least) => ("min_available", least),
+    };
+    let bound =
+        (!replicas.iter().all(|replicas| pdb.guards(*replicas))).then_some(("from_replicas", pdb.from_replicas));
+    let stated = [Some((name, pods)), bound].into_iter().flatten();
+    stated.map(|(name, value)| (format!("addons.pdb.{name}"), value.to_string())).collect()
 }
 
 /// The four quantities in their order; `None` where the template leaves one out.

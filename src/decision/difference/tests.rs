@@ -111,8 +111,18 @@ fn an_addon_that_comes_is_a_change_of_the_classes_that_are_large_enough_for_it()
     assert_eq!(found.cause.rule, "Template/edge/addons.pdb.min_available");
     let single = json!({"functions": [{"function_key": "f", "image": "nginx", "replicas": 1}]});
     assert_eq!(between(&single, &none, &one), None);
-    let grid = json!({"functions": [{"function_key": "f", "image": "nginx", "replicas": 1}], "addons": ["odgm"]});
-    assert_eq!(between(&grid, &none, &one), None, "this template has no data grid");
+    let pdb =
+        |from: &str| with_edge(&format!("replicas: '2.0', addons: {{pdb: {{max_unavailable: 1.0, {from}}}}}"), "");
+    let (from_two, from_one) = (pdb("from_replicas: 2.0"), pdb(""));
+    assert_eq!(between(&spec, &from_two, &from_one), None, "every workload is large enough for either");
+    let mixed = json!({"functions": [
+        {"function_key": "f", "image": "nginx"}, {"function_key": "g", "image": "nginx", "replicas": 1},
+    ]});
+    let found = between(&mixed, &from_two, &from_one).unwrap();
+    assert_eq!(found.cause.rule, "Template/edge/addons.pdb.from_replicas");
+    let (none, switched) =
+        (with_edge("replicas: '0.0'", ""), with_edge("replicas: '0.0', addons: {pdb: {max_unavailable: 1.0}}", ""));
+    assert_eq!(between(&spec, &none, &switched), None, "without pods there is nothing to guard");
 }
 
 #[test]
