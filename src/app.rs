@@ -17,12 +17,15 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::apply::Applier;
 use crate::cluster::caches::Caches;
 use crate::cluster::events::Recorder;
+use crate::cluster::grid::{HttpProber, Prober};
 use crate::cluster::keeper::Keeper;
 use crate::cluster::nodes::Nodes;
 use crate::cluster::record::RawRecord;
 use crate::cluster::{KubeRecords, discovery, heartbeat};
 use crate::config::{Config, GrpcPayload, Namespaces};
-use crate::controller::{self, Births, Capped, Context, Judgement, Looks, Memory, Options, Relook, RolloutLoop, Voice};
+use crate::controller::{
+    self, Births, Capped, Context, GridLoop, Judgement, Looks, Memory, Options, Relook, RolloutLoop, Voice,
+};
 use crate::decision::ClusterFacts;
 use crate::grpc::{self, InfoOptions, Payload, ServicesError};
 use crate::policy::Diagnostics;
@@ -33,6 +36,9 @@ use policy::First;
 
 /// How often optional kinds and nodes are looked for.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How often data grids are asked how they are.
+const GRID_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Why the controller could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -68,17 +74,35 @@ pub async fn run(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> Result<(), AppError> {
-    run_with(config, client, listener, Readiness::default(), shutdown).await
+    run_with(config, client, listener, Surroundings::default(), shutdown).await
 }
 
-/// As [`run`], with a readiness (and its patience) of the caller's.
+/// What is around the controller besides the API server.
+pub struct Surroundings {
+    /// Readiness, and its patience.
+    pub readiness: Readiness,
+    /// Who asks data grids how they are.
+    pub prober: Arc<dyn Prober>,
+    /// How often they are asked.
+    pub ask_every: Duration,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        let prober = Arc::new(HttpProber::in_cluster());
+        Self { readiness: Readiness::default(), prober, ask_every: GRID_INTERVAL }
+    }
+}
+
+/// As [`run`], with surroundings of the caller's.
 pub async fn run_with(
     config: Config,
     client: Client,
     listener: TcpListener,
-    readiness: Readiness,
+    surroundings: Surroundings,
     shutdown: CancellationToken,
 ) -> Result<(), AppError> {
+    let Surroundings { readiness, prober, ask_every } = surroundings;
     let sight = nfr::sight(&config)?;
     let mut keeper = Keeper::new(client.clone(), own_namespace(&config));
     let cluster = discovery::look(&client).await;
@@ -99,14 +123,18 @@ pub async fn run_with(
         metrics: Arc::clone(&metrics),
         births: Births::default(),
         capped: Capped::default(),
+        grids: Arc::default(),
         memory: Memory::default(),
     });
     let (tell, facts) = watch::channel(cluster);
     let (relook, looks) = looks();
     let relook_at = relook.one.clone();
+    let grids = Arc::clone(&context.grids);
+    let grids = GridLoop { caches: caches.clone(), grids, prober, every: ask_every, relook: relook.one.clone() };
     let mut tasks = JoinSet::new();
     tasks.spawn(synced(caches, Arc::clone(&judgement), readiness.clone(), shutdown.clone()));
     tasks.spawn(knative.run(facts.clone(), shutdown.clone()));
+    tasks.spawn(grids.run(shutdown.clone()));
     tasks.spawn(discover(client.clone(), tell, shutdown.clone()));
     tasks.spawn(heartbeat(client.clone(), readiness.clone(), shutdown.clone()));
     tasks.spawn(rollout(&config, &client, &context, first, keeper, facts, relook).run(shutdown.clone()));

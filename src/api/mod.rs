@@ -18,7 +18,7 @@ pub use spec::{
 };
 pub use status::{
     AppliedRecommendation, DecisionSummary, DeploymentRecordStatus, FunctionStatus, Health, NfrRecommendation,
-    OdgmStatus, Phase, ResourceRef,
+    OdgmPartitions, OdgmStatus, Phase, ResourceRef,
 };
 
 /// API group of the custom resource.

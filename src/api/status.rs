@@ -153,6 +153,29 @@ pub struct OdgmStatus {
     pub replicas: i32,
     /// Replicas ready.
     pub ready_replicas: i32,
+    /// Its leader, where it tells of one; empty where it tells that it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub leader: Option<String>,
+    /// Its partitions, where it tells of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<OdgmPartitions>,
+}
+
+/// Partitions of the data grid, as it tells; what it does not tell is left out.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OdgmPartitions {
+    /// Partitions of all collections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<i32>,
+    /// Partitions that are healthy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<i32>,
+    /// Names of partitions that are not; of many the first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 253)))]
+    pub degraded: Vec<String>,
 }
 
 /// What the analyzer recommends for one component and dimension.

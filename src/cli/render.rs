@@ -140,6 +140,9 @@ impl Bench {
         }
         let chosen = template.map_err(|problem| vec![problem.to_string()])?;
         let rendered = render(class, &chosen.plan, &self.settings).map_err(|error| vec![error.to_string()])?;
+        for note in rendered.notes(&chosen.plan.name) {
+            outcome.note(format!("{place}: {}: {note}", class.name));
+        }
         let (template, why) = (&chosen.plan.name, chosen.why.replace('\n', " "));
         let why = why.strip_prefix(template.as_str()).unwrap_or(&why).trim_start();
         let head = format!("# {}: template {template} {why}\n", class.name);

@@ -7,6 +7,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::utils::Backoff;
@@ -39,8 +40,9 @@ pub struct Caches {
     services: Store<Service>,
     knative: Store<KnativeService>,
     autoscalers: Store<HorizontalPodAutoscaler>,
+    budgets: Store<PodDisruptionBudget>,
     presence: watch::Receiver<Presence>,
-    filled: [watch::Receiver<bool>; 4],
+    filled: [watch::Receiver<bool>; 5],
 }
 
 /// The watches have ended before every cache was filled.
@@ -60,6 +62,8 @@ pub struct Watches {
     pub knative: WatchStream<KnativeService>,
     /// Autoscalers of everybody.
     pub autoscalers: WatchStream<HorizontalPodAutoscaler>,
+    /// PodDisruptionBudgets that carry our label.
+    pub budgets: WatchStream<PodDisruptionBudget>,
 }
 
 /// One object of the cluster, in one shape for all kinds.
@@ -85,18 +89,21 @@ impl Caches {
             cache::<Deployment>(client, namespace, ours.clone(), Kept::whole());
         let (services, service_watch, services_filled) =
             cache::<Service>(client, namespace, ours.clone(), Kept::whole());
+        let (budgets, budget_watch, budgets_filled) =
+            cache::<PodDisruptionBudget>(client, namespace, ours.clone(), Kept::whole());
         let (feed, Fed { store: knative, changes: knative_watch, presence }) =
             Feed::new(client, namespace, ours, knative);
         let (autoscalers, autoscaler_watch, autoscalers_filled) =
             cache::<HorizontalPodAutoscaler>(client, namespace, watcher::Config::default(), autoscalers::kept());
-        let filled = [records_filled, deployments_filled, services_filled, autoscalers_filled];
-        let caches = Self { records, fresh, deployments, services, knative, autoscalers, presence, filled };
+        let filled = [records_filled, deployments_filled, services_filled, autoscalers_filled, budgets_filled];
+        let caches = Self { records, fresh, deployments, services, knative, autoscalers, budgets, presence, filled };
         let watches = Watches {
             records: record_watch,
             deployments: deployment_watch,
             services: service_watch,
             knative: knative_watch,
             autoscalers: autoscaler_watch,
+            budgets: budget_watch,
         };
         (caches, watches, feed)
     }
@@ -129,6 +136,9 @@ impl Caches {
             ObjectKind::Autoscaler => {
                 self.autoscalers.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o))
             }
+            ObjectKind::PodDisruptionBudget => {
+                self.budgets.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o))
+            }
         }
     }
 
@@ -139,6 +149,7 @@ impl Caches {
             ObjectKind::Service => self.services.get(&ObjectRef::new(name).within(namespace)).is_some(),
             ObjectKind::KnativeService => self.knative.get(&ObjectRef::new(name).within(namespace)).is_some(),
             ObjectKind::Autoscaler => self.autoscalers.get(&ObjectRef::new(name).within(namespace)).is_some(),
+            ObjectKind::PodDisruptionBudget => self.budgets.get(&ObjectRef::new(name).within(namespace)).is_some(),
         }
     }
 
@@ -152,6 +163,9 @@ impl Caches {
                 ObjectKind::Service => collect(kind, &self.services, namespace, uid, owner_label, &mut found),
                 ObjectKind::KnativeService => collect(kind, &self.knative, namespace, uid, owner_label, &mut found),
                 ObjectKind::Autoscaler => collect(kind, &self.autoscalers, namespace, uid, owner_label, &mut found),
+                ObjectKind::PodDisruptionBudget => {
+                    collect(kind, &self.budgets, namespace, uid, owner_label, &mut found);
+                }
             }
         }
         found

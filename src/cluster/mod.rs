@@ -9,6 +9,7 @@ pub mod discovery;
 mod error;
 pub mod events;
 pub mod fresh;
+pub mod grid;
 mod heartbeat;
 pub mod keeper;
 pub mod knative;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::births::Births;
 use super::capped::Capped;
+use super::grid::Grids;
 use super::judgement::Judgement;
 use super::memory::Memory;
 use crate::cluster::apply::Applier;
@@ -27,6 +28,8 @@ pub struct Context {
     pub births: Births,
     /// Classes that a cap keeps from what is recommended for them.
     pub capped: Capped,
+    /// What data grids say of themselves.
+    pub grids: Arc<Grids>,
     /// What is remembered of each record.
     pub memory: Memory,
 }

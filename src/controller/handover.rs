@@ -35,7 +35,7 @@ impl Handover {
         let of_function = |label: &str, object: &RenderedObject| matches!(&object.component, Component::Function(key) if names::label_value(key) == label);
         let replaced: BTreeSet<&str> = leftovers
             .iter()
-            .filter(|leftover| leftover.kind != ObjectKind::Autoscaler)
+            .filter(|leftover| leftover.kind.serves())
             .filter_map(function_of)
             .filter(|label| workloads.iter().any(|(object, _)| of_function(label, object)))
             .collect();
@@ -147,7 +147,7 @@ mod tests {
             manifest: Value::Null,
             replicas: None,
         };
-        Rendered { objects: objects.iter().map(object).collect(), functions: Vec::new() }
+        Rendered { objects: objects.iter().map(object).collect(), ..Rendered::default() }
     }
 
     fn function(key: &str) -> Component {
@@ -209,6 +209,24 @@ mod tests {
         assert_eq!((counts(&rolling), rolling.is_moving("f")), ((1, 0), false));
         assert!(rolling.waiting_for()[0].contains("data grid"), "{:?}", rolling.waiting_for());
         assert_eq!(counts(&look(true, true)), (0, 1));
+    }
+
+    #[test]
+    fn what_only_guards_a_workload_goes_at_once_and_moves_no_function() {
+        let rendered = rendered(&[(ObjectKind::Deployment, function("f"))]);
+        let budget = || vec![live(ObjectKind::PodDisruptionBudget, "function", "f", json!({}))];
+        let handover = Handover::of(budget(), &rendered, |_| Some(deployment("function", "f", false)));
+        assert_eq!((counts(&handover), handover.is_moving("f")), ((0, 1), false));
+    }
+
+    #[test]
+    fn what_guards_the_old_workload_goes_with_it() {
+        let rendered = rendered(&[(ObjectKind::KnativeService, function("f"))]);
+        let old = || {
+            vec![deployment("function", "f", true), live(ObjectKind::PodDisruptionBudget, "function", "f", json!({}))]
+        };
+        assert_eq!(counts(&Handover::of(old(), &rendered, |_| None)), (2, 0));
+        assert_eq!(counts(&Handover::of(old(), &rendered, |_| Some(knative("f", true)))), (0, 2));
     }
 
     #[test]

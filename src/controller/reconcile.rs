@@ -9,6 +9,7 @@ use kube::runtime::controller::Action;
 use super::announce::announce;
 use super::children::{self, Outcome};
 use super::context::Context;
+use super::grid;
 use super::handover::Handover;
 use super::judgement::NeverBegun;
 use super::memory::RecordMemory;
@@ -16,6 +17,7 @@ use super::observe::Observation;
 use super::status::{self, ChangeReport, PolicyReport, Problem, Report, rule_reason};
 use crate::api::{DecisionSummary, DeploymentRecordStatus, FINALIZER, FunctionStatus, OdgmStatus};
 use crate::cluster::ClusterError;
+use crate::cluster::grid::GridHealth;
 use crate::cluster::record::RawRecord;
 use crate::decision::{Admission, Chosen, Decision};
 use crate::model::{Class, names};
@@ -221,9 +223,11 @@ async fn deploy(
     let old = Observation::of(&class.namespace, &staying, newest);
     let patient = outcome.error.as_ref().is_some_and(ClusterError::is_transient) && memory.failures < PATIENCE;
     let problem = outcome.problem.clone().filter(|_| !patient);
-    let degraded = problem.or_else(|| outcome.contested.clone()).or_else(|| failed(&seen));
+    let (odgm, unwell) = odgm(ctx, class, rendered, &seen, before).unzip();
+    let degraded = problem.or_else(|| outcome.contested.clone()).or_else(|| failed(&seen)).or_else(|| unwell.flatten());
     let mut notes = outcome.held.clone();
     notes.extend(outcome.notes.iter().chain(&seen.notes).cloned());
+    notes.extend(rendered.notes(&chosen.plan.name));
     notes.extend(chosen.kept.iter().map(|kept| format!("template kept: {}: {}", kept.rule, kept.message)));
     let report = Report {
         degraded,
@@ -232,7 +236,7 @@ async fn deploy(
         notes,
         template: Some(chosen.plan.name.clone()),
         functions: functions(rendered, &seen, &outcome.handover, before),
-        odgm: odgm(rendered, &seen),
+        odgm,
         waiting_for: seen.waiting_for.into_iter().chain(outcome.handover.waiting_for()).collect(),
         refs: seen.refs.into_iter().chain(old.refs).collect(),
         ..base
@@ -287,7 +291,9 @@ fn functions(
         // A Knative Service says itself where the outside reaches it.
         let url = match function.kind {
             ObjectKind::KnativeService => workload.url,
-            ObjectKind::Deployment | ObjectKind::Service | ObjectKind::Autoscaler => Some(function.url.clone()),
+            ObjectKind::Deployment | ObjectKind::Service | ObjectKind::Autoscaler | ObjectKind::PodDisruptionBudget => {
+                Some(function.url.clone())
+            }
         };
         FunctionStatus {
             function_key: function.key.clone(),
@@ -299,13 +305,27 @@ fn functions(
     rendered.functions.iter().map(status).collect()
 }
 
-fn odgm(rendered: &Rendered, seen: &Observation) -> Option<OdgmStatus> {
+/// The data grid as its Deployment shows it and, where pods of it are ready, as it says itself; and what is wrong by that.
+fn odgm(
+    ctx: &Context,
+    class: &Class,
+    rendered: &Rendered,
+    seen: &Observation,
+    before: &DeploymentRecordStatus,
+) -> Option<(OdgmStatus, Option<Problem>)> {
     let object = rendered
         .objects
         .iter()
         .find(|object| object.component == Component::Odgm && object.kind == ObjectKind::Deployment)?;
     let workload = seen.workload(object.kind, &object.name);
-    Some(OdgmStatus { replicas: workload.replicas, ready_replicas: workload.ready })
+    let (replicas, ready_replicas) = (workload.replicas, workload.ready);
+    if ready_replicas == 0 {
+        return Some((OdgmStatus { replicas, ready_replicas, ..OdgmStatus::default() }, None));
+    }
+    let GridHealth { leader, partitions } = ctx.grids.of(&class.uid, before.odgm.as_ref());
+    let status = OdgmStatus { replicas, ready_replicas, leader, partitions };
+    let problem = grid::problem(&status, &object.name);
+    Some((status, problem))
 }
 
 /// Every workload serves, or the one that it replaces still does.

@@ -56,6 +56,7 @@ pub async fn run(
         .watches_stream(watches.services, |child| owners(&child))
         .watches_stream(watches.knative, |child| owners(&child))
         .watches_stream(watches.autoscalers, move |scaler| scaled(&caches, &scaler))
+        .watches_stream(watches.budgets, |child| owners(&child))
         .reconcile_all_on(looks.all)
         .reconcile_on(looks.one)
         .graceful_shutdown_on(async move { shutdown.cancelled().await })

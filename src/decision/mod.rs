@@ -15,12 +15,12 @@ pub use difference::{
     BlastRadius, Cause, Change, ClassChange, Difference, FieldChange, Reading, difference, unexplained,
 };
 pub use outcome::{
-    Admission, AutoscalerPlan, Candidate, Chosen, ClusterFacts, Decision, Features, Finding, OdgmPlan, SecurityPlan,
-    Setting, TemplatePlan, TemplateProblem, WorkloadKind,
+    Admission, AutoscalerPlan, Candidate, Chosen, ClusterFacts, Decision, Features, Finding, OdgmPlan, PdbPlan,
+    SecurityPlan, Setting, TemplatePlan, TemplateProblem, WorkloadKind,
 };
 pub use testing::{CaseReport, TestRun, run_tests};
 
-pub use crate::policy::{Margin, RuleMode, RuleOutcome, RuleTrace};
+pub use crate::policy::{Budget, Margin, RuleMode, RuleOutcome, RuleTrace};
 
 use crate::model::{Class, NfrTargets};
 use crate::policy::{FactValue, Facts, Policy};

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Resources;
-use crate::policy::RuleTrace;
+use crate::model::{ADDON_ODGM, ADDON_PDB, Function, Resources};
+use crate::policy::{PdbShape, RuleTrace};
 
 /// What the deployment of the controller says: the same for every class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,7 +142,7 @@ pub enum TemplateProblem {
 }
 
 /// What a template is, for one class: everything that the renderer needs and the record does not state.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TemplatePlan {
     /// Name of the template.
     pub name: String,
@@ -162,6 +162,24 @@ pub struct TemplatePlan {
     pub autoscaler: Option<AutoscalerPlan>,
     /// The data grid; `None` where the class asks for none or the policy leaves it out.
     pub odgm: Option<OdgmPlan>,
+    /// PodDisruptionBudgets; `None` where the policy leaves them out.
+    pub pdb: Option<PdbPlan>,
+}
+
+impl TemplatePlan {
+    /// Names of the addons that the class gets.
+    pub fn addons(&self) -> Vec<&'static str> {
+        let given = [(ADDON_ODGM, self.odgm.is_some()), (ADDON_PDB, self.pdb.is_some())];
+        given.into_iter().filter_map(|(name, given)| given.then_some(name)).collect()
+    }
+
+    /// Replicas of a function's Deployment. A number that the record states is taken as it is; the template's is kept
+    /// within what the record says of scale.
+    pub fn replicas_of(&self, function: &Function) -> u32 {
+        let least = function.min_scale.unwrap_or(0);
+        let most = function.max_scale.unwrap_or(u32::MAX);
+        function.replicas.unwrap_or_else(|| self.replicas.max(least).min(most))
+    }
 }
 
 /// Kind of workload.
@@ -203,4 +221,29 @@ pub struct OdgmPlan {
     pub resources: Resources,
     /// Security of its pods.
     pub security: SecurityPlan,
+}
+
+/// The PodDisruptionBudgets of a class: what the policy says is what is rendered.
+pub type PdbPlan = PdbShape;
+
+#[cfg(test)]
+mod tests {
+    use super::TemplatePlan;
+    use crate::model::Function;
+
+    #[test]
+    fn the_templates_number_is_kept_within_the_records_scale() {
+        let plan = TemplatePlan { replicas: 2, ..TemplatePlan::default() };
+        for (replicas, min_scale, max_scale, expected) in [
+            (None, None, None, 2),
+            (None, Some(5), None, 5),
+            (None, Some(0), None, 2),
+            (None, None, Some(1), 1),
+            (None, Some(3), Some(4), 3),
+            (Some(7), Some(3), Some(4), 7),
+        ] {
+            let function = Function { replicas, min_scale, max_scale, ..Function::default() };
+            assert_eq!(plan.replicas_of(&function), expected, "{replicas:?} {min_scale:?}..{max_scale:?}");
+        }
+    }
 }

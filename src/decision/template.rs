@@ -1,8 +1,11 @@
 //! Which template a class gets, and what it is for that class.
 
 use crate::model::{Quantity, Resources};
-use crate::policy::{AutoscalerShape, RuleMode, TemplatePolicy};
-use crate::policy::{FALLBACK_TEMPLATE, Facts, Policy, ResourceTexts, RuleOutcome, Scope, Security, Shape, Standing};
+use crate::policy::{
+    AddonShapes, AutoscalerShape, FALLBACK_TEMPLATE, Facts, Policy, ResourceTexts, RuleOutcome, Scope, Security, Shape,
+    Standing,
+};
+use crate::policy::{RuleMode, TemplatePolicy};
 
 use super::{
     AutoscalerPlan, Candidate, Chosen, Finding, OdgmPlan, SecurityPlan, TemplatePlan, TemplateProblem, WorkloadKind,
@@ -153,7 +156,8 @@ fn undecided((rule, message): &Failure) -> TemplateProblem {
 
 fn plan(entry: &Entry<'_>, facts: &Facts, why: String, kept: Option<Finding>) -> Result<Chosen, TemplateProblem> {
     let shape = entry.template.shape(&entry.scope).map_err(|failure| undecided(&failure))?;
-    let Shape { knative, replicas, resources: texts, probes, grace, security: safe, autoscaler, odgm } = shape;
+    let Shape { knative, replicas, resources: texts, probes, grace, security: safe, autoscaler, odgm, addons } = shape;
+    let AddonShapes { pdb } = addons;
     let failed = |message: String| undecided(&(format!("{}/resources", entry.template.unit().name()), message));
     let odgm = match odgm.filter(|_| facts.has("class.odgm")) {
         None => None,
@@ -175,6 +179,7 @@ fn plan(entry: &Entry<'_>, facts: &Facts, why: String, kept: Option<Finding>) ->
         autoscaler: autoscaler
             .map(|AutoscalerShape { cpu_utilization, max_replicas }| AutoscalerPlan { cpu_utilization, max_replicas }),
         odgm,
+        pdb,
     };
     Ok(Chosen { plan, why, kept })
 }

@@ -149,11 +149,22 @@ fn details(chosen: &Chosen, expect: &TemplateExpect, faults: &mut Vec<String>) {
     compare("odgm_replicas", expect.odgm_replicas, Some(pods), faults);
     let utilization = chosen.plan.autoscaler.map_or(0.0, |scaler| f64::from(scaler.cpu_utilization));
     compare("cpu_utilization", expect.cpu_utilization, Some(utilization), faults);
+    if let Some(wanted) = &expect.addons {
+        let given = chosen.plan.addons();
+        let same = given.iter().all(|one| wanted.contains(&(*one).to_owned()));
+        if !same || wanted.iter().any(|one| !given.contains(&one.as_str())) {
+            faults.push(format!("expected addons {}, got {}", listed(wanted), listed(&given)));
+        }
+    }
     if let Some(wanted) = expect.kept
         && wanted != chosen.kept.is_some()
     {
         faults.push(format!("expected kept: {wanted}, got {} ({})", !wanted, chosen.why));
     }
+}
+
+fn listed(names: &[impl AsRef<str>]) -> String {
+    format!("[{}]", names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", "))
 }
 
 fn compare(what: &str, wanted: Option<f64>, got: Option<f64>, faults: &mut Vec<String>) {

@@ -26,7 +26,7 @@ pub struct Class {
     pub key: Option<String>,
     /// Template that the record asks for by name.
     pub selected_template: Option<String>,
-    /// Addons asked for, sorted, each once; `odgm` is among them where an ODGM configuration is given.
+    /// Addons asked for, by their own names, sorted, each once; `odgm` is among them where an ODGM configuration is given.
     pub addons: Vec<String>,
     /// The functions, in the record's order; at least one.
     pub functions: Vec<Function>,
@@ -48,7 +48,7 @@ impl Class {
 }
 
 /// One function of a class.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Function {
     /// Name within the class; unique.
     pub key: String,

@@ -2,12 +2,14 @@
 //!
 //! Pure: no I/O, no clock, no Kubernetes client.
 
+mod addon;
 mod class;
 pub mod names;
 mod parse;
 mod quantity;
 mod schema;
 
+pub use addon::{ADDON_ODGM, ADDON_PDB, addon, addons};
 pub use class::{Applied, AppliedSize, Class, Function, NfrTargets, Odgm, Resources};
 pub use names::Names;
 pub use parse::{FieldError, InvalidRecord, parse};
@@ -18,5 +20,3 @@ pub use schema::Schema;
 pub const DEFAULT_FUNCTION_PORT: u16 = 8080;
 /// Key of the only function of a record that uses the `spec.function` shorthand.
 pub const SHORTHAND_FUNCTION_KEY: &str = "function";
-/// Addon that brings an Object Data Grid Manager.
-pub const ADDON_ODGM: &str = "odgm";

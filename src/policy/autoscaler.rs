@@ -35,7 +35,7 @@ impl Autoscaler {
         if let Some(expression) = &cpu_utilization {
             compiler.fixed_number(&form.cpu_utilization, expression, is_utilization, sink);
         }
-        let max_replicas = form.max_replicas.as_ref().map(|text| compile_pods(text, compiler, sink));
+        let max_replicas = form.max_replicas.as_ref().map(|text| compile_pods(text, 0.0, compiler, sink));
         Some(Self {
             enabled: match enabled {
                 None => None,
@@ -56,7 +56,7 @@ impl Autoscaler {
             return Ok(None);
         }
         let cpu_utilization = percent(scope, &self.cpu_utilization).map_err(|reason| ("cpu_utilization", reason))?;
-        let most = self.max_replicas.as_ref().map(|most| pods(scope, most)).transpose();
+        let most = self.max_replicas.as_ref().map(|most| pods(scope, most, 0.0)).transpose();
         Ok(Some(AutoscalerShape { cpu_utilization, max_replicas: most.map_err(|reason| ("max_replicas", reason))? }))
     }
 }

@@ -1,5 +1,6 @@
 //! Documents as written: the envelope that all kinds share, and the form of each kind.
 
+use super::addons::{self, AddonForms};
 use super::bundle::BundleForm;
 use super::diagnostic::{DUPLICATE, Sink, nearest};
 use super::fields::{self, KINDS};
@@ -122,6 +123,7 @@ pub(crate) struct WorkloadForm {
     pub(crate) security: SecurityForm,
     pub(crate) autoscaler: Option<AutoscalerForm>,
     pub(crate) odgm: Option<OdgmForm>,
+    pub(crate) addons: AddonForms,
 }
 
 /// What scales functions by their load.
@@ -400,8 +402,9 @@ fn workload(node: &Node, sink: &mut Sink) -> Option<WorkloadForm> {
     let security = security(form.get("security"), sink);
     let autoscaler = form.get("autoscaler").and_then(|node| autoscaler(node, knative, &resources, sink));
     let odgm = form.get("odgm").and_then(|node| odgm(node, sink));
+    let addons = addons::read(form.get("addons"), sink);
     let probes = form.flag("probes", sink).unwrap_or(true);
-    Some(WorkloadForm { knative, replicas: replicas?, resources, probes, grace, security, autoscaler, odgm })
+    Some(WorkloadForm { knative, replicas: replicas?, resources, probes, grace, security, autoscaler, odgm, addons })
 }
 
 fn autoscaler(node: &Node, knative: bool, resources: &ResourceTexts, sink: &mut Sink) -> Option<AutoscalerForm> {

@@ -380,6 +380,7 @@ pub(crate) static WORKLOAD: Fields = fields(
             "a HorizontalPodAutoscaler for functions whose record states max_scale; not for a KnativeService, which scales itself",
         ),
         may("odgm", Takes::Fields(&ODGM), "the data grid, for classes that ask for one"),
+        may("addons", Takes::Fields(&ADDONS), "what else comes beside the workload"),
     ],
 );
 
@@ -395,6 +396,29 @@ pub(crate) static AUTOSCALER: Fields = fields(
         may("max_replicas", Takes::Expression, "most replicas, whatever the record's max_scale says"),
     ],
 );
+pub(crate) static ADDONS: Fields =
+    fields("addons", &[may("pdb", Takes::Fields(&PDB), "a PodDisruptionBudget for each Deployment of the class")]);
+
+pub(crate) static PDB: Fields = Fields {
+    what: "pdb",
+    all: &[
+        or(
+            "enabled",
+            Takes::Expression,
+            "true",
+            "condition under which a class gets them; whether its record asks says `\"pdb\" in class.addons`",
+        ),
+        may("max_unavailable", Takes::Expression, "pods of a workload that may be taken at once, at least 1"),
+        may(
+            "min_available",
+            Takes::Expression,
+            "pods of a workload that must stay; where no more are asked for, one may be taken all the same",
+        ),
+        or("from_replicas", Takes::Expression, "1.0", "workloads of fewer replicas get none"),
+    ],
+    one_of: &[&["max_unavailable"], &["min_available"]],
+    narrowed: &[],
+};
 
 pub(crate) static ODGM: Fields = Fields {
     what: "odgm",

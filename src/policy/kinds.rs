@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Inputs;
+use super::addons::{AddonShapes, Addons};
 use super::autoscaler::{Autoscaler, AutoscalerShape};
 use super::bundle::Shared;
 use super::cel::{Expression, Type};
@@ -145,6 +146,7 @@ struct Workload {
     security: SecurityRules,
     autoscaler: Option<Autoscaler>,
     odgm: Option<Odgm>,
+    addons: Addons,
 }
 
 #[derive(Debug)]
@@ -198,6 +200,8 @@ pub struct Shape {
     pub autoscaler: Option<AutoscalerShape>,
     /// The data grid.
     pub odgm: Option<OdgmShape>,
+    /// The other addons.
+    pub addons: AddonShapes,
 }
 
 /// The data grid's part of a template, for one class.
@@ -294,7 +298,8 @@ impl TemplatePolicy {
     /// What the template is for a class; the field and reason where that can't be evaluated.
     pub fn shape(&self, scope: &Scope<'_>) -> Result<Shape, (String, String)> {
         let failed = |field: &str, reason: String| (format!("{}/{field}", self.unit.name()), reason);
-        let Workload { knative, replicas, resources, probes, grace, security, autoscaler, odgm } = &self.workload;
+        let Workload { knative, replicas, resources, probes, grace, security, autoscaler, odgm, addons } =
+            &self.workload;
         let autoscaler = match autoscaler {
             None => None,
             Some(scaler) => {
@@ -307,13 +312,14 @@ impl TemplatePolicy {
         };
         Ok(Shape {
             knative: *knative,
-            replicas: pods(scope, replicas).map_err(|reason| failed("replicas", reason))?,
+            replicas: pods(scope, replicas, 0.0).map_err(|reason| failed("replicas", reason))?,
             resources: resources.clone(),
             probes: *probes,
             grace: *grace,
             security: security.evaluate(scope).map_err(|(field, reason)| failed(field, reason))?,
             autoscaler,
             odgm,
+            addons: addons.shapes(scope).map_err(|(field, reason)| failed(&field, reason))?,
         })
     }
 }
@@ -331,7 +337,7 @@ impl Odgm {
                 .and_then(|image| is_image(&image).map(|()| image))
                 .map_err(|reason| ("image_expression", reason))?,
         };
-        let replicas = pods(scope, &self.replicas).map_err(|reason| ("replicas", reason))?;
+        let replicas = pods(scope, &self.replicas, 0.0).map_err(|reason| ("replicas", reason))?;
         let security = self.security.evaluate(scope)?;
         Ok(Some(OdgmShape { image, replicas, resources: self.resources.clone(), security }))
     }
@@ -361,28 +367,33 @@ impl SecurityRules {
 /// The most pods that a Deployment may sensibly have.
 const MAX_PODS: f64 = 10_000.0;
 
-/// Whether it is a number of pods.
-fn is_pods(value: f64) -> Result<(), String> {
-    if (0.0..=MAX_PODS).contains(&value) {
+/// Whether it is a number of pods, and not below `least`.
+fn is_pods(value: f64, least: f64) -> Result<(), String> {
+    if (least..=MAX_PODS).contains(&value) {
         Ok(())
     } else {
-        Err(format!("{} is not between 0 and 10000", number(value)))
+        Err(format!("{} is not between {} and 10000", number(value), number(least)))
     }
 }
 
 /// A number of pods, rounded up.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be between 0 and 10,000")]
-pub(super) fn pods(scope: &Scope<'_>, expression: &Expression) -> Result<u32, String> {
+pub(super) fn pods(scope: &Scope<'_>, expression: &Expression, least: f64) -> Result<u32, String> {
     let value = scope.number(expression)?;
-    is_pods(value).map(|()| value.ceil() as u32)
+    is_pods(value, least).map(|()| value.ceil() as u32)
 }
 
 /// Compiles a number of pods. One that is written out is a whole number; what is computed is rounded up.
-pub(super) fn compile_pods(text: &Text, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Expression> {
+pub(super) fn compile_pods(
+    text: &Text,
+    least: f64,
+    compiler: &mut Compiler<'_>,
+    sink: &mut Sink,
+) -> Option<Expression> {
     let replicas = compiler.compile(text, &Type::Double, sink)?;
     let literal = replicas.reads().is_empty();
     let whole = |value: f64| {
-        is_pods(value)?;
+        is_pods(value, least)?;
         if value.fract() == 0.0 || !literal {
             return Ok(());
         }
@@ -403,7 +414,7 @@ fn is_image(name: &str) -> Result<(), String> {
 }
 
 fn workload(form: &WorkloadForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Workload> {
-    let replicas = compile_pods(&form.replicas, compiler, sink);
+    let replicas = compile_pods(&form.replicas, 0.0, compiler, sink);
     let odgm = match &form.odgm {
         None => None,
         Some(form) => Some(odgm(form, compiler, sink)?),
@@ -413,6 +424,7 @@ fn workload(form: &WorkloadForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -
         Some(form) => Some(Autoscaler::compile(form, compiler, sink)?),
     };
     let security = SecurityRules::compile(&form.security, compiler, sink);
+    let addons = Addons::compile(&form.addons, compiler, sink);
     Some(Workload {
         knative: form.knative,
         replicas: replicas?,
@@ -422,6 +434,7 @@ fn workload(form: &WorkloadForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -
         security: security?,
         autoscaler,
         odgm,
+        addons: addons?,
     })
 }
 
@@ -439,7 +452,7 @@ fn odgm(form: &OdgmForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option
             Image::Expression(Box::new(image))
         }),
     };
-    let replicas = compile_pods(&form.replicas, compiler, sink);
+    let replicas = compile_pods(&form.replicas, 0.0, compiler, sink);
     let security = SecurityRules::compile(&form.security, compiler, sink);
     Some(Odgm {
         enabled: match enabled {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+mod addons;
 mod autoscaler;
 mod builtin;
 mod bundle;
@@ -42,6 +43,7 @@ mod yaml;
 
 use revision::Revision;
 
+pub use addons::{AddonShapes, Budget, PdbShape};
 pub use autoscaler::AutoscalerShape;
 pub use bundle::{Bundle, FALLBACK_TEMPLATE, File};
 pub use cel::watch;

@@ -74,6 +74,8 @@ pub struct TemplateExpect {
     pub odgm_replicas: Option<f64>,
     /// CPU utilisation that functions are scaled by; 0 for none.
     pub cpu_utilization: Option<f64>,
+    /// All addons that the class gets.
+    pub addons: Option<Vec<String>>,
 }
 
 /// What a case expects of a Recommendation; what is not stated is not compared.
@@ -330,10 +332,10 @@ impl Case {
 }
 
 fn expect(node: &Node, admission: bool, sink: &mut Sink) -> Option<Expect> {
+    let plain = |texts: Vec<Text>| texts.into_iter().map(|text| text.text).collect();
     if admission {
         let form = Form::of(node, &fields::ADMISSION_EXPECT, sink)?;
-        let texts = |texts: Vec<Text>| texts.into_iter().map(|text| text.text).collect();
-        let (deny, warn) = (texts(form.texts("deny", sink)), texts(form.texts("warn", sink)));
+        let (deny, warn) = (plain(form.texts("deny", sink)), plain(form.texts("warn", sink)));
         return Some(Expect::Admission { deny, warn });
     }
     let form = Form::of(node, &fields::TEMPLATE_EXPECT, sink)?;
@@ -346,6 +348,7 @@ fn expect(node: &Node, admission: bool, sink: &mut Sink) -> Option<Expect> {
         replicas: number("replicas", sink),
         odgm_replicas: number("odgm_replicas", sink),
         cpu_utilization: number("cpu_utilization", sink),
+        addons: form.get("addons").map(|_| plain(form.texts("addons", sink))),
     };
     if expect.template.is_some() == expect.problem.is_some() {
         let help = "template: which one is chosen; problem: unknown, not-enabled or undecided";

@@ -90,6 +90,7 @@ mod tests {
             security: SecurityPlan::default(),
             autoscaler: Some(AutoscalerPlan { cpu_utilization: 80, max_replicas }),
             odgm: None,
+            pdb: None,
         }
     }
 

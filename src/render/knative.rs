@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Serialize;
 
+use super::addon::Injected;
 use super::parts::{self, Part};
 use super::{Component, ObjectKind, RenderError, RenderedFunction, RenderedObject, env};
 use crate::decision::{SecurityPlan, TemplatePlan};
@@ -71,13 +72,13 @@ pub(super) fn objects(
     class: &Class,
     plan: &TemplatePlan,
     function: &Function,
-    collection: Option<&str>,
+    injected: &[Injected],
 ) -> Result<(Vec<RenderedObject>, RenderedFunction), RenderError> {
     refuse_what_is_knatives(class, plan, function)?;
     let workload = class.names.workload(&function.key);
     let workload = workload.ok_or_else(|| RenderError::Unnamed { key: function.key.clone() })?;
     let part = Part { class, component: Component::Function(function.key.clone()), workload, service: workload };
-    let env = env::function(class, function, collection)?;
+    let env = env::function(class, function, injected)?;
     let service = KnativeService {
         api_version: ObjectKind::KnativeService.api_version(),
         kind: ObjectKind::KnativeService.kind(),

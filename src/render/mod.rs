@@ -1,22 +1,19 @@
 //! Class + chosen template -> Kubernetes objects. Pure: the same class and plan give the same bytes.
 
+mod addon;
 mod autoscaler;
-mod collection;
 mod env;
 mod function;
 mod knative;
 mod object;
-mod odgm;
 mod parts;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 
-pub use collection::MAX_COLLECTION;
-pub use env::{ODGM_COLLECTION, ODGM_ENABLED, ODGM_SERVICE};
+pub use addon::{MAX_COLLECTION, ODGM_COLLECTION, ODGM_ENABLED, ODGM_PORT, ODGM_SERVICE};
 pub use object::{Component, ObjectKind, RenderSettings, Rendered, RenderedFunction, RenderedObject};
-pub use odgm::ODGM_PORT;
 pub use parts::{ANNOTATION_TEMPLATE, service_url};
 
 use crate::decision::{TemplatePlan, WorkloadKind};
@@ -38,15 +35,17 @@ pub enum RenderError {
         /// What it wants.
         what: String,
     },
-    /// A function sets a variable that the data grid's addon sets.
+    /// A function sets a variable that an addon sets.
     #[error(
-        "{field}: {variable} is set by the addon \"odgm\" to {ours:?}; remove it from the function's env, or leave out the addon"
+        "{field}: {variable} is set by the addon {addon:?} to {ours:?}; remove it from the function's env, or leave out the addon"
     )]
     ReservedVariable {
         /// Path of the variable in the record.
         field: String,
         /// Its name.
         variable: String,
+        /// Name of the addon.
+        addon: &'static str,
         /// The value that the addon gives it.
         ours: String,
     },
@@ -85,7 +84,7 @@ pub enum RenderError {
     },
 }
 
-/// Renders everything that a class consists of, the data grid before the functions that use it.
+/// Renders everything that a class consists of: what its functions use, then they, then what is about them.
 pub fn render(class: &Class, plan: &TemplatePlan, settings: &RenderSettings) -> Result<Rendered, RenderError> {
     let stripped;
     let class = if settings.enforcement || class.functions.iter().all(|function| function.applied == Applied::default())
@@ -95,25 +94,18 @@ pub fn render(class: &Class, plan: &TemplatePlan, settings: &RenderSettings) -> 
         stripped = without_applied(class);
         &stripped
     };
+    let scene = addon::Scene { class, plan, settings };
     let mut rendered = Rendered::default();
-    // The data grid comes where the class asks for it and the policy gives it.
-    let grid = class.odgm.as_ref().zip(plan.odgm.as_ref());
-    let collection = match grid {
-        Some((odgm, _)) => Some(collection::json(class, odgm, plan.workload)?),
-        None => None,
-    };
-    if let (Some((odgm, odgm_plan)), Some(collection)) = (grid, &collection) {
-        let inputs = odgm::Inputs { class, template: &plan.name, odgm, plan: odgm_plan, settings, collection };
-        rendered.objects.extend(odgm::objects(&inputs)?);
-    }
+    let added = addon::beneath(scene, &mut rendered)?;
     for function in &class.functions {
         let (objects, reached) = match plan.workload {
-            WorkloadKind::Deployment => function::objects(class, plan, function, collection.as_deref())?,
-            WorkloadKind::KnativeService => knative::objects(class, plan, function, collection.as_deref())?,
+            WorkloadKind::Deployment => function::objects(class, plan, function, &added.env)?,
+            WorkloadKind::KnativeService => knative::objects(class, plan, function, &added.env)?,
         };
         rendered.objects.extend(objects);
         rendered.functions.push(reached);
     }
+    addon::about(scene, added, &mut rendered)?;
     unique(&rendered)?;
     Ok(rendered)
 }

@@ -22,11 +22,14 @@ pub enum ObjectKind {
     KnativeService,
     /// `autoscaling/v2` HorizontalPodAutoscaler; named like the Deployment that it scales.
     Autoscaler,
+    /// `policy/v1` PodDisruptionBudget.
+    PodDisruptionBudget,
 }
 
 impl ObjectKind {
     /// Every kind, so that nothing that was ever rendered is left out when pruning.
-    pub const ALL: [Self; 4] = [Self::Deployment, Self::Service, Self::KnativeService, Self::Autoscaler];
+    pub const ALL: [Self; 5] =
+        [Self::Deployment, Self::Service, Self::KnativeService, Self::Autoscaler, Self::PodDisruptionBudget];
 
     /// API version, as in a manifest.
     pub fn api_version(self) -> &'static str {
@@ -35,6 +38,7 @@ impl ObjectKind {
             Self::Service => "v1",
             Self::KnativeService => "serving.knative.dev/v1",
             Self::Autoscaler => "autoscaling/v2",
+            Self::PodDisruptionBudget => "policy/v1",
         }
     }
 
@@ -44,13 +48,14 @@ impl ObjectKind {
             Self::Deployment => "Deployment",
             Self::Service | Self::KnativeService => "Service",
             Self::Autoscaler => "HorizontalPodAutoscaler",
+            Self::PodDisruptionBudget => "PodDisruptionBudget",
         }
     }
 
     /// What people call it; unlike the kind, no two have the same.
     pub fn title(self) -> &'static str {
         match self {
-            Self::Deployment | Self::Service | Self::Autoscaler => self.kind(),
+            Self::Deployment | Self::Service | Self::Autoscaler | Self::PodDisruptionBudget => self.kind(),
             Self::KnativeService => "Knative Service",
         }
     }
@@ -59,7 +64,7 @@ impl ObjectKind {
     pub fn is_workload(self) -> bool {
         match self {
             Self::Deployment | Self::KnativeService => true,
-            Self::Service | Self::Autoscaler => false,
+            Self::Service | Self::Autoscaler | Self::PodDisruptionBudget => false,
         }
     }
 
@@ -68,7 +73,16 @@ impl ObjectKind {
         match self {
             Self::Deployment => Some("replicas"),
             Self::Autoscaler => Some("minReplicas"),
-            Self::Service | Self::KnativeService => None,
+            Self::Service | Self::KnativeService | Self::PodDisruptionBudget => None,
+        }
+    }
+
+    /// Whether objects of this kind have a part in serving requests, so that nothing must be removed before another
+    /// serves in its place.
+    pub fn serves(self) -> bool {
+        match self {
+            Self::Deployment | Self::Service | Self::KnativeService => true,
+            Self::Autoscaler | Self::PodDisruptionBudget => false,
         }
     }
 }
@@ -114,8 +128,21 @@ pub struct RenderedFunction {
 /// Everything that a class consists of.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rendered {
-    /// Objects in the order in which they are applied: the data grid before the functions that use it.
+    /// Objects in the order in which they are applied: the data grid before the functions that use it, what is about
+    /// workloads after them.
     pub objects: Vec<RenderedObject>,
     /// Functions in the record's order.
     pub functions: Vec<RenderedFunction>,
+    /// Names of the addons that are asked for and add nothing: the template leaves them out, or there is nothing for them.
+    pub without: Vec<String>,
+}
+
+impl Rendered {
+    /// What people should know though nothing is wrong.
+    pub fn notes(&self, template: &str) -> Vec<String> {
+        let note = |addon: &String| {
+            format!("addon {addon:?} is asked for, and template {template:?} has nothing of it for this class")
+        };
+        self.without.iter().map(note).collect()
+    }
 }

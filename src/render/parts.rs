@@ -40,7 +40,7 @@ pub(super) struct Part<'a> {
 
 impl Part<'_> {
     /// What selects the pods: fixed for the life of a class, since a Deployment's selector cannot be changed.
-    fn selector(&self) -> BTreeMap<String, String> {
+    pub fn selector(&self) -> BTreeMap<String, String> {
         let pairs = [("app", self.workload), (LABEL_OWNER, self.class.names.class())];
         pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
     }

@@ -164,5 +164,6 @@ fn plan() -> TemplatePlan {
         security: SecurityPlan::default(),
         autoscaler: None,
         odgm: None,
+        pdb: None,
     }
 }

@@ -5,12 +5,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod addons;
 mod bad_input;
 mod delete;
 mod deploy;
 mod drift;
 mod enforced;
 mod faults;
+mod grid;
 mod grpc;
 mod grpc_errors;
 mod grpc_info;

@@ -80,15 +80,16 @@ async fn live_a_life(crm: &Crm, ns: &Namespace) {
     done(&client, DeploymentUnit { odgm_config, ..unit("sent", IMAGE) }).await;
     let functions = |image: &str, replicas: u32| json!([{"function_key": "f", "image": image, "replicas": replicas}]);
     let scaled = json!([{"function_key": "f", "image": IMAGE, "replicas": 1, "max_scale": 3}]);
-    ns.apply("applied", json!({"functions": scaled, "addons": ["odgm"]})).await;
+    ns.apply("applied", json!({"functions": scaled, "addons": ["odgm", "pdb"]})).await;
     running(&client, "sent").await;
     ns.available("applied").await;
 
     done(&client, unit("sent", newer)).await;
     ns.apply("applied", json!({"functions": functions(newer, 2), "selected_template": "dev"})).await;
-    eventually(SOON, "the data grids are pruned", || async {
+    eventually(SOON, "the data grids and budgets are pruned", || async {
         let objects = ns.objects().await;
-        if objects.iter().any(|object| object.contains("odgm")) { Err(format!("{objects:?}")) } else { Ok(()) }
+        let gone = |object: &String| !object.contains("odgm") && !object.contains("Budget");
+        if objects.iter().all(gone) { Ok(()) } else { Err(format!("{objects:?}")) }
     })
     .await;
     running(&client, "sent").await;

@@ -6,6 +6,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use oprc_crm::api::{DeploymentRecordStatus, Phase};
@@ -47,6 +48,10 @@ impl Namespace {
     }
 
     pub fn services(&self) -> Api<Service> {
+        Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    pub fn budgets(&self) -> Api<PodDisruptionBudget> {
         Api::namespaced(self.client.clone(), &self.name)
     }
 
@@ -116,7 +121,7 @@ impl Namespace {
         .await;
     }
 
-    /// `Kind/name` of every Deployment, Service and autoscaler, sorted.
+    /// `Kind/name` of every Deployment, Service, autoscaler and PodDisruptionBudget, sorted.
     pub async fn objects(&self) -> Vec<String> {
         let list = ListParams::default();
         let deployments = self.deployments().list(&list).await.expect("a list").items;
@@ -132,6 +137,9 @@ impl Namespace {
                 .into_iter()
                 .map(|one| format!("HorizontalPodAutoscaler/{}", one.metadata.name.unwrap_or_default())),
         );
+        let budgets = self.budgets().list(&list).await.expect("a list").items;
+        let name = |one: PodDisruptionBudget| format!("PodDisruptionBudget/{}", one.metadata.name.unwrap_or_default());
+        all.extend(budgets.into_iter().map(name));
         all.sort();
         all
     }

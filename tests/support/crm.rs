@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use kube::client::ClientBuilder;
-use oprc_crm::app::{self, AppError};
+use oprc_crm::app::{self, AppError, Surroundings};
 use oprc_crm::config::Config;
 use oprc_crm::server::Readiness;
 use tokio::net::TcpListener;
@@ -41,12 +41,18 @@ impl Crm {
         variables: &[(&str, &str)],
         faults: &Faults,
     ) -> Self {
-        Self::launch(cluster, namespace, variables, faults, Readiness::default()).await
+        Self::launch(cluster, namespace, variables, faults, Surroundings::default()).await
     }
 
     /// With a readiness whose patience is the test's.
     pub async fn start_impatient(cluster: &Cluster, namespace: &str, patience: Duration) -> Self {
-        Self::launch(cluster, namespace, &[], &Faults::default(), Readiness::new(patience)).await
+        let surroundings = Surroundings { readiness: Readiness::new(patience), ..Surroundings::default() };
+        Self::launch(cluster, namespace, &[], &Faults::default(), surroundings).await
+    }
+
+    /// With surroundings of the test's.
+    pub async fn start_in(cluster: &Cluster, namespace: &str, surroundings: Surroundings) -> Self {
+        Self::launch(cluster, namespace, &[], &Faults::default(), surroundings).await
     }
 
     /// Another one where this one was: the same port, so that clients find it again. Ends this one first.
@@ -55,7 +61,7 @@ impl Crm {
         self.stop().await;
         // Connections of the old one may still be ending.
         let listener = eventually(Duration::from_secs(20), "the port is free again", || TcpListener::bind(address));
-        Self::listening(listener.await, cluster, namespace, &[], &Faults::default(), Readiness::default()).await
+        Self::listening(listener.await, cluster, namespace, &[], &Faults::default(), Surroundings::default()).await
     }
 
     async fn launch(
@@ -63,10 +69,10 @@ impl Crm {
         namespace: &str,
         variables: &[(&str, &str)],
         faults: &Faults,
-        readiness: Readiness,
+        surroundings: Surroundings,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        Self::listening(listener, cluster, namespace, variables, faults, readiness).await
+        Self::listening(listener, cluster, namespace, variables, faults, surroundings).await
     }
 
     async fn listening(
@@ -75,7 +81,7 @@ impl Crm {
         namespace: &str,
         variables: &[(&str, &str)],
         faults: &Faults,
-        readiness: Readiness,
+        surroundings: Surroundings,
     ) -> Self {
         // `RUST_LOG=debug cargo test -- --nocapture` shows what it does.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
@@ -84,7 +90,7 @@ impl Crm {
         let client = ClientBuilder::try_from(cluster.crm_config()).expect("a client").with_layer(faults).build();
         let address = listener.local_addr().expect("an address");
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(app::run_with(config, client, listener, readiness, shutdown.clone()));
+        let task = tokio::spawn(app::run_with(config, client, listener, surroundings, shutdown.clone()));
         let crm = Self { address, faults: faults.clone(), shutdown, task };
         let ready = eventually(Duration::from_secs(30), "the controller is ready", || async {
             match crm.ready().await {

@@ -111,6 +111,13 @@ impl Cluster {
         Client::try_from(self.admin.clone()).expect("a client")
     }
 
+    /// The same, which tells at once that it was refused for now instead of trying again.
+    pub fn admin_once(&self) -> Client {
+        let mut config = self.admin.clone();
+        config.default_retry = false;
+        Client::try_from(config).expect("a client")
+    }
+
     /// A client with the operator's rights.
     pub fn crm(&self) -> Client {
         Client::try_from(self.crm.clone()).expect("a client")

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::cli::offline::Offline;
 use crate::decision::play::Of;
 use crate::decision::{
-    AutoscalerPlan, Candidate, ClusterFacts, Decision, Features, RuleMode, RuleOutcome, RuleTrace, Setting,
-    TemplatePlan, WorkloadKind, explain as explained,
+    AutoscalerPlan, Budget, Candidate, ClusterFacts, Decision, Features, PdbPlan, RuleMode, RuleOutcome, RuleTrace,
+    Setting, TemplatePlan, WorkloadKind, explain as explained,
 };
 use crate::model::Resources;
 
@@ -282,7 +282,23 @@ fn plan(plan: &TemplatePlan) -> Vec<String> {
         let pods = super::count(odgm.replicas as usize, "pod");
         lines.push(format!("ODGM, {pods} of {}, {}", odgm.image, requests(&odgm.resources)));
     }
+    if let Some(PdbPlan { budget, from_replicas }) = &plan.pdb {
+        let says = match budget {
+            Budget::MaxUnavailable(most) => format!("at most {} at once", super::count(*most as usize, "pod")),
+            Budget::MinAvailable(least) => format!("all but {} at once", super::count(*least as usize, "pod")),
+        };
+        let from = super::count(*from_replicas as usize, "replica");
+        lines.push(format!("PodDisruptionBudget, {says}, from {from} on"));
+    }
     lines
+}
+
+fn pdb(PdbPlan { budget, from_replicas }: &PdbPlan) -> Value {
+    let (name, pods) = match budget {
+        Budget::MaxUnavailable(most) => ("max_unavailable", most),
+        Budget::MinAvailable(least) => ("min_available", least),
+    };
+    json!({name: pods, "from_replicas": from_replicas})
 }
 
 fn as_json(subject: &Subject, setting: &Setting, decision: &Decision) -> Value {
@@ -298,6 +314,7 @@ fn as_json(subject: &Subject, setting: &Setting, decision: &Decision) -> Value {
                 .plan
                 .autoscaler
                 .map(|one| json!({"cpu_utilization": one.cpu_utilization, "max_replicas": one.max_replicas}));
+            let pdb = chosen.plan.pdb.as_ref().map(pdb);
             json!({
                 "name": chosen.plan.name,
                 "why": chosen.why,
@@ -306,6 +323,7 @@ fn as_json(subject: &Subject, setting: &Setting, decision: &Decision) -> Value {
                 "replicas": chosen.plan.replicas,
                 "autoscaler": autoscaler,
                 "odgm": odgm,
+                "pdb": pdb,
             })
         }
         Err(problem) => json!({"problem": problem.to_string()}),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::{AutoscalerPlan, OdgmPlan, SecurityPlan, TemplatePlan, WorkloadKind};
+use super::super::{AutoscalerPlan, Budget, OdgmPlan, PdbPlan, SecurityPlan, TemplatePlan, WorkloadKind};
 use crate::model::{Class, Quantity, Resources};
 
 /// One field of the workload that differs.
@@ -49,6 +49,7 @@ fn listed(class: &Class, plan: &TemplatePlan) -> Vec<(String, String)> {
         security,
         autoscaler,
         odgm,
+        pdb,
     } = plan;
     let kind = match workload {
         WorkloadKind::Deployment => "Deployment",
@@ -86,7 +87,27 @@ fn listed(class: &Class, plan: &TemplatePlan) -> Vec<(String, String)> {
         fields.extend(quantities("odgm.resources", resources).into_iter().flatten());
         fields.extend(switches("odgm.security", *security));
     }
+    fields.extend(pdb.iter().flat_map(|pdb| budgets(class, plan, *pdb)));
     fields
+}
+
+/// What a class gets of budgets: nothing where no workload of it is large enough, and no bound where none is too small.
+fn budgets(class: &Class, plan: &TemplatePlan, pdb: PdbPlan) -> Vec<(String, String)> {
+    let functions = class.functions.iter().map(|function| plan.replicas_of(function));
+    let functions = functions.filter(|_| plan.workload == WorkloadKind::Deployment);
+    let grid = plan.odgm.iter().filter(|_| class.odgm.is_some()).map(|odgm| odgm.replicas);
+    let replicas: Vec<u32> = functions.chain(grid).filter(|replicas| *replicas > 0).collect();
+    if !replicas.iter().any(|replicas| pdb.guards(*replicas)) {
+        return Vec::new();
+    }
+    let (name, pods) = match pdb.budget {
+        Budget::MaxUnavailable(most) => ("max_unavailable", most),
+        Budget::MinAvailable(least) => ("min_available", least),
+    };
+    let bound =
+        (!replicas.iter().all(|replicas| pdb.guards(*replicas))).then_some(("from_replicas", pdb.from_replicas));
+    let stated = [Some((name, pods)), bound].into_iter().flatten();
+    stated.map(|(name, value)| (format!("addons.pdb.{name}"), value.to_string())).collect()
 }
 
 /// The four quantities in their order; `None` where the template leaves one out.

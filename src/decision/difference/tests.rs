@@ -119,6 +119,32 @@ fn what_the_record_states_itself_is_no_change() {
 }
 
 #[test]
+fn an_addon_that_comes_is_a_change_of_the_classes_that_are_large_enough_for_it() {
+    let pdb = |rule: &str| with_edge(&format!("replicas: '2.0', addons: {{pdb: {{{rule}, from_replicas: 2.0}}}}"), "");
+    let (none, one) = (with_edge("replicas: '2.0'", ""), pdb("max_unavailable: 1.0"));
+    let spec = json!({"function": {"image": "nginx"}});
+    let found = between(&spec, &none, &one).unwrap();
+    assert_eq!(found.cause.rule, "Template/edge/addons.pdb.max_unavailable");
+    assert_eq!((found.cause.before.as_str(), found.cause.after.as_str()), ("none", "1"));
+    let found = between(&spec, &one, &pdb("min_available: 1.0")).unwrap();
+    assert_eq!(found.cause.rule, "Template/edge/addons.pdb.min_available");
+    let single = json!({"functions": [{"function_key": "f", "image": "nginx", "replicas": 1}]});
+    assert_eq!(between(&single, &none, &one), None);
+    let pdb =
+        |from: &str| with_edge(&format!("replicas: '2.0', addons: {{pdb: {{max_unavailable: 1.0, {from}}}}}"), "");
+    let (from_two, from_one) = (pdb("from_replicas: 2.0"), pdb(""));
+    assert_eq!(between(&spec, &from_two, &from_one), None, "every workload is large enough for either");
+    let mixed = json!({"functions": [
+        {"function_key": "f", "image": "nginx"}, {"function_key": "g", "image": "nginx", "replicas": 1},
+    ]});
+    let found = between(&mixed, &from_two, &from_one).unwrap();
+    assert_eq!(found.cause.rule, "Template/edge/addons.pdb.from_replicas");
+    let (none, switched) =
+        (with_edge("replicas: '0.0'", ""), with_edge("replicas: '0.0', addons: {pdb: {max_unavailable: 1.0}}", ""));
+    assert_eq!(between(&spec, &none, &switched), None, "without pods there is nothing to guard");
+}
+
+#[test]
 fn a_template_that_may_no_longer_be_used_names_the_rule_that_keeps_it_off() {
     let on = with_edge("replicas: '2.0'", "enabled: [{id: few, when: 'features.odgm'}]");
     let off = with_edge("replicas: '2.0'", "enabled: [{id: few, when: '!features.odgm'}]");

@@ -13,7 +13,7 @@ use fault::Faults;
 pub use fault::{FieldError, InvalidRecord};
 
 use super::names::{self, MAX_LABEL};
-use super::{ADDON_ODGM, Class, Names, NfrTargets};
+use super::{ADDON_ODGM, Class, Names, NfrTargets, addon, addons};
 use crate::api::{DeploymentRecord, EnforcementDimension, EnforcementMode, NfrRequirements};
 
 /// Longest name of an object, bytes.
@@ -44,14 +44,9 @@ pub fn parse(record: &DeploymentRecord) -> Result<Class, InvalidRecord> {
     }
     let mut functions = function::all(&record.spec, &mut faults);
     let odgm = odgm::odgm(&record.spec, &functions, &mut faults);
-    let mut addons: BTreeSet<String> = record.spec.addons.iter().cloned().collect();
-    for (index, addon) in record.spec.addons.iter().enumerate() {
-        if addon != ADDON_ODGM {
-            faults.add(&format!("spec.addons[{index}]"), &format!("unknown addon {addon:?}; known: {ADDON_ODGM}"));
-        }
-    }
+    let mut asked = asked(&record.spec.addons, &mut faults);
     if odgm.is_some() {
-        addons.insert(ADDON_ODGM.to_owned());
+        asked.insert(ADDON_ODGM.to_owned());
     }
     let enforcement = record.spec.nfr.clone().unwrap_or_default().enforcement.unwrap_or_default();
     let mut dimensions = enforcement.dimensions;
@@ -75,7 +70,7 @@ pub fn parse(record: &DeploymentRecord) -> Result<Class, InvalidRecord> {
         package: identity(record.spec.package_name.as_deref()),
         key: identity(record.spec.class_key.as_deref()),
         selected_template: record.spec.selected_template.clone().filter(|name| !name.trim().is_empty()),
-        addons: addons.into_iter().collect(),
+        addons: asked.into_iter().collect(),
         functions,
         odgm,
         nfr: nfr(record.spec.nfr_requirements.as_ref(), "spec.nfr_requirements", &mut faults),
@@ -88,6 +83,19 @@ pub fn parse(record: &DeploymentRecord) -> Result<Class, InvalidRecord> {
 /// A name of the Package Manager's world as a label value; a blank one is none.
 fn identity(name: Option<&str>) -> Option<String> {
     name.filter(|name| !name.trim().is_empty()).map(names::label_value)
+}
+
+/// The addons that a record asks for, each under its own name. What this program does not know no policy could give.
+fn asked(names: &[String], faults: &mut Faults) -> BTreeSet<String> {
+    let mut known = BTreeSet::new();
+    for (index, name) in names.iter().enumerate() {
+        if let Some(name) = addon(name) {
+            known.insert(name.to_owned());
+        } else {
+            faults.add(&format!("spec.addons[{index}]"), &format!("unknown addon {name:?}; known: {}", addons()));
+        }
+    }
+    known
 }
 
 /// A DNS-1123 subdomain, as the API server asks of a record's name.

@@ -73,6 +73,12 @@ fn a_data_grid_configuration_implies_the_addon() {
 }
 
 #[test]
+fn addons_are_known_by_their_own_names_whatever_the_record_calls_them() {
+    let addons = json!(["pod-disruption-budget", "pdb", "odgm"]);
+    assert_eq!(class(json!({"function": {"image": "img"}, "addons": addons})).addons, ["odgm", "pdb"]);
+}
+
+#[test]
 fn zero_on_the_wire_means_unlimited() {
     let class = class(listed(json!({"max_scale": 0, "min_scale": 3, "max_concurrency": 0})));
     assert_eq!((class.functions[0].max_scale, class.functions[0].max_concurrency), (None, None));
@@ -158,7 +164,11 @@ fn data_grids_that_cannot_work_are_refused() {
     );
     refuses(with_odgm(route(json!({}))), &at("invocations.fn_routes[\"save\"]"), "set url");
     class(with_odgm(json!({"invocations": {"fn_routes": {"function": {}}}})));
-    refuses(json!({"function": {"image": "a"}, "addons": ["cache"]}), "spec.addons[0]", "unknown addon");
+    refuses(
+        json!({"function": {"image": "a"}, "addons": ["cache"]}),
+        "spec.addons[0]",
+        "unknown addon \"cache\"; known: odgm, pdb",
+    );
 }
 
 #[test]

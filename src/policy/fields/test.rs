@@ -253,6 +253,7 @@ pub(crate) static TEMPLATE_EXPECT: Fields = Fields {
             ANY_NUMBER,
             "CPU utilisation that functions are scaled by, percent; 0 for no autoscaler",
         ),
+        may("addons", Takes::List(&Takes::Text), "all addons that the class gets, in any order"),
     ],
     one_of: &[&["template"], &["problem"]],
     narrowed: &[],

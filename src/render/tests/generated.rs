@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::plan;
 use crate::api::DeploymentRecord;
-use crate::decision::{AutoscalerPlan, OdgmPlan, SecurityPlan, TemplatePlan, WorkloadKind};
+use crate::decision::{AutoscalerPlan, Budget, OdgmPlan, PdbPlan, SecurityPlan, TemplatePlan, WorkloadKind};
 use crate::model::{Quantity, Resources, parse};
-use crate::render::{ObjectKind, RenderError, RenderSettings, RenderedObject, render};
+use crate::render::{ObjectKind, RenderError, RenderSettings, Rendered, RenderedObject, render};
 
 /// Texts that YAML, JSON or Kubernetes might take for something else.
 fn text() -> impl Strategy<Value = String> {
@@ -104,10 +104,20 @@ fn record() -> impl Strategy<Value = DeploymentRecord> {
     )
 }
 
+fn budgets() -> impl Strategy<Value = PdbPlan> {
+    let budget = prop_oneof![
+        (1_u32..=10_000).prop_map(Budget::MaxUnavailable),
+        (0_u32..=10_000).prop_map(Budget::MinAvailable),
+        (0_u32..5).prop_map(Budget::MinAvailable),
+    ];
+    (budget, 0_u32..6).prop_map(|(budget, from_replicas)| PdbPlan { budget, from_replicas })
+}
+
 fn plans() -> impl Strategy<Value = TemplatePlan> {
     let scalers = prop::option::of((1_u32..1000, prop::option::of(0_u32..20)));
-    (any::<[bool; 5]>(), 0_u32..9, prop::option::of(1_u32..300), prop::option::of(1_u32..300), scalers).prop_map(
-        |([probes, drop_capabilities, run_as_non_root, odgm, knative], replicas, request, limit, scaler)| {
+    let sizes = (prop::option::of(1_u32..300), prop::option::of(1_u32..300));
+    (any::<[bool; 5]>(), 0_u32..9, sizes, scalers, prop::option::of(budgets())).prop_map(
+        |([probes, drop_capabilities, run_as_non_root, odgm, knative], replicas, (request, limit), scaler, pdb)| {
             let quantity = |n: u32| Quantity::parse(&format!("{n}m")).unwrap();
             let security = SecurityPlan { drop_capabilities, run_as_non_root };
             let workload = if knative { WorkloadKind::KnativeService } else { WorkloadKind::Deployment };
@@ -129,6 +139,7 @@ fn plans() -> impl Strategy<Value = TemplatePlan> {
                     resources: Resources::default(),
                     security,
                 }),
+                pdb,
                 ..plan()
             }
         },
@@ -179,6 +190,24 @@ fn check_env(container: &Value) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Each workload that the plan guards has a budget with its selector, by which a pod may go at any time.
+fn check_budgets(rendered: &Rendered, plan: &TemplatePlan) -> Result<usize, TestCaseError> {
+    let of = |kind: ObjectKind| rendered.objects.iter().filter(move |object| object.kind == kind);
+    let mut found = 0;
+    for deployment in of(ObjectKind::Deployment) {
+        let replicas = deployment.replicas.unwrap();
+        let guarded = plan.pdb.is_some_and(|pdb| replicas > 0 && replicas >= pdb.from_replicas);
+        let budget = of(ObjectKind::PodDisruptionBudget).find(|budget| budget.name == deployment.name);
+        prop_assert_eq!(budget.is_some(), guarded, "{} with {} replicas", deployment.name, replicas);
+        let Some(spec) = budget.map(|budget| &budget.manifest["spec"]) else { continue };
+        prop_assert_eq!(&spec["selector"], &deployment.manifest["spec"]["selector"]);
+        prop_assert!(spec["maxUnavailable"].as_u64().unwrap() > 0 && spec.get("minAvailable").is_none(), "{}", spec);
+        found += 1;
+    }
+    prop_assert_eq!(of(ObjectKind::PodDisruptionBudget).count(), found);
+    Ok(found)
+}
+
 proptest! {
     #[test]
     fn rendering_is_total_and_gives_what_can_be_applied(record in record(), plan in plans()) {
@@ -190,8 +219,9 @@ proptest! {
         let grid = usize::from(class.odgm.is_some() && plan.odgm.is_some());
         let deployments = plan.workload == WorkloadKind::Deployment;
         let each = if deployments { 2 } else { 1 };
+        let budgets = check_budgets(&rendered, &plan)?;
         let scaled = class.functions.iter().filter(|one| deployments && plan.autoscaler.is_some() && one.max_scale.is_some());
-        prop_assert_eq!(rendered.objects.len(), each * class.functions.len() + 2 * grid + scaled.count());
+        prop_assert_eq!(rendered.objects.len(), each * class.functions.len() + 2 * grid + scaled.count() + budgets);
         prop_assert_eq!(rendered.functions.len(), class.functions.len());
         let mut seen = BTreeSet::new();
         for object in &rendered.objects {

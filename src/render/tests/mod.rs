@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::needless_pass_by_value)]
 
+mod addons;
 mod exact;
 mod generated;
 mod knative;
@@ -43,6 +44,7 @@ fn plan() -> TemplatePlan {
             resources: Resources { cpu_request: Some(quantity("50m")), ..Resources::default() },
             security: SecurityPlan { drop_capabilities: true, run_as_non_root: true },
         }),
+        pdb: None,
     }
 }
 

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{RenderError, parts::service_url};
 use crate::decision::WorkloadKind;
 use crate::model::{Class, Odgm};
+use crate::render::RenderError;
+use crate::render::parts::service_url;
 
 /// Most bytes of `ODGM_COLLECTION`: Linux takes 128 KiB for one variable, its name, `=` and the final NUL included.
 pub const MAX_COLLECTION: usize = 128 * 1024 - "ODGM_COLLECTION=".len() - 1;
