@@ -1,5 +1,6 @@
 //! The running controller: everything wired together, started in order, ended in order.
 
+mod nfr;
 mod policy;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::decision::ClusterFacts;
 use crate::grpc::{self, InfoOptions, Payload, ServicesError};
 use crate::policy::Diagnostics;
 use crate::server::{self, Readiness, Services, Timing};
+use crate::signals::PrometheusError;
 use crate::telemetry::metrics::{self, Metrics};
 use policy::First;
 
@@ -48,6 +50,9 @@ pub enum AppError {
         /// Why it can't be used.
         error: String,
     },
+    /// Prometheus can't be asked.
+    #[error(transparent)]
+    Prometheus(#[from] PrometheusError),
     /// The gRPC services cannot be put together.
     #[error(transparent)]
     Services(#[from] ServicesError),
@@ -74,6 +79,7 @@ pub async fn run_with(
     readiness: Readiness,
     shutdown: CancellationToken,
 ) -> Result<(), AppError> {
+    let sight = nfr::sight(&config)?;
     let mut keeper = Keeper::new(client.clone(), own_namespace(&config));
     let cluster = discovery::look(&client).await;
     let first = First::find(&config, cluster, &mut keeper).await?;
@@ -102,6 +108,7 @@ pub async fn run_with(
     tasks.spawn(discover(client.clone(), tell, shutdown.clone()));
     tasks.spawn(heartbeat(client.clone(), readiness.clone(), shutdown.clone()));
     tasks.spawn(rollout(&config, &client, &context, first, keeper, facts, relook).run(shutdown.clone()));
+    nfr::spawn(&config, &client, &context, sight, &mut tasks, &shutdown);
     let options = Options { concurrency: config.concurrency };
     let mut control = tokio::spawn(controller::run(context, watches, looks, options, shutdown.clone()));
 

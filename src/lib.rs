@@ -3,6 +3,7 @@
 //! `docs/architecture.md` draws the house; the short of it: `model`, `policy`, `decision` and `render` are pure,
 //! everything else is I/O around them.
 
+pub mod analyzer;
 pub mod api;
 pub mod app;
 pub mod audit;

@@ -34,6 +34,9 @@ pub const ANNOTATION_CREATED_AT: &str = "oaas.io/created-at";
 pub const ANNOTATION_APPLIED_HASH: &str = "oaas.io/applied-hash";
 /// Annotation beside the number of replicas: what the enforcer decided about it, as JSON (`at`, `target`, `rule`, `revision`).
 pub const ANNOTATION_ENFORCED: &str = "oaas.io/enforced";
+/// Annotation beside the number of replicas: since when it is left as somebody else set it, as JSON (`since`, `by`,
+/// `replicas`).
+pub const ANNOTATION_HELD: &str = "oaas.io/held";
 /// Annotation on every child: the name of its record, verbatim.
 pub const ANNOTATION_RECORD: &str = "oaas.io/record";
 /// Finalizer that lets the controller report a deletion before the record goes.

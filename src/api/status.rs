@@ -195,6 +195,10 @@ pub struct AppliedRecommendation {
     /// Applied value.
     #[schemars(length(max = 64))]
     pub target: String,
+    /// What record and template said then; where they say something else now, the applied value no longer holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub base: Option<String>,
     /// When it was applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied_at: Option<Time>,

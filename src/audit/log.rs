@@ -187,7 +187,7 @@ impl Shared {
     }
 
     fn lost(&self, lines: u64, because: &str) {
-        self.metrics.decision_lines_lost(lines);
+        self.metrics.log.lost(lines);
         let mut standing = lock(&self.standing);
         standing.lost += lines;
         let first = standing.error.is_none();
@@ -307,7 +307,7 @@ impl<O: Output> Writer<O> {
             self.journal.append(now, &body)
         });
         match &written {
-            Ok(()) => self.shared.metrics.decision_line(),
+            Ok(()) => self.shared.metrics.log.written(),
             Err(error) => self.shared.lost(1, &error.to_string()),
         }
         written
@@ -343,7 +343,7 @@ impl<O: Output> Writer<O> {
 
     fn show(&self, error: Option<std::io::Error>) {
         let head = self.journal.head().map(|(seq, hash)| (seq, hash.to_owned()));
-        self.shared.metrics.decision_log(head.as_ref().map(|(_, hash)| hash.as_str()), error.is_some());
+        self.shared.metrics.log.ends(head.as_ref().map(|(_, hash)| hash.as_str()), error.is_some());
         let mut standing = lock(&self.shared.standing);
         if standing.error.is_some() && error.is_none() {
             tracing::info!(lost = standing.lost, "the decision log is written again");

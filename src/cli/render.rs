@@ -82,7 +82,8 @@ impl Bench {
             policy,
             schema: Schema::new().map_err(|error| error.to_string())?,
             setting,
-            settings: RenderSettings { odgm_image: args.odgm_image.clone() },
+            // A file says what is asked for; what enforcement applied stands in a cluster.
+            settings: RenderSettings { odgm_image: args.odgm_image.clone(), enforcement: false },
             namespace: args.offline.namespace.clone(),
         })
     }

@@ -11,9 +11,11 @@ use kube::{Api, Client};
 use serde_json::{Map, Value, json};
 
 use super::caches::LiveObject;
-use super::scale::{Owned, Reach};
-use super::{ClusterError, MANAGER, MANAGER_SCALE, MANAGER_STATUS, within};
-use crate::api::{ANNOTATION_ENFORCED, DeploymentRecord, DeploymentRecordStatus, FINALIZER, GROUP, VERSION};
+use super::scale::{Enforced, Hold, Owned, Reach};
+use super::{ClusterError, MANAGER, MANAGER_ANALYZER, MANAGER_SCALE, MANAGER_STATUS, within};
+use crate::api::{
+    ANNOTATION_ENFORCED, ANNOTATION_HELD, DeploymentRecord, DeploymentRecordStatus, FINALIZER, GROUP, VERSION,
+};
 use crate::render::ObjectKind;
 
 /// Longest wait for one answer.
@@ -69,6 +71,16 @@ impl Applier {
     /// Takes away what the enforcer wrote on an object whose number `oprc-crm-scale` does not own.
     pub async fn forget_scale(&self, seen: &LiveObject) -> Result<LiveObject, ClusterError> {
         self.apply_scale(seen, None, json!({}), Reach::Seen).await
+    }
+
+    /// Notes since when the number of an object, which `oprc-crm-scale` does not own, is left as somebody else set it. What
+    /// the enforcer wrote stays: by its number, too, it can be handed back.
+    pub async fn note_hold(&self, seen: &LiveObject, hold: &Hold) -> Result<LiveObject, ClusterError> {
+        let mut annotations = json!({ANNOTATION_HELD: hold.text()});
+        if let Ok(Some(enforced)) = Enforced::read(seen) {
+            annotations[ANNOTATION_ENFORCED] = json!(enforced.text());
+        }
+        self.apply_scale(seen, Some(annotations), json!({}), Reach::Seen).await
     }
 
     async fn apply_scale(
@@ -137,13 +149,31 @@ impl Applier {
         record: &ObjectMeta,
         status: &DeploymentRecordStatus,
     ) -> Result<ObjectMeta, ClusterError> {
+        self.status_by(MANAGER_STATUS, record, status).await
+    }
+
+    /// Writes the analyzer's part of a record's status, complete. The record's metadata as written.
+    pub async fn analysis(
+        &self,
+        record: &ObjectMeta,
+        status: &DeploymentRecordStatus,
+    ) -> Result<ObjectMeta, ClusterError> {
+        self.status_by(MANAGER_ANALYZER, record, status).await
+    }
+
+    async fn status_by(
+        &self,
+        manager: &str,
+        record: &ObjectMeta,
+        status: &DeploymentRecordStatus,
+    ) -> Result<ObjectMeta, ClusterError> {
         let (name, namespace) = names(record);
         let patch = json!({
             "apiVersion": api_version(), "kind": "DeploymentRecord",
             "metadata": metadata(name, namespace, record.uid.as_deref()),
             "status": status,
         });
-        let params = PatchParams::apply(MANAGER_STATUS).force();
+        let params = PatchParams::apply(manager).force();
         let written =
             within(TIMEOUT, self.records(namespace).patch_status(name, &params, &Patch::Apply(&patch))).await?;
         Ok(written.metadata)

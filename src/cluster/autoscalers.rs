@@ -18,8 +18,8 @@ pub struct Scaler {
     pub max_replicas: u32,
     /// It scales on CPU utilisation, which is relative to the request.
     pub targets_cpu: bool,
-    /// Replicas that it last asked for; `None` before its first look.
-    pub desired: Option<u32>,
+    /// Replicas that it last asked for or, where it never could measure, that it last saw; `None` before its first look.
+    pub last: Option<u32>,
 }
 
 impl Scaler {
@@ -31,13 +31,15 @@ impl Scaler {
     pub(super) fn of(object: &HorizontalPodAutoscaler) -> Self {
         let spec = object.spec.as_ref();
         let natural = |number: i32| u32::try_from(number).unwrap_or(0);
-        let desired = object.status.as_ref().map(|status| natural(status.desired_replicas));
+        let status = object.status.as_ref();
+        let numbers = status.map(|status| [Some(status.desired_replicas), status.current_replicas]);
+        let last = numbers.into_iter().flatten().flatten().map(natural).find(|number| *number > 0);
         Self {
             meta: object.metadata.clone(),
             min_replicas: spec.and_then(|spec| spec.min_replicas).map_or(1, natural),
             max_replicas: spec.map_or(0, |spec| natural(spec.max_replicas)),
             targets_cpu: spec.is_some_and(|spec| spec.metrics.iter().flatten().any(is_cpu)),
-            desired: desired.filter(|desired| *desired > 0),
+            last,
         }
     }
 }
@@ -91,7 +93,7 @@ mod tests {
             "metadata": {"name": "h", "annotations": {"a": "b"}},
             "spec": {"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 7, "metrics": metrics,
                      "behavior": {"scaleDown": {"policies": []}}},
-            "status": {"desiredReplicas": 0, "currentMetrics": [{"type": "Resource"}], "conditions": []},
+            "status": {"desiredReplicas": 0, "currentReplicas": 3, "currentMetrics": [{"type": "Resource"}], "conditions": []},
         }))
         .unwrap()
     }
@@ -116,7 +118,7 @@ mod tests {
         let mut found = autoscaler(&target, &cpu("Utilization"));
         reduce(&mut found);
         let scaler = Scaler::of(&found);
-        assert_eq!((scaler.min_replicas, scaler.max_replicas, scaler.targets_cpu, scaler.desired), (2, 7, true, None));
+        assert_eq!((scaler.min_replicas, scaler.max_replicas, scaler.targets_cpu, scaler.last), (2, 7, true, Some(3)));
         assert_eq!(found.metadata.annotations, None);
         assert_eq!(found.status.unwrap().current_metrics, None);
         assert!(!Scaler::of(&autoscaler(&target, &cpu("AverageValue"))).targets_cpu);

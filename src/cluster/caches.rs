@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use super::autoscalers::{self, Scaler};
 use super::fresh::Fresh;
 use super::knative::{Fed, Feed, KnativeService, Presence};
-use super::record::RawRecord;
+use super::record::{RawRecord, spec_writes};
 use crate::api::MANAGED_BY;
 use crate::render::ObjectKind;
 
@@ -79,7 +79,7 @@ impl Caches {
     pub fn new(client: &Client, namespace: Option<&str>, knative: Option<bool>) -> (Self, Watches, Feed) {
         let fresh = Fresh::default();
         let (records, record_watch, records_filled) =
-            tracked::<RawRecord>(client, namespace, watcher::Config::default(), fresh.clone(), |_| {});
+            tracked::<RawRecord>(client, namespace, watcher::Config::default(), fresh.clone(), (spec_writes, |_| {}));
         let ours = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
         let (deployments, deployment_watch, deployments_filled) =
             cache::<Deployment>(client, namespace, ours.clone(), |_| {});
@@ -195,7 +195,7 @@ where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
     K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
-    tracked(client, namespace, config, Fresh::default(), reduce)
+    tracked(client, namespace, config, Fresh::default(), (owners_of_scale, reduce))
 }
 
 /// A cache that tells how far it is.
@@ -204,7 +204,7 @@ fn tracked<K>(
     namespace: Option<&str>,
     config: watcher::Config,
     fresh: Fresh,
-    reduce: fn(&mut K),
+    (fields, reduce): (fn(Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry>, fn(&mut K)),
 ) -> (Store<K>, WatchStream<K>, watch::Receiver<bool>)
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
@@ -217,7 +217,7 @@ where
         .backoff(Pauses::default())
         .modify(move |object| {
             let meta = object.meta_mut();
-            meta.managed_fields = meta.managed_fields.take().map(owners_of_scale);
+            meta.managed_fields = meta.managed_fields.take().map(fields);
             reduce(object);
         })
         .reflect(writer)

@@ -40,6 +40,10 @@ pub enum Reason {
     ScaleHeld,
     /// Replicas that somebody else set were taken back by force.
     ScaleTakenBack,
+    /// A recommendation was applied.
+    NfrApplied,
+    /// A recommendation could not be applied.
+    NfrFailed,
     /// Another revision of the policy is in force.
     PolicyChanged,
     /// A change of the policy is held back.
@@ -64,6 +68,8 @@ impl Reason {
             Self::PolicyDenied => "PolicyDenied",
             Self::PolicyWarning => "PolicyWarning",
             Self::ScaleHeld => "ScaleHeld",
+            Self::NfrApplied => "NfrApplied",
+            Self::NfrFailed => "NfrFailed",
             Self::ScaleTakenBack => "ScaleTakenBack",
             Self::PolicyChanged => "PolicyChanged",
             Self::PolicyHeld => "PolicyHeld",
@@ -81,6 +87,7 @@ impl Reason {
                 | Self::PolicyDenied
                 | Self::PolicyWarning
                 | Self::ScaleHeld
+                | Self::NfrFailed
                 | Self::ScaleTakenBack
                 | Self::PolicyHeld
                 | Self::PolicyRejected

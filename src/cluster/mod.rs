@@ -15,8 +15,10 @@ pub mod knative;
 pub mod nodes;
 pub mod own;
 pub mod ownership;
+pub mod pods;
 pub mod record;
 mod records;
+pub mod right;
 pub mod scale;
 
 pub use error::{ClusterError, FieldCause, within};
@@ -29,5 +31,7 @@ pub const MANAGER: &str = "oprc-crm";
 pub const MANAGER_SCALE: &str = "oprc-crm-scale";
 /// Field manager of the controller's part of a record's status.
 pub const MANAGER_STATUS: &str = "oprc-crm-status";
+/// Field manager of the analyzer's part of a record's status.
+pub const MANAGER_ANALYZER: &str = "oprc-crm-analyzer";
 /// Field manager of records that arrive by gRPC.
 pub const MANAGER_GRPC: &str = "oprc-crm-grpc";

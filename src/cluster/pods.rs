@@ -105,10 +105,10 @@ fn seen(pod: &KubePod) -> Option<((String, String), Pod)> {
     let ready = conditions.into_iter().find(|one| one.type_ == "Ready" && one.status == "True");
     let since = |time: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Time| time.0.as_millisecond();
     // A condition without a time has held since the pod was made.
-    let ready_since = ready.map(|one| {
-        one.last_transition_time.as_ref().or(meta.creation_timestamp.as_ref()).map_or(i64::MIN, since)
-    });
-    let ended = status.and_then(|status| status.phase.as_deref()).is_some_and(|phase| matches!(phase, "Succeeded" | "Failed"));
+    let ready_since =
+        ready.map(|one| one.last_transition_time.as_ref().or(meta.creation_timestamp.as_ref()).map_or(i64::MIN, since));
+    let ended =
+        status.and_then(|status| status.phase.as_deref()).is_some_and(|phase| matches!(phase, "Succeeded" | "Failed"));
     let ending = meta.deletion_timestamp.is_some() || ended;
     Some(((namespace.clone(), name.clone()), Pod { namespace, name, workload, ready_since, ending }))
 }
@@ -122,7 +122,8 @@ mod tests {
 
     fn pod(name: &str, status: &Value) -> KubePod {
         let labels = json!({LABEL_WORKLOAD: "shop", LABEL_OWNER: "shop"});
-        let metadata = json!({"name": name, "namespace": "n", "labels": labels, "creationTimestamp": "2026-01-01T00:00:00Z"});
+        let metadata =
+            json!({"name": name, "namespace": "n", "labels": labels, "creationTimestamp": "2026-01-01T00:00:00Z"});
         serde_json::from_value(json!({"metadata": metadata, "status": status})).unwrap()
     }
 
@@ -135,7 +136,9 @@ mod tests {
     async fn pods_come_and_go_and_a_new_listing_replaces_them_at_once() {
         let index = PodIndex::default();
         let mut listed = HashMap::new();
-        for event in [Event::Init, Event::InitApply(pod("a", &ready("True"))), Event::InitApply(pod("b", &ready("False")))] {
+        for event in
+            [Event::Init, Event::InitApply(pod("a", &ready("True"))), Event::InitApply(pod("b", &ready("False")))]
+        {
             index.told(event, &mut listed);
         }
         assert!(index.all().is_empty() && !*index.0.filled.borrow(), "half a listing is not shown");

@@ -14,7 +14,7 @@ use super::autoscalers::Scaler;
 use super::caches::{Caches, LiveObject};
 use super::ownership::belongs_to;
 use super::{MANAGER, MANAGER_SCALE};
-use crate::api::ANNOTATION_ENFORCED;
+use crate::api::{ANNOTATION_ENFORCED, ANNOTATION_HELD};
 use crate::model::Class;
 use crate::render::ObjectKind;
 
@@ -58,6 +58,31 @@ impl Enforced {
     /// The annotation's text.
     pub fn text(&self) -> String {
         // Texts, a number and a time: nothing that could not be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// A number that is left as somebody else set it, as the annotation [`ANNOTATION_HELD`] beside the field tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// When it was first seen.
+    pub since: Timestamp,
+    /// Who set it, for people.
+    pub by: String,
+    /// Their number.
+    pub replicas: i64,
+}
+
+impl Hold {
+    /// What is noted of the number that stands there; `None` where nothing is, or of another number.
+    pub fn read(live: &LiveObject) -> Option<Self> {
+        let text = live.meta.annotations.as_ref()?.get(ANNOTATION_HELD)?;
+        let hold: Self = serde_json::from_str(text).ok()?;
+        (hold.replicas == number(live)).then_some(hold)
+    }
+
+    /// The annotation's text.
+    pub fn text(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 }
@@ -122,12 +147,15 @@ impl Holder {
 }
 
 /// Who owns the field of an object and since when, as its managed fields tell. A manager's time is that of the last change
-/// of anything that it owns there: never earlier than that of the field.
+/// of anything that it owns there: never earlier than that of the field. What came through the scale subresource carries no
+/// time, and what nobody owns neither: then it is the time of the [`Hold`], which the reconciler notes where the record lets
+/// the enforcer change replicas.
 pub fn holder(live: &LiveObject) -> (Holder, Option<Timestamp>) {
     let entries: Vec<&ManagedFieldsEntry> = owning(live).collect();
     let ours = entries.iter().find(|entry| is_ours(entry));
-    let Some(entry) = ours.or_else(|| entries.first()) else { return (Holder::Nobody, None) };
-    let since = entry.time.as_ref().map(|time| time.0);
+    let noted = || Hold::read(live).map(|hold| hold.since);
+    let Some(entry) = ours.or_else(|| entries.first()) else { return (Holder::Nobody, noted()) };
+    let since = entry.time.as_ref().map(|time| time.0).or_else(|| noted().filter(|_| ours.is_none()));
     let holder = match (ours, entry.manager.as_deref(), entry.subresource.as_deref()) {
         (Some(_), ..) => Holder::Ours,
         (None, Some(manager), Some(subresource)) if (manager, subresource) == AUTOSCALING => Holder::Autoscaling,

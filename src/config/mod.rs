@@ -231,14 +231,9 @@ impl Config {
 
     /// Refuses what is asked for, also by the profile, and not built in this release: nothing is silently absent.
     pub fn unavailable(&self) -> Result<(), ConfigError> {
-        let Features { odgm: _, knative: _, hpa: _, prometheus, nfr_enforcement, leader_election, mtls } =
+        let Features { odgm: _, knative: _, hpa: _, prometheus: _, nfr_enforcement: _, leader_election, mtls } =
             self.features;
-        let asked = [
-            (prometheus, vars::PROMETHEUS),
-            (nfr_enforcement, vars::NFR_ENFORCEMENT),
-            (leader_election, vars::LEADER_ELECTION),
-            (mtls, vars::MTLS),
-        ];
+        let asked = [(leader_election, vars::LEADER_ELECTION), (mtls, vars::MTLS)];
         let wrong: Vec<WrongVariable> = asked
             .into_iter()
             .filter(|(on, _)| *on)

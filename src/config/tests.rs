@@ -102,14 +102,14 @@ fn what_is_not_built_is_refused_with_the_way_out_but_still_shown() {
     ]);
     let error = config.unavailable().unwrap_err().to_string();
     for part in [
-        "OPRC_CRM_FEATURES_PROMETHEUS=true",
+        "OPRC_CRM_FEATURES_LEADER_ELECTION=true",
         "profile edge",
-        "set OPRC_CRM_FEATURES_PROMETHEUS=false",
+        "set OPRC_CRM_FEATURES_LEADER_ELECTION=false",
         "set OPRC_CRM_SECURITY_MTLS=false",
     ] {
         assert!(error.contains(part), "{part} in {error}");
     }
-    assert!(!["ODGM", "KNATIVE", "HPA"].iter().any(|built| error.contains(built)), "{error}");
+    assert!(!["ODGM", "KNATIVE", "HPA", "PROMETHEUS", "NFR"].iter().any(|built| error.contains(built)), "{error}");
     assert!(render(&config).contains("not built in this release"));
 }
 
@@ -124,12 +124,14 @@ fn either_form_of_the_payload_can_be_asked_for() {
 
 #[test]
 fn profile_full_starts_once_every_unbuilt_feature_is_switched_off() {
-    let off = ["NFR_ENFORCEMENT", "PROMETHEUS", "LEADER_ELECTION"].map(|name| format!("OPRC_CRM_FEATURES_{name}"));
-    let mut pairs = vec![("OPRC_CRM_PROFILE", "full"), ("OPRC_CRM_SECURITY_MTLS", "false")];
-    pairs.extend(off.iter().map(|name| (name.as_str(), "off")));
+    let pairs = [
+        ("OPRC_CRM_PROFILE", "full"),
+        ("OPRC_CRM_SECURITY_MTLS", "false"),
+        ("OPRC_CRM_FEATURES_LEADER_ELECTION", "off"),
+    ];
     let config = config(&pairs);
     assert_eq!(config.unavailable(), Ok(()));
-    assert!(config.features.odgm && config.features.hpa);
+    assert!(config.features.odgm && config.features.hpa && config.features.prometheus);
 }
 
 #[test]

@@ -87,10 +87,8 @@ const LATER: &str = "checked, takes effect in a later release";
 /// What to know about a variable in this release.
 pub(super) fn note(name: &str, value: Option<&str>) -> Option<&'static str> {
     match name {
-        MTLS | PROMETHEUS | NFR_ENFORCEMENT | LEADER_ELECTION => (value == Some("true")).then_some(UNAVAILABLE),
-        ANALYZER_INTERVAL | STABILITY | COOLDOWN | MAX_REPLICA_DELTA | CPU_PER_POD | PROM_URL | PROM_MATCH_LABELS
-        | PROM_SCRAPE_KIND | PROM_QUERY_TIMEOUT | PROM_RANGE | PROM_STEP | PROM_TOKEN_FILE | PROM_CA_FILE
-        | DECISION_LOG | TLS_CERT | TLS_KEY | TLS_CLIENT_CA => Some(LATER),
+        MTLS | LEADER_ELECTION => (value == Some("true")).then_some(UNAVAILABLE),
+        PROM_MATCH_LABELS | PROM_SCRAPE_KIND | DECISION_LOG | TLS_CERT | TLS_KEY | TLS_CLIENT_CA => Some(LATER),
         _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! Writes the number of replicas of a rendered object, beside its other fields.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::children::{LOOK_AGAIN, STALE_TRIES, Step, key};
@@ -8,7 +9,7 @@ use crate::cluster::ClusterError;
 use crate::cluster::autoscalers::Scaler;
 use crate::cluster::caches::{Caches, LiveObject};
 use crate::cluster::ownership::belongs_to;
-use crate::cluster::scale::{Owned, Reach, number};
+use crate::cluster::scale::{Hold, Owned, Reach, number};
 use crate::model::Class;
 use crate::render::{ObjectKind, Rendered, RenderedObject};
 
@@ -33,14 +34,14 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// What an object starts with: a Deployment that comes back under its autoscaler, with what that last asked for.
+    /// What an object starts with: a Deployment that comes back under its autoscaler, with what it had.
     fn first(&self, object: &RenderedObject, base: u32) -> u32 {
         if object.kind != ObjectKind::Deployment {
             return base;
         }
         let scalers = self.ctx.caches.scalers(&self.class.namespace, &object.name);
-        let asked = |one: &Scaler| one.desired.map(|desired| desired.min(one.max_replicas).max(one.min_replicas));
-        scalers.iter().filter_map(asked).max().unwrap_or(base)
+        let had = |one: &Scaler| one.last.map(|last| last.min(one.max_replicas).max(one.min_replicas));
+        scalers.iter().filter_map(had).max().unwrap_or(base)
     }
 
     /// Ends a birth that was cut short: shares the number before `oprc-crm` lets go of it. Whether there was one.
@@ -91,9 +92,10 @@ impl Step<'_> {
     async fn rescale(&mut self, object: &RenderedObject, live: &LiveObject) -> Result<(), ClusterError> {
         let Some(aim) = self.aim(object) else { return Ok(()) };
         let title = format!("{} {}", object.kind.title(), object.name);
-        let wanted = aim.base.min(aim.most);
-        match scale(&aim, live, &scaled(&self.ctx.caches, self.class, self.rendered, object)) {
-            ScaleChange::None => {}
+        let change = scale(&aim, live, &scaled(&self.ctx.caches, self.class, self.rendered, object));
+        let note = change.note(&title, aim.base.min(aim.most));
+        match change {
+            ScaleChange::None | ScaleChange::Unreadable(_) => {}
             ScaleChange::Set(owned) => {
                 // Where others share the number, it was agreed upon: the record may change it.
                 self.set_scale(object, live, &owned, Reach::Forced).await?;
@@ -106,23 +108,30 @@ impl Step<'_> {
                 let written = self.ctx.applier.forget_scale(live).await?;
                 self.wrote(object, written);
             }
-            ScaleChange::Held { by, replicas } => self.outcome.held.push(format!(
-                "{title} stays at {replicas} replicas as {by} set it (the record wants {wanted}); to hand it back, scale it to {wanted}"
-            )),
-            ScaleChange::Left(scaler) => self.leave(format!(
-                "{title} is scaled by HorizontalPodAutoscaler {scaler}, which is not of this class: its replicas are left to that (the record wants {wanted})"
-            )),
-            ScaleChange::Unreadable(unreadable) => self.outcome.held.push(format!(
-                "{unreadable}; the number stays; remove the annotation, and the record's number counts again"
-            )),
+            ScaleChange::Held { by, replicas } if aim.enforced => self.note_hold(object, live, &by, replicas).await?,
+            ScaleChange::Held { .. } => {}
+            // One that turns to another workload tells of that one: its old one is looked at now and then.
+            ScaleChange::Left(_) => self.again(LOOK_AGAIN),
         }
+        self.outcome.held.extend(note);
         Ok(())
     }
 
-    /// An autoscaler that turns to another workload tells of that one: its old one is looked at now and then.
-    fn leave(&mut self, note: String) {
-        self.outcome.held.push(note);
-        self.again(LOOK_AGAIN);
+    /// What came through the scale subresource carries no time. Since when it is held is written beside it, once: the
+    /// policy says after how long the enforcer goes on.
+    async fn note_hold(
+        &mut self,
+        object: &RenderedObject,
+        live: &LiveObject,
+        by: &str,
+        replicas: i64,
+    ) -> Result<(), ClusterError> {
+        if Hold::read(live).is_none_or(|hold| hold.by != by) {
+            let hold = Hold { since: now(), by: by.to_owned(), replicas };
+            let written = self.ctx.applier.note_hold(live, &hold).await?;
+            self.wrote(object, written);
+        }
+        Ok(())
     }
 
     /// An autoscaler left the number. The cluster itself is asked: to force by a cache that is behind would be to fight.
@@ -155,6 +164,12 @@ impl Step<'_> {
         self.wrote(object, written);
         Ok(())
     }
+}
+
+/// Whole seconds, as the API server writes times.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// Who scales an object of a class besides us.

@@ -75,6 +75,26 @@ pub enum ScaleChange {
     Unreadable(Unreadable),
 }
 
+impl ScaleChange {
+    /// What is said of a number that is not what the record wants; `title` is the object, `wanted` the record's number.
+    pub fn note(&self, title: &str, wanted: u32) -> Option<String> {
+        match self {
+            Self::Held { by, replicas } => Some(format!(
+                "{title} stays at {replicas} replicas as {by} set it (the record wants {wanted}); to hand it back, scale \
+                 it to {wanted}"
+            )),
+            Self::Left(scaler) => Some(format!(
+                "{title} is scaled by HorizontalPodAutoscaler {scaler}, which is not of this class: its replicas are left \
+                 to that (the record wants {wanted})"
+            )),
+            Self::Unreadable(unreadable) => Some(format!(
+                "{unreadable}; the number stays; remove the annotation, and the record's number counts again"
+            )),
+            _ => None,
+        }
+    }
+}
+
 /// The number that has to be shared with `oprc-crm-scale` before `oprc-crm` applies anything: a birth that was cut short
 /// left it to `oprc-crm` alone, which lets go of it by its next apply.
 pub fn unclaimed(live: &LiveObject) -> Option<u32> {

@@ -49,6 +49,18 @@ pub fn bind_over(class: &Class, setting: &Setting, facts: &mut Facts) {
     }
 }
 
+/// Binds what is asked for; what is not asked for is absent.
+pub fn bind_nfr(facts: &mut Facts, targets: &NfrTargets) {
+    for (path, value) in nfr(targets) {
+        match value {
+            Some(value) => {
+                facts.set(path, value);
+            }
+            None => facts.clear(path),
+        }
+    }
+}
+
 fn text(text: &str) -> FactValue {
     FactValue::Text(text.to_owned())
 }

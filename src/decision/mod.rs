@@ -22,7 +22,7 @@ pub use testing::{CaseReport, TestRun, run_tests};
 
 pub use crate::policy::{Margin, RuleMode, RuleOutcome, RuleTrace};
 
-use crate::model::Class;
+use crate::model::{Class, NfrTargets};
 use crate::policy::{FactValue, Facts, Policy};
 
 /// What a policy reads of a setting: two settings that say the same here decide the same.
@@ -46,6 +46,11 @@ pub fn explain(policy: &Policy, class: &Class, setting: &Setting, current_templa
 /// The facts of a class, as [`decide`] binds them; what decides about its components adds theirs.
 pub fn facts(class: &Class, setting: &Setting) -> Facts {
     facts::bind(class, setting)
+}
+
+/// Binds other requirements than those of the class: a component may have its own.
+pub fn bind_nfr(facts: &mut Facts, targets: &NfrTargets) {
+    facts::bind_nfr(facts, targets);
 }
 
 fn over(policy: &Policy, class: &Class, facts: &Facts, current_template: Option<&str>) -> Decision {

@@ -70,6 +70,36 @@ pub struct Function {
     pub env: BTreeMap<String, String>,
     /// Requirements of this function.
     pub nfr: NfrTargets,
+    /// What enforcement last applied to it, where the record lets it.
+    pub applied: Applied,
+}
+
+/// Sizes that enforcement decided and that live in the pod template. Each holds for the base that it was decided over: where
+/// record and template say something else now, that counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// CPU request.
+    pub cpu_request: Option<AppliedSize>,
+    /// Memory request.
+    pub memory_request: Option<AppliedSize>,
+    /// Fewest pods of a Knative Service.
+    pub min_scale: Option<AppliedSize>,
+}
+
+/// A size that enforcement decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedSize {
+    /// The size.
+    pub target: Quantity,
+    /// What record and template said when it was decided.
+    pub base: Quantity,
+}
+
+impl AppliedSize {
+    /// The size, where record and template still say what they said then.
+    pub fn over(&self, base: &Quantity) -> Option<&Quantity> {
+        (self.base == *base).then_some(&self.target)
+    }
 }
 
 /// Compute resources of one replica; a request is never above its limit.

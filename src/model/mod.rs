@@ -8,7 +8,7 @@ mod parse;
 mod quantity;
 mod schema;
 
-pub use class::{Class, Function, NfrTargets, Odgm, Resources};
+pub use class::{Applied, AppliedSize, Class, Function, NfrTargets, Odgm, Resources};
 pub use names::Names;
 pub use parse::{FieldError, InvalidRecord, parse};
 pub use quantity::{Quantity, QuantityError};

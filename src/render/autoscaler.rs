@@ -77,7 +77,7 @@ fn whole(number: u32) -> i32 {
 mod tests {
     use super::range;
     use crate::decision::{AutoscalerPlan, SecurityPlan, TemplatePlan, WorkloadKind};
-    use crate::model::{Function, NfrTargets, Resources};
+    use crate::model::{Applied, Function, NfrTargets, Resources};
 
     fn plan(max_replicas: Option<u32>) -> TemplatePlan {
         TemplatePlan {
@@ -107,6 +107,7 @@ mod tests {
             resources: Resources::default(),
             env: std::collections::BTreeMap::new(),
             nfr: NfrTargets::default(),
+            applied: Applied::default(),
         }
     }
 

@@ -26,7 +26,7 @@ pub(super) fn objects(
     let mut container = container("function", &function.image, function.port, plan.security);
     let env = env::function(class, function, collection)?;
     container.env = (!env.is_empty()).then_some(env);
-    container.resources = resources(&function.resources, &plan.resources);
+    container.resources = resources(&function.resources, &plan.resources, &function.applied);
     // A port that the record does not name is a guess, and a probe on a guess would end a healthy container.
     if plan.probes && function.port_stated {
         container.readiness_probe = Some(probe(5, 3));
@@ -78,6 +78,7 @@ mod tests {
             resources: crate::model::Resources::default(),
             env: std::collections::BTreeMap::new(),
             nfr: crate::model::NfrTargets::default(),
+            applied: crate::model::Applied::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::parts::{self, Part};
 use super::{Component, ObjectKind, RenderError, RenderedFunction, RenderedObject, env};
 use crate::decision::{SecurityPlan, TemplatePlan};
-use crate::model::{Class, Function};
+use crate::model::{Class, Function, Quantity};
 
 /// Fewest pods, also without requests.
 const MIN_SCALE: &str = "autoscaling.knative.dev/min-scale";
@@ -120,7 +120,7 @@ fn container(plan: &TemplatePlan, function: &Function) -> Container {
     let mut container = parts::container("function", &function.image, function.port, plan.security);
     container.ports.iter_mut().flatten().for_each(|port| port.name = Some(port_name.to_owned()));
     container.security_context = container.security_context.map(|context| on_container(context, plan.security));
-    container.resources = parts::resources(&function.resources, &plan.resources);
+    container.resources = parts::resources(&function.resources, &plan.resources, &function.applied);
     // Readiness is probed by Knative itself, on the container's port and as often as a cold start needs it.
     if plan.probes && function.port_stated {
         container.liveness_probe = Some(Probe {
@@ -141,13 +141,24 @@ fn on_container(context: SecurityContext, security: SecurityPlan) -> SecurityCon
 }
 
 /// The floor is the record's `min_scale`, else its replicas, else the template's. A record that states both starts each
-/// version with its replicas and lets it shrink to the floor.
+/// version with its replicas and lets it shrink to the floor. What enforcement applied lifts the floor.
 fn scale(plan: &TemplatePlan, function: &Function) -> BTreeMap<String, String> {
     let most = function.max_scale.unwrap_or(u32::MAX);
-    let least = function.min_scale.or(function.replicas).unwrap_or(plan.replicas).min(most);
+    let base = function.min_scale.or(function.replicas).unwrap_or(plan.replicas).min(most);
+    let least = enforced(base, function).clamp(base, most);
     let first = function.replicas.map(|replicas| replicas.min(most)).filter(|replicas| *replicas > least);
     let stated = [(MIN_SCALE, Some(least)), (MAX_SCALE, function.max_scale), (INITIAL_SCALE, first)];
     stated.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?.to_string()))).collect()
+}
+
+/// The floor that enforcement applied, where the record and its template still say what they said then.
+fn enforced(base: u32, function: &Function) -> u32 {
+    let applied = function.applied.min_scale.as_ref();
+    let whole = |quantity: &Quantity| quantity.as_str().parse::<u32>().ok();
+    applied
+        .filter(|applied| whole(&applied.base) == Some(base))
+        .and_then(|applied| whole(&applied.target))
+        .unwrap_or(base)
 }
 
 /// Knative refuses these too, but only once everything else of the class has been applied.

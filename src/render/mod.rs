@@ -20,7 +20,7 @@ pub use odgm::ODGM_PORT;
 pub use parts::{ANNOTATION_TEMPLATE, service_url};
 
 use crate::decision::{TemplatePlan, WorkloadKind};
-use crate::model::Class;
+use crate::model::{Applied, Class};
 
 /// Why a class cannot be rendered. Every message names the field and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,14 @@ pub enum RenderError {
 
 /// Renders everything that a class consists of, the data grid before the functions that use it.
 pub fn render(class: &Class, plan: &TemplatePlan, settings: &RenderSettings) -> Result<Rendered, RenderError> {
+    let plain;
+    let class = if settings.enforcement || class.functions.iter().all(|function| function.applied == Applied::default())
+    {
+        class
+    } else {
+        plain = without_applied(class);
+        &plain
+    };
     let mut rendered = Rendered::default();
     // The data grid comes where the class asks for it and the policy gives it.
     let grid = class.odgm.as_ref().zip(plan.odgm.as_ref());
@@ -108,6 +116,15 @@ pub fn render(class: &Class, plan: &TemplatePlan, settings: &RenderSettings) -> 
     }
     unique(&rendered)?;
     Ok(rendered)
+}
+
+/// The class as its record and template have it.
+fn without_applied(class: &Class) -> Class {
+    let mut class = class.clone();
+    for function in &mut class.functions {
+        function.applied = Applied::default();
+    }
+    class
 }
 
 /// Names are unique by construction but for a collision of hashes: that must not become one object with two masters.

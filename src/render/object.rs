@@ -7,6 +7,8 @@ use serde_json::Value;
 pub struct RenderSettings {
     /// Image of the data grid that the operator set for all classes; wins over the template's.
     pub odgm_image: Option<String>,
+    /// What enforcement applied is rendered; without it everything is as record and template say.
+    pub enforcement: bool,
 }
 
 /// Kinds of rendered objects.

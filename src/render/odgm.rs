@@ -8,7 +8,7 @@ use super::env::{ODGM_COLLECTION, var};
 use super::parts::{Part, container, pod, probe, resources};
 use super::{Component, RenderError, RenderSettings, RenderedObject};
 use crate::decision::OdgmPlan;
-use crate::model::{Class, Odgm, Resources};
+use crate::model::{Applied, Class, Odgm, Resources};
 
 /// Port of the data grid, in its container and on its Service.
 pub const ODGM_PORT: u16 = 8081;
@@ -29,7 +29,7 @@ pub(super) fn objects(inputs: &Inputs<'_>) -> Result<Vec<RenderedObject>, Render
     let image = settings.odgm_image.as_deref().unwrap_or(&plan.image);
     let mut container = container("odgm", image, ODGM_PORT, plan.security);
     container.env = Some(env(class, odgm, collection));
-    container.resources = resources(&Resources::default(), &plan.resources);
+    container.resources = resources(&Resources::default(), &plan.resources, &Applied::default());
     container.readiness_probe = Some(probe(5, 3));
     let pod = pod(container, plan.security, None);
     Ok(vec![part.deployment(template, pod, plan.replicas)?, part.service(ODGM_PORT, ODGM_PORT, None)?])

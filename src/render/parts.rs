@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{Component, ObjectKind, RenderError, RenderedObject};
 use crate::api::{GROUP, LABEL_OWNER, MANAGED_BY, VERSION};
 use crate::decision::SecurityPlan;
-use crate::model::{ADDON_ODGM, Class, Quantity, Resources, names};
+use crate::model::{ADDON_ODGM, Applied, AppliedSize, Class, Quantity, Resources, names};
 
 /// Annotation on a workload: the template that it was rendered from. Not on its pods: another template with the same
 /// pods must not roll them.
@@ -198,18 +198,27 @@ pub(super) fn probe(period_seconds: i32, failures: i32) -> Probe {
 }
 
 /// The record's resources, and the template's where the record states none; what the record states is never changed,
-/// so the template's request comes down to the record's limit and its limit goes up to the record's request.
-pub(super) fn resources(record: &Resources, template: &Resources) -> Option<ResourceRequirements> {
+/// so the template's request comes down to the record's limit and its limit goes up to the record's request. What
+/// enforcement applied over that request takes its place, and never passes the limit.
+pub(super) fn resources(record: &Resources, template: &Resources, applied: &Applied) -> Option<ResourceRequirements> {
     let (cpu_request, cpu_limit) =
         pair([&record.cpu_request, &record.cpu_limit], [&template.cpu_request, &template.cpu_limit]);
     let (memory_request, memory_limit) =
         pair([&record.memory_request, &record.memory_limit], [&template.memory_request, &template.memory_limit]);
+    let cpu_request = enforced(cpu_request, cpu_limit, applied.cpu_request.as_ref());
+    let memory_request = enforced(memory_request, memory_limit, applied.memory_request.as_ref());
     let requests = quantities(cpu_request, memory_request);
     let limits = quantities(cpu_limit, memory_limit);
     (requests.is_some() || limits.is_some()).then_some(ResourceRequirements { requests, limits, claims: None })
 }
 
 type Stated<'a> = Option<&'a Quantity>;
+
+fn enforced<'a>(request: Stated<'a>, limit: Stated<'a>, applied: Option<&'a AppliedSize>) -> Stated<'a> {
+    let base = request?;
+    let size = applied.and_then(|applied| applied.over(base)).unwrap_or(base);
+    Some(limit.map_or(size, |limit| size.min(limit)))
+}
 
 fn pair<'a>(record: [&'a Option<Quantity>; 2], template: [&'a Option<Quantity>; 2]) -> (Stated<'a>, Stated<'a>) {
     let ([own_request, own_limit], [request, limit]) = (record.map(Option::as_ref), template.map(Option::as_ref));

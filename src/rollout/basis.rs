@@ -68,7 +68,8 @@ impl Basis {
         let revision = policy.revision();
         let id = short_hash(&[revision, &rest]);
         let rules = short_hash(&[revision.split_once('@').map_or(revision, |(rules, _)| rules), &rest]);
-        let render = RenderSettings { odgm_image: odgm_image.map(str::to_owned) };
+        let render =
+            RenderSettings { odgm_image: odgm_image.map(str::to_owned), enforcement: setting.features.nfr_enforcement };
         Self { id, rules, policy, setting, render, source }
     }
 

@@ -172,6 +172,11 @@ impl ControlPlane {
         self.guard.dir()
     }
 
+    /// A program that was built with the control plane's.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.layout.binaries.program(name)
+    }
+
     /// Runs another program under the same guard. At the end it is asked to stop before the control plane goes.
     /// Its log is `logs/NAME.log`, which a second program of that name continues.
     pub async fn spawn(

@@ -12,10 +12,12 @@ mod control_plane;
 mod credentials;
 pub mod crm;
 mod error;
+pub mod exporter;
 pub mod guard;
 pub mod install;
 mod logs;
 mod nodes;
+pub mod prometheus;
 pub mod samples;
 pub mod show;
 

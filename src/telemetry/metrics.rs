@@ -1,5 +1,8 @@
 //! What `/metrics` shows, as OpenMetrics.
 
+mod log;
+mod nfr;
+
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -7,6 +10,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+pub use log::LogMetrics;
+pub use nfr::NfrMetrics;
 
 /// Media type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -27,11 +33,6 @@ struct ResultLabel {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct CategoryLabel {
     category: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct HashLabel {
-    hash: String,
 }
 
 type Ratio = Gauge<f64, AtomicU64>;
@@ -74,10 +75,10 @@ pub struct Metrics {
     radius_share: Ratio,
     reconciles: Family<ResultLabel, Counter>,
     failures: Family<CategoryLabel, Counter>,
-    decision_head: Family<HashLabel, Gauge>,
-    decision_lines: Counter,
-    decision_lost: Counter,
-    decision_failing: Gauge,
+    /// Of the NFR loop.
+    pub nfr: NfrMetrics,
+    /// Of the decision log.
+    pub log: LogMetrics,
 }
 
 impl Default for Metrics {
@@ -97,10 +98,8 @@ impl Default for Metrics {
             radius_share: Ratio::default(),
             reconciles: Family::default(),
             failures: Family::default(),
-            decision_head: Family::default(),
-            decision_lines: Counter::default(),
-            decision_lost: Counter::default(),
-            decision_failing: Gauge::default(),
+            nfr: NfrMetrics::default(),
+            log: LogMetrics::default(),
         };
         metrics.register();
         // There from the start, so that the first failure is a rise.
@@ -128,14 +127,8 @@ impl Metrics {
         all.register("policy_blast_radius_share", "Their share, 0 to 1", self.radius_share.clone());
         all.register("reconciles", "Looks at a record by result", self.reconciles.clone());
         all.register("reconcile_failures", "Failed looks by category", self.failures.clone());
-        all.register("decision_log_head", "Hash of the newest line of the decision log, 1", self.decision_head.clone());
-        all.register("decision_log_lines", "Decisions that were logged", self.decision_lines.clone());
-        all.register("decision_log_lost", "Decisions that could not be logged", self.decision_lost.clone());
-        all.register(
-            "decision_log_failing",
-            "1 while the decision log can't be written",
-            self.decision_failing.clone(),
-        );
+        self.nfr.register(all);
+        self.log.register(all);
     }
 
     /// Everything, as OpenMetrics text.
@@ -184,27 +177,6 @@ impl Metrics {
     /// Classes went over.
     pub fn released(&self, classes: usize) {
         self.released.inc_by(classes as u64);
-    }
-
-    /// Where the decision log ends, and whether it fails to be written.
-    pub fn decision_log(&self, head: Option<&str>, failing: bool) {
-        self.decision_failing.set(i64::from(failing));
-        let Some(hash) = head.map(str::to_owned) else { return };
-        let label = HashLabel { hash };
-        if self.decision_head.get(&label).is_none() {
-            self.decision_head.clear();
-            self.decision_head.get_or_create(&label).set(1);
-        }
-    }
-
-    /// A decision was logged.
-    pub fn decision_line(&self) {
-        self.decision_lines.inc();
-    }
-
-    /// Decisions could not be logged.
-    pub fn decision_lines_lost(&self, lines: u64) {
-        self.decision_lost.inc_by(lines);
     }
 
     /// A look at a record ended well, or failed with this category.

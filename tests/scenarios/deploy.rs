@@ -33,7 +33,7 @@ async fn a_deployment_is_born_with_its_replicas_in_one_generation_and_the_scale_
     ns.available("born").await;
     let deployment = ns.deployment("born").await;
     assert_eq!(deployment.metadata.generation, Some(1), "it never had another number");
-    assert_eq!(oprc_crm::cluster::ownership::replicas_owners(&deployment.metadata), ["oprc-crm-scale"]);
+    assert_eq!(crate::support::scaling::owners(&ns.deployments(), "born").await, ["oprc-crm-scale"]);
     crm.stop().await;
 }
 

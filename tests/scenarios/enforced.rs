@@ -56,7 +56,8 @@ async fn enforce(ns: &Namespace, kind: ObjectKind, name: &str, target: u32, reac
 /// Waits until the object has this number, and this beside it.
 async fn has(ns: &Namespace, kind: ObjectKind, name: &str, number: i64, said: Option<u32>) {
     eventually(SOON, &format!("{number} replicas, enforced: {said:?}"), || async {
-        let live = read(ns, kind, name).await;
+        let live = applier().await.read(kind, &ns.name, name).await.map_err(|error| error.to_string())?;
+        let live = live.ok_or("it is not there")?;
         let found = (scale::number(&live), Enforced::read(&live).unwrap().map(|one| one.target));
         if found == (number, said) { Ok(()) } else { Err(format!("{found:?}")) }
     })
@@ -130,10 +131,16 @@ async fn a_persons_number_is_a_conflict_that_names_them_and_gives_way_to_force_a
     let scale_to = json!({"spec": {"replicas": 3}});
     let kubectl = PatchParams { field_manager: Some("kubectl".to_owned()), ..PatchParams::default() };
     ns.deployments().patch_scale("n", &kubectl, &Patch::Merge(&scale_to)).await.unwrap();
-    let live = read(&ns, ObjectKind::Deployment, "n").await;
-    let (holder, since) = scale::holder(&live);
-    assert_eq!(holder, Holder::Other("kubectl".to_owned()));
-    let ago = Timestamp::now().duration_since(since.unwrap());
+    // The API server gives what came through the scale subresource no time: the controller notes when it saw it.
+    let since = eventually(SOON, "since when it is held", || async {
+        let (holder, since) = scale::holder(&read(&ns, ObjectKind::Deployment, "n").await);
+        assert_eq!(holder, Holder::Other("kubectl".to_owned()));
+        since.ok_or("not noted yet")
+    });
+    let since = since.await;
+    settled(&crm).await;
+    assert_eq!(scale::holder(&read(&ns, ObjectKind::Deployment, "n").await).1, Some(since), "noted once");
+    let ago = Timestamp::now().duration_since(since);
     assert!(ago.as_secs() < 60, "{ago:?}");
 
     let refused = enforce(&ns, ObjectKind::Deployment, "n", 5, Reach::Seen).await.unwrap_err();

@@ -111,7 +111,7 @@ async fn without_max_scale_any_more_the_number_is_taken_back_and_then_the_record
     let note = ns.event("e", "ScaleTakenBack").await;
     assert!(note.contains("Deployment e") && note.contains("back at 6"), "{note}");
     numbers.until(3).await;
-    assert_eq!(ns.available("e").await.ready_summary.as_deref(), Some("3/3"));
+    ns.status("e", "3 run", |status| status.ready_summary.as_deref() == Some("3/3")).await;
     assert_eq!(ns.objects().await, ["Deployment/e", "Service/e-svc"]);
     assert_eq!(owners(&ns.deployments(), "e").await, ["oprc-crm-scale"]);
     // From then on it is as without an autoscaler.
@@ -137,7 +137,7 @@ async fn an_autoscaler_of_a_feature_that_is_switched_off_goes_and_leaves_no_gap(
 
     let crm = Crm::start(support::cluster().await, &ns.name).await;
     numbers.until(3).await;
-    assert_eq!(ns.available("o").await.ready_summary.as_deref(), Some("3/3"));
+    ns.status("o", "3 run", |status| status.ready_summary.as_deref() == Some("3/3")).await;
     assert_eq!(ns.objects().await, ["Deployment/o", "Service/o-svc"]);
     settled(&crm).await;
     assert_eq!(owners(&ns.deployments(), "o").await, ["oprc-crm-scale"]);
@@ -186,12 +186,12 @@ async fn a_deployment_that_is_deleted_comes_back_with_what_its_autoscaler_asked_
     let numbers = Numbers::follow(&ns, "r");
     ns.apply("r", function(json!({"min_scale": 4, "max_scale": 6}))).await;
     ns.available("r").await;
-    let desired = || async {
+    let looked = || async {
         let scaler = ns.autoscalers().get("r").await.map_err(|error| error.to_string())?;
-        let desired = scaler.status.map(|status| status.desired_replicas);
-        if desired == Some(4) { Ok(()) } else { Err(format!("{desired:?}")) }
+        let seen = scaler.status.and_then(|status| status.current_replicas);
+        if seen == Some(4) { Ok(()) } else { Err(format!("{seen:?}")) }
     };
-    eventually(SOON, "the autoscaler has looked", desired).await;
+    eventually(SOON, "the autoscaler has looked", looked).await;
     // The autoscaler keeps what it has, without metrics, and the record's minimum is lower now.
     ns.apply("r", function(json!({"min_scale": 2, "max_scale": 6}))).await;
     bounds(&ns, "r", 2, 6).await;

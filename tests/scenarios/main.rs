@@ -19,6 +19,7 @@ mod hpa;
 mod idle;
 mod integrator;
 mod knative;
+mod nfr;
 mod odgm;
 mod outage;
 mod package_manager;

@@ -61,6 +61,8 @@ pub(super) fn down(count: f64) -> f64 {
 pub struct Range {
     takes_none: bool,
     #[serde(with = "exact::optional")]
+    floor: Option<f64>,
+    #[serde(with = "exact::optional")]
     cap: Option<f64>,
 }
 
@@ -69,18 +71,26 @@ impl Range {
     /// HPA that targets the workload.
     pub fn replicas(knative: bool, limit: f64, hpa_max: Option<f64>) -> Self {
         let cap = hpa_max.map_or(limit, |max| max.min(limit));
-        Self { takes_none: knative, cap: Some(cap) }
+        Self { takes_none: knative, floor: None, cap: Some(cap) }
     }
 
     /// A request: more than nothing, and not above the container's limit.
     pub fn request(limit: Option<f64>) -> Self {
-        Self { takes_none: false, cap: limit }
+        Self { takes_none: false, floor: None, cap: limit }
+    }
+
+    /// The same range, but with nothing below what the record and its template say. A floor that is no number is none.
+    #[must_use]
+    pub fn at_least(self, base: f64) -> Self {
+        Self { floor: (!base.is_nan()).then_some(base), ..self }
     }
 
     /// The range in units. A cap that is no number is none that anything fits under.
     pub(super) fn counted(self, quantum: Quantum) -> Bounds {
         let cap = self.cap.map_or(LARGEST, |cap| if cap.is_nan() { 0.0 } else { down(quantum.count(cap)) });
-        Bounds { floor: if self.takes_none { 0.0 } else { 1.0 }, cap }
+        let least = if self.takes_none { 0.0 } else { 1.0 };
+        let floor = self.floor.map_or(least, |floor| up(quantum.count(floor)).max(least));
+        Bounds { floor, cap }
     }
 }
 
@@ -158,6 +168,10 @@ mod tests {
             (Range::replicas(false, 5.0, Some(7.0)), 9.0, 5.0),
             (Range::replicas(false, 20.0, Some(0.0)), 9.0, 0.0),
             (Range::replicas(false, -3.0, None), 9.0, 0.0),
+            (Range::replicas(false, 20.0, None).at_least(3.0), 1.0, 3.0),
+            (Range::replicas(true, 20.0, None).at_least(0.0), 0.0, 0.0),
+            (Range::replicas(false, 20.0, Some(2.0)).at_least(3.0), 1.0, 2.0),
+            (Range::replicas(false, 20.0, None).at_least(f64::NAN), 0.0, 1.0),
         ] {
             assert!((clamped(range, count) - expected).abs() < f64::EPSILON, "{range:?} {count}");
         }

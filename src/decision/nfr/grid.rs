@@ -59,8 +59,8 @@ impl Grid {
         self.step
     }
 
-    /// The newest point that is due.
-    pub(super) fn newest(self, now: Timestamp) -> i64 {
+    /// The newest point that is due, milliseconds since the epoch.
+    pub fn newest(self, now: Timestamp) -> i64 {
         now.as_millisecond().saturating_sub(self.settle).div_euclid(self.step).saturating_mul(self.step)
     }
 

@@ -203,6 +203,15 @@ pub struct LimitTrace {
 }
 
 impl NfrDecision {
+    /// The rule that is to be named for what was done: the one that had the last word, else the one that recommends it.
+    pub fn by_rule(&self) -> String {
+        match (&self.by, &self.recommendation) {
+            (By::Rule(rule), _) => rule.clone(),
+            (By::Invariant(_), Some(recommendation)) => recommendation.rule.clone(),
+            (By::Invariant(invariant), None) => invariant.name().to_owned(),
+        }
+    }
+
     /// The decision as JSON, keys in order: the same decision gives the same bytes.
     pub fn json(&self) -> Value {
         let target = match self.action {

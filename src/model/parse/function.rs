@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{fault::Faults, nfr};
 use crate::api::{DeploymentRecordSpec, FunctionShorthand, FunctionSpec, ResourceRequirements};
-use crate::model::{DEFAULT_FUNCTION_PORT, Function, Quantity, Resources, SHORTHAND_FUNCTION_KEY};
+use crate::model::{Applied, DEFAULT_FUNCTION_PORT, Function, Quantity, Resources, SHORTHAND_FUNCTION_KEY};
 
 /// Longest value of an environment variable, bytes: the schema's bound, for records that never saw the API server.
 const MAX_ENV_VALUE: usize = 32_768;
@@ -88,6 +88,7 @@ fn function(spec: &FunctionSpec, at: &str, faults: &mut Faults) -> Function {
         resources: resources(spec.resources.as_ref(), at, faults),
         env: spec.env.clone(),
         nfr: nfr(spec.nfr_requirements.as_ref(), &format!("{at}.nfr_requirements"), faults),
+        applied: Applied::default(),
     }
 }
 

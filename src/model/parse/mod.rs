@@ -1,5 +1,6 @@
 //! Record -> [`Class`]: every field is looked at, every fault is reported, none is corrected in silence.
 
+mod applied;
 mod fault;
 mod function;
 mod odgm;
@@ -13,7 +14,7 @@ pub use fault::{FieldError, InvalidRecord};
 
 use super::names::MAX_LABEL;
 use super::{ADDON_ODGM, Class, Names, NfrTargets};
-use crate::api::{DeploymentRecord, EnforcementDimension, NfrRequirements};
+use crate::api::{DeploymentRecord, EnforcementDimension, EnforcementMode, NfrRequirements};
 
 /// Longest name of an object, bytes.
 const MAX_NAME: usize = 253;
@@ -41,7 +42,7 @@ pub fn parse(record: &DeploymentRecord) -> Result<Class, InvalidRecord> {
             ),
         );
     }
-    let functions = function::all(&record.spec, &mut faults);
+    let mut functions = function::all(&record.spec, &mut faults);
     let odgm = odgm::odgm(&record.spec, &functions, &mut faults);
     let mut addons: BTreeSet<String> = record.spec.addons.iter().cloned().collect();
     for (index, addon) in record.spec.addons.iter().enumerate() {
@@ -59,6 +60,12 @@ pub fn parse(record: &DeploymentRecord) -> Result<Class, InvalidRecord> {
     if dimensions.is_empty() {
         dimensions.push(EnforcementDimension::Replicas);
     }
+    let mode = enforcement.mode.unwrap_or_default();
+    if let (EnforcementMode::Enforce, Some(status)) = (mode, &record.status) {
+        for function in &mut functions {
+            function.applied = applied::to(&function.key, &status.last_applied_recommendations, &dimensions);
+        }
+    }
     let class = Class {
         names: Names::new(&name, functions.iter().map(|function| function.key.as_str())),
         name,
@@ -70,7 +77,7 @@ pub fn parse(record: &DeploymentRecord) -> Result<Class, InvalidRecord> {
         functions,
         odgm,
         nfr: nfr(record.spec.nfr_requirements.as_ref(), "spec.nfr_requirements", &mut faults),
-        enforcement: enforcement.mode.unwrap_or_default(),
+        enforcement: mode,
         dimensions,
     };
     faults.none_or(class)

@@ -161,7 +161,7 @@ fn no_data_grid_where_the_policy_leaves_it_out() {
 
 #[test]
 fn the_operators_data_grid_image_wins_over_the_templates() {
-    let settings = RenderSettings { odgm_image: Some("own:2".to_owned()) };
+    let settings = RenderSettings { odgm_image: Some("own:2".to_owned()), ..RenderSettings::default() };
     let rendered = render(&class(json!({"function": {"image": "a"}, "addons": ["odgm"]})), &plan(), &settings).unwrap();
     assert_eq!(container(&rendered, "hello-odgm")["image"], "own:2");
 }

@@ -1,0 +1,190 @@
+//! The components of a class: what is measured, and what of them is sized. Pure.
+
+use serde_json::Value;
+
+use crate::decision::Setting;
+use crate::model::{Class, Function, NfrTargets, Quantity};
+use crate::policy::{ComponentKind, Dimension, FactValue, Facts};
+use crate::render::{Component, ObjectKind, Rendered, RenderedObject};
+use crate::signals::ComponentKey;
+use crate::{api, decision};
+
+/// Annotation with the fewest pods of a Knative Revision.
+const MIN_SCALE: &str = "/spec/template/metadata/annotations/autoscaling.knative.dev~1min-scale";
+/// The only container of a workload.
+const RESOURCES: &str = "/spec/template/spec/containers/0/resources";
+
+/// A component of a class, as it is rendered now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Function or data grid.
+    pub component: Component,
+    /// Kind of its workload.
+    pub workload: ObjectKind,
+    /// How measurements know it.
+    pub key: ComponentKey,
+    /// Sizes of a pod, as they are rendered.
+    pub sizes: Sizes,
+    /// Fewest pods, of a Knative Service.
+    pub min_scale: Option<u32>,
+    /// What record and template say, where enforcement may say more.
+    pub base: Base,
+}
+
+/// What record and template say of a component.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Base {
+    /// CPU request, as a quantity.
+    pub cpu: Option<String>,
+    /// Memory request, as a quantity.
+    pub memory: Option<String>,
+    /// Replicas: of a Deployment, of its autoscaler's minimum, or of a Knative Service's.
+    pub replicas: Option<u32>,
+}
+
+/// Sizes of a pod: cores and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sizes {
+    /// CPU request.
+    pub cpu_request: Option<f64>,
+    /// Memory request.
+    pub memory_request: Option<f64>,
+    /// CPU limit.
+    pub cpu_limit: Option<f64>,
+    /// Memory limit.
+    pub memory_limit: Option<f64>,
+}
+
+/// Bounds that hold under any policy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Most replicas of a component.
+    pub max_replicas: f64,
+    /// CPU request that stands in where none is stated, cores.
+    pub cpu_per_pod: f64,
+}
+
+/// The components of a class, in the order in which they are rendered: as they are rendered now, and as they would be
+/// without what enforcement applied.
+pub fn parts(class: &Class, rendered: &Rendered, plain: &Rendered) -> Vec<Part> {
+    let workloads = rendered.objects.iter().filter(|object| object.kind.is_workload());
+    workloads.map(|object| part(class, object, base(plain, object))).collect()
+}
+
+fn base(plain: &Rendered, workload: &RenderedObject) -> Base {
+    let named = |kind: ObjectKind| plain.objects.iter().find(|one| one.kind == kind && one.name == workload.name);
+    let Some(object) = named(workload.kind) else { return Base::default() };
+    let text = |path: &str| Some(object.manifest.pointer(RESOURCES)?.pointer(path)?.as_str()?.to_owned());
+    let number = named(ObjectKind::Autoscaler).and_then(|scaler| scaler.replicas).or(object.replicas);
+    Base {
+        cpu: text("/requests/cpu"),
+        memory: text("/requests/memory"),
+        replicas: number.or_else(|| min_scale(object)),
+    }
+}
+
+fn min_scale(object: &RenderedObject) -> Option<u32> {
+    object.manifest.pointer(MIN_SCALE).and_then(Value::as_str).and_then(|text| text.parse().ok())
+}
+
+fn part(class: &Class, object: &RenderedObject, base: Base) -> Part {
+    let resources = object.manifest.pointer(RESOURCES);
+    let size = |path: &str| {
+        let text = resources?.pointer(path)?.as_str()?;
+        Quantity::parse(text).ok().map(|quantity| quantity.value())
+    };
+    let sizes = Sizes {
+        cpu_request: size("/requests/cpu"),
+        memory_request: size("/requests/memory"),
+        cpu_limit: size("/limits/cpu"),
+        memory_limit: size("/limits/memory"),
+    };
+    Part {
+        component: object.component.clone(),
+        workload: object.kind,
+        key: ComponentKey::new(&class.namespace, &object.name),
+        sizes,
+        min_scale: min_scale(object),
+        base,
+    }
+}
+
+impl Part {
+    /// Its kind, as policies know it.
+    pub fn kind(&self) -> ComponentKind {
+        match self.component {
+            Component::Function(_) => ComponentKind::Function,
+            Component::Odgm => ComponentKind::Odgm,
+        }
+    }
+
+    /// Its name in a record's status.
+    pub fn name(&self) -> &str {
+        match &self.component {
+            Component::Function(key) => key,
+            Component::Odgm => crate::model::ADDON_ODGM,
+        }
+    }
+
+    /// What of it can be sized.
+    pub fn dimensions(&self) -> &'static [Dimension] {
+        match self.component {
+            Component::Function(_) => &[Dimension::Replicas, Dimension::Cpu, Dimension::Memory],
+            Component::Odgm => &[Dimension::Replicas, Dimension::Partitions],
+        }
+    }
+
+    /// The function, where it is one.
+    pub fn function<'a>(&self, class: &'a Class) -> Option<&'a Function> {
+        let Component::Function(key) = &self.component else { return None };
+        class.functions.iter().find(|function| function.key == *key)
+    }
+}
+
+/// The facts of a component, as they are the same for all its dimensions.
+pub fn facts(class: &Class, setting: &Setting, part: &Part, limits: Limits) -> Facts {
+    let mut facts = decision::facts(class, setting);
+    if let Some(function) = part.function(class) {
+        decision::bind_nfr(&mut facts, &over(&function.nfr, &class.nfr));
+    }
+    let name = if part.component == Component::Odgm { class.name.as_str() } else { part.name() };
+    facts.set("component.name", FactValue::Text(name.to_owned()));
+    facts.set("component.kind", FactValue::Text(part.kind().name().to_owned()));
+    let workload = if part.workload == ObjectKind::KnativeService { "KnativeService" } else { "Deployment" };
+    facts.set("component.workload", FactValue::Text(workload.to_owned()));
+    let Sizes { cpu_request, memory_request, cpu_limit, memory_limit } = part.sizes;
+    for (path, value) in [
+        ("component.cpu_request", cpu_request),
+        ("component.memory_request", memory_request),
+        ("component.cpu_limit", cpu_limit),
+        ("component.memory_limit", memory_limit),
+        ("limits.max_replicas", Some(limits.max_replicas)),
+        ("limits.req_cpu_per_pod", Some(limits.cpu_per_pod)),
+    ] {
+        if let Some(value) = value {
+            facts.set(path, FactValue::Number(value));
+        }
+    }
+    facts
+}
+
+/// What is asked of a function: its own requirements, and the class's where it has none.
+fn over(own: &NfrTargets, class: &NfrTargets) -> NfrTargets {
+    NfrTargets {
+        min_throughput_rps: own.min_throughput_rps.or(class.min_throughput_rps),
+        max_latency_ms: own.max_latency_ms.or(class.max_latency_ms),
+        availability_pct: own.availability_pct.or(class.availability_pct),
+        cpu_utilization_target: own.cpu_utilization_target.or(class.cpu_utilization_target),
+        consistency: own.consistency.or(class.consistency),
+    }
+}
+
+/// The dimension of enforcement, where a record can list it.
+pub fn enforced(dimension: Dimension) -> Option<api::EnforcementDimension> {
+    match dimension {
+        Dimension::Replicas => Some(api::EnforcementDimension::Replicas),
+        Dimension::Cpu => Some(api::EnforcementDimension::Cpu),
+        Dimension::Memory => Some(api::EnforcementDimension::Memory),
+        Dimension::Partitions => None,
+    }
+}

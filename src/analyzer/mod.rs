@@ -1,0 +1,125 @@
+//! The NFR loop: measure, decide, act, report.
+//!
+//! Each look asks the source once a signal, for all classes together, joins the answer with their components, decides
+//! about each, writes what may be written and then the record's status. What is decided is pure; nothing of a timeline is
+//! kept here: a restart asks the source for it and goes on.
+
+mod act;
+mod component;
+mod decide;
+mod look;
+mod now;
+mod report;
+mod subject;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::DeploymentRecordStatus;
+use crate::cluster::apply::Applier;
+use crate::cluster::caches::Caches;
+use crate::cluster::events::Recorder;
+use crate::cluster::pods::PodIndex;
+use crate::cluster::right::Right;
+use crate::controller::Judgement;
+use crate::signals::{Pods, Source, Store};
+use crate::telemetry::metrics::Metrics;
+
+pub use component::Limits;
+
+/// How old a moment must be before it is asked about: until then its samples may still be on their way from scrape to
+/// store. Seconds, not judgement: it only delays.
+pub const SETTLE: Duration = Duration::from_secs(5);
+
+/// What the operator set.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Time between two looks.
+    pub interval: Duration,
+    /// Window of signals that state none.
+    pub window: Duration,
+    /// Step of signals that state none.
+    pub step: Duration,
+    /// Bounds that hold under any policy.
+    pub limits: Limits,
+    /// Most requests to the API server at once.
+    pub concurrency: usize,
+}
+
+/// Where samples come from.
+#[derive(Clone)]
+pub enum Sight {
+    /// The feature is off.
+    Off,
+    /// The feature is on, and there is no source: why not.
+    Blind(String),
+    /// A source.
+    Seeing(Arc<dyn Source>),
+}
+
+/// The loop.
+pub struct Analyzer {
+    wiring: Wiring,
+    sight: Sight,
+    options: Options,
+    memory: Memory,
+}
+
+/// What is kept between two looks. Losing it costs the source a longer question.
+#[derive(Default)]
+struct Memory {
+    store: Store,
+    pods: Pods,
+    /// Statuses as last written, by UID, and the record's version that this made: the cache may not show it yet.
+    written: HashMap<String, (DeploymentRecordStatus, u64)>,
+}
+
+/// What an analyzer works with.
+pub struct Wiring {
+    /// The policy that holds.
+    pub judgement: Arc<Judgement>,
+    /// What is known of the cluster.
+    pub caches: Caches,
+    /// The pods.
+    pub pods: PodIndex,
+    /// Writes to the API server.
+    pub applier: Applier,
+    /// Events.
+    pub recorder: Recorder,
+    /// Counts what happens.
+    pub metrics: Arc<Metrics>,
+    /// The right to write.
+    pub right: Right,
+}
+
+impl Analyzer {
+    /// A loop that has seen nothing yet.
+    pub fn new(wiring: Wiring, sight: Sight, options: Options) -> Self {
+        Self { wiring, sight, options, memory: Memory::default() }
+    }
+
+    /// Looks again and again until `shutdown`.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let looks = async {
+            let known = self.wiring.caches.synced().await.is_ok() && self.wiring.judgement.begun().await.is_ok();
+            let measured = !matches!(self.sight, Sight::Seeing(_)) || self.wiring.pods.filled().await;
+            if !known || !measured {
+                return;
+            }
+            let mut ticks = tokio::time::interval(self.options.interval);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let begun = std::time::Instant::now();
+                self.look(Timestamp::now()).await;
+                self.wiring.metrics.nfr.looked(begun.elapsed());
+            }
+        };
+        let _ = shutdown.run_until_cancelled(looks).await;
+    }
+}

@@ -1,0 +1,104 @@
+//! A record as the loop sees it: its class, its components and what is there of them.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::component::{Part, parts};
+use super::now::{Replicas, Since};
+use crate::api::{DeploymentRecordStatus, EnforcementMode};
+use crate::cluster::caches::{Caches, LiveObject};
+use crate::cluster::pods::PodIndex;
+use crate::cluster::record::RawRecord;
+use crate::cluster::scale;
+use crate::model::Class;
+use crate::render::{ObjectKind, RenderSettings, render};
+use crate::rollout::{Judged, Rollout};
+
+/// A record that is looked at.
+pub struct Subject {
+    /// The record.
+    pub record: Arc<RawRecord>,
+    /// Its status: as cached, or as last written where the cache is behind.
+    pub status: DeploymentRecordStatus,
+    /// Its class; `None` where it has none, or is not to be measured.
+    pub measured: Option<Measured>,
+}
+
+/// A class that is measured.
+pub struct Measured {
+    /// The class.
+    pub class: Class,
+    /// Its components, with what is there of each.
+    pub parts: Vec<Present>,
+    /// Since when spec and policy are what they are.
+    pub since: Since,
+}
+
+/// A component and what is there of it.
+pub struct Present {
+    /// The component.
+    pub part: Part,
+    /// How many replicas it has; `None` where it has no workload yet.
+    pub replicas: Option<Replicas>,
+    /// The object whose number may be written.
+    pub field: Option<LiveObject>,
+}
+
+/// What subjects are made from.
+pub struct View<'a> {
+    /// The policy that holds, and how far a change of it is.
+    pub state: &'a Rollout,
+    /// What is known of the cluster.
+    pub caches: &'a Caches,
+    /// The pods.
+    pub pods: &'a PodIndex,
+    /// The time.
+    pub now: Timestamp,
+}
+
+impl View<'_> {
+    /// A record as it is seen now, with its status as it stands. A record that is not followed (it can't be read, is
+    /// denied, has no template) is not measured: what runs of it stays as it is.
+    pub fn subject(&self, record: Arc<RawRecord>, status: DeploymentRecordStatus) -> Subject {
+        let measured = self.measured(&record, &status);
+        Subject { record, status, measured }
+    }
+
+    fn measured(&self, record: &RawRecord, status: &DeploymentRecordStatus) -> Option<Measured> {
+        if record.metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        let mut typed = record.typed().ok()?;
+        typed.status = Some(status.clone());
+        let judged = self.state.judge(&typed, status.selected_template.as_deref()).ok()?;
+        let Judged { class, decision, render: settings, frozen, .. } = judged;
+        if frozen || class.enforcement == EnforcementMode::Off {
+            return None;
+        }
+        let plan = decision.plan()?;
+        let rendered = render(&class, plan, &settings).ok()?;
+        let plain = RenderSettings { enforcement: false, ..settings };
+        let plain = render(&class, plan, &plain).ok()?;
+        let parts =
+            parts(&class, &rendered, &plain).into_iter().map(|part| self.present(&class, part, status)).collect();
+        let since = Since { generation: record.spec_since().unwrap_or(Timestamp::MAX), revision: self.state.since() };
+        Some(Measured { class, parts, since })
+    }
+
+    fn present(&self, class: &Class, part: Part, status: &DeploymentRecordStatus) -> Present {
+        let (replicas, field) = match part.workload {
+            ObjectKind::Deployment => {
+                let current = scale::current(self.caches, class, &part.key.workload);
+                let replicas = current.as_ref().map(|current| Replicas::of_deployment(current, self.now));
+                (replicas, current.and_then(|current| current.field))
+            }
+            kind => {
+                let there = self.caches.contains(kind, &part.key.namespace, &part.key.workload);
+                let ready = self.pods.ready(&part.key.namespace, &part.key.workload);
+                (there.then(|| Replicas::of_knative(&part, ready, status)), None)
+            }
+        };
+        Present { part, replicas, field }
+    }
+}
