@@ -3,7 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -18,7 +18,9 @@ use super::entry::Entry;
 use super::file::{FileLog, Limits, OpenError};
 use super::journal::{Journal, Output};
 use super::line::InlineBundle;
+use super::news::News;
 use super::stdout::Stdout;
+use crate::decision::nfr::NfrDecision;
 use crate::rollout::Source;
 use crate::telemetry::metrics::Metrics;
 
@@ -85,6 +87,7 @@ pub struct DecisionLog {
     sender: Mutex<Option<SyncSender<Box<Entry>>>>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    news: Mutex<News>,
 }
 
 struct Shared {
@@ -102,6 +105,7 @@ impl DecisionLog {
             sender: Mutex::default(),
             shared: Arc::new(Shared::empty()),
             thread: Mutex::default(),
+            news: Mutex::default(),
         }
     }
 
@@ -139,16 +143,31 @@ impl DecisionLog {
         self.target != Target::Off
     }
 
-    /// Logs a decision. It returns at once; where too many wait the line is lost, counted, and marked in the log.
+    /// Whether a decision is to be logged, as far as that can be told before it is known what became of it: then its
+    /// inputs are worth capturing. `uid` is the record's.
+    pub fn wants(&self, uid: &str, component: &str, decision: &NfrDecision) -> bool {
+        self.is_on() && lock(&self.news).wants(uid, component, decision)
+    }
+
+    /// Forgets the records that are gone.
+    pub fn retain(&self, is_there: impl Fn(&str) -> bool) {
+        lock(&self.news).retain(is_there);
+    }
+
+    /// Logs a decision, unless that was the last that was logged of this dimension of the component and nothing has been
+    /// written. It returns at once; where too many wait the line is lost, counted, and marked in the log.
     pub fn record(&self, entry: Entry) {
         let sender = lock(&self.sender);
         let Some(sender) = sender.as_ref() else { return };
-        match sender.try_send(Box::new(entry)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.shared.overflow.fetch_add(1, Ordering::Relaxed);
-                self.shared.lost(1, "too many lines wait for the disk");
-            }
+        if !lock(&self.news).take(&entry) {
+            return;
+        }
+        let uid = entry.record.uid.clone();
+        if sender.try_send(Box::new(entry)).is_err() {
+            self.shared.overflow.fetch_add(1, Ordering::Relaxed);
+            self.shared.lost(1, "too many lines wait for the disk");
+            // What nobody was told is news at the next look.
+            lock(&self.news).retain(|known| known != uid);
         }
     }
 

@@ -13,6 +13,7 @@ mod file;
 mod journal;
 mod line;
 mod log;
+mod news;
 mod replay;
 mod stdout;
 mod verify;

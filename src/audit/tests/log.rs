@@ -228,3 +228,55 @@ fn lines_that_find_no_place_to_wait_are_counted_and_marked_and_nobody_waits() {
     assert!(lost > 0, "the writer is slower than the loop here, else this shows nothing");
     assert_eq!((report.summary.lost, report.summary.decisions), (lost, count - lost));
 }
+
+#[test]
+fn what_holds_a_change_is_told_once_and_what_changes_something_each_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("decisions.jsonl");
+    let log = start(&path, &Arc::default()).unwrap();
+    let (ten, three) = (policy(10), policy(3));
+    let held = entry(&three, 3.0, 4.0, Outcome::Held);
+    let applied = entry(&ten, 3.0, 4.0, Outcome::Applied);
+    let would = |because| entry(&ten, 3.0, 4.0, Outcome::WouldApply { because });
+    let steady = entry(&ten, 1.5, 4.0, Outcome::Held);
+    assert_eq!(steady.decision.by.to_string(), "dead-band");
+    let wants = |entry: &Entry| log.wants(&entry.record.uid, &entry.component, &entry.decision);
+    assert!(wants(&held) && wants(&applied) && !wants(&steady));
+    log.record(held.clone());
+    assert!(!wants(&held), "the same rule holds it again");
+    // Told: 1 held, 2 applied, 3 applied, 4 would, 5 would for another reason, 6 held again.
+    let all = [
+        held.clone(),
+        steady,
+        held.clone(),
+        applied.clone(),
+        applied,
+        would(WhyNot::Mode),
+        would(WhyNot::Mode),
+        would(WhyNot::Gate),
+        held.clone(),
+        held.clone(),
+    ];
+    all.into_iter().for_each(|entry| log.record(entry));
+    let other = Entry { component: "other".to_owned(), ..held.clone() };
+    log.record(other);
+    log.retain(|_| false);
+    log.record(held);
+    assert!(log.close(PATIENCE));
+    let outcomes: Vec<Outcome> =
+        lines(&path).iter().filter_map(|line| Some(Line::read(line).unwrap().decided()?.outcome)).collect();
+    let would = |because| Outcome::WouldApply { because };
+    assert_eq!(
+        outcomes,
+        [
+            Outcome::Held,
+            Outcome::Applied,
+            Outcome::Applied,
+            would(WhyNot::Mode),
+            would(WhyNot::Gate),
+            Outcome::Held,
+            Outcome::Held,
+            Outcome::Held,
+        ]
+    );
+}

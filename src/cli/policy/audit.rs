@@ -60,7 +60,7 @@ fn verify(args: &Verify) -> Result<Report, String> {
     if files.is_empty() {
         return Err("no file is named; name the files of a decision log".to_owned());
     }
-    // Oldest first, however the shell has put them; what has no number stays where it was named.
+    // Oldest first, however the shell has put them; what has no line goes last.
     files.sort_by_key(|(seq, _)| *seq);
     let mut verifier = Verifier::new(args.head.as_deref());
     for (_, path) in files {

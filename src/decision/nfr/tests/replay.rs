@@ -150,7 +150,7 @@ fn samples_a_step_apart_are_written_without_their_times() {
 #[test]
 fn inputs_that_nobody_can_have_kept_are_refused_and_said() {
     let good = r#"{"component":"function","dimension":"replicas","now":"2026-01-01T00:00:00Z",
-        "grid":{"step_ms":30000,"settle_ms":0},"range":{"takes_none":false,"cap":20.0},
+        "grid":{"step_ms":30000,"settle_ms":0},"range":{"takes_none":false,"floor":null,"cap":20.0},
         "state":{"current":1.0,"applied_at":null,"changed_by":null,"generation_since":"2026-01-01T00:00:00Z",
         "revision_since":"2026-01-01T00:00:00Z","recommended":null},
         "facts":{},"signals":{"cpu":[{"from":0,"step":1000,"values":[1.0,2.0]}]}}"#;
