@@ -250,8 +250,8 @@ impl Keeper {
 
 /// A policy that is logged once, where there is no directory for it.
 #[derive(Serialize)]
-struct BundleLine<'a> {
-    bundle: InlineBundle<'a>,
+pub(super) struct BundleLine<'a> {
+    pub(super) bundle: InlineBundle<'a>,
 }
 
 struct Writer<O> {

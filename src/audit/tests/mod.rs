@@ -3,6 +3,7 @@
 mod chain;
 mod file;
 mod log;
+mod sample;
 
 use std::io;
 
