@@ -119,8 +119,8 @@ pub async fn run_with(
     let options = Options { concurrency: config.concurrency };
     let mut control = tokio::spawn(controller::run(context, watches, looks, options, shutdown.clone()));
 
-    let pages = pages(judgement.clone(), metrics, Arc::clone(&log));
-    let services = services(&config, client, &listed, judgement, pages, &readiness)?;
+    let pages = pages(Arc::clone(&judgement), metrics, Arc::clone(&log));
+    let services = services(&config, client, &listed, &judgement, pages, &readiness)?;
     let serving = server::serve(listener, readiness, services, shutdown.clone(), Timing::default());
     tokio::pin!(serving);
     let result = tokio::select! {
@@ -161,13 +161,13 @@ fn services(
     config: &Config,
     client: Client,
     caches: &Caches,
-    judgement: Arc<Judgement>,
+    judgement: &Arc<Judgement>,
     pages: Router,
     readiness: &Readiness,
 ) -> Result<Services, ServicesError> {
     let counter = Arc::new(Nodes::new(client.clone()));
     let store = Arc::new(records(config, client, caches));
-    let grpc = grpc::services(store, Arc::clone(&judgement), counter, readiness, grpc_options(config))?;
+    let grpc = grpc::services(store, Arc::clone(judgement), counter, readiness, grpc_options(config))?;
     Ok(Services { grpc, pages })
 }
 

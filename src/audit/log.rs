@@ -3,7 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -285,11 +285,8 @@ impl<O: Output> Writer<O> {
                 }
             };
             let mut written = self.write(entry.as_deref());
-            loop {
-                match entries.try_recv() {
-                    Ok(entry) => written = self.write(Some(&entry)),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-                }
+            while let Ok(entry) = entries.try_recv() {
+                written = self.write(Some(&entry));
             }
             if written.is_ok() {
                 written = self.journal.sync();

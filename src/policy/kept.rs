@@ -37,10 +37,10 @@ impl KeptFacts {
         let mut bound = Facts::default();
         for (path, value) in &self.0 {
             match value_of(path, value) {
-                Some(Some(value)) => {
+                Some(Found::Value(value)) => {
                     bound.set(path, value);
                 }
-                Some(None) => {
+                Some(Found::Group) => {
                     bound.set_group(path);
                 }
                 None => {}
@@ -103,8 +103,21 @@ fn entries(map: &CelMap<'_>) -> Map<String, Value> {
     named.collect()
 }
 
-/// The value of a fact; of a group `None`, and nothing at all where the JSON is of another type.
-fn value_of(path: &str, value: &Value) -> Option<Option<FactValue>> {
+/// What JSON says of a fact.
+enum Found {
+    Value(FactValue),
+    /// A group is there.
+    Group,
+}
+
+impl Found {
+    fn value(self) -> Option<FactValue> {
+        if let Self::Value(value) = self { Some(value) } else { None }
+    }
+}
+
+/// What JSON says of a fact; nothing where it is of another type.
+fn value_of(path: &str, value: &Value) -> Option<Found> {
     let texts = |values: &Vec<Value>| values.iter().map(|one| one.as_str().map(str::to_owned)).collect::<Option<_>>();
     let value = match facts::find(path)?.kind {
         FactKind::Bool => FactValue::Bool(value.as_bool()?),
@@ -120,9 +133,9 @@ fn value_of(path: &str, value: &Value) -> Option<Option<FactValue>> {
             let groups = value.as_array()?.iter().map(|one| group(&format!("{path}[]"), one));
             FactValue::Groups(groups.collect::<Option<_>>()?)
         }
-        FactKind::Group => return value.as_object().is_some_and(Map::is_empty).then_some(None),
+        FactKind::Group => return value.as_object().is_some_and(Map::is_empty).then_some(Found::Group),
     };
-    Some(Some(value))
+    Some(Found::Value(value))
 }
 
 fn number(value: &Value) -> Option<f64> {
@@ -138,12 +151,12 @@ fn group(path: &str, value: &Value) -> Option<BTreeMap<Cow<'static, str>, FactVa
             Some(inner) => {
                 for (field, value) in inner {
                     let name = format!("{name}.{field}");
-                    let value = value_of(&format!("{path}.{name}"), value)??;
+                    let value = value_of(&format!("{path}.{name}"), value)?.value()?;
                     facts.insert(name.into(), value);
                 }
             }
             None => {
-                facts.insert(name.clone().into(), value_of(&format!("{path}.{name}"), value)??);
+                facts.insert(name.clone().into(), value_of(&format!("{path}.{name}"), value)?.value()?);
             }
         }
     }
@@ -173,7 +186,7 @@ mod tests {
             ("class.addons", FactValue::Texts(vec!["odgm".to_owned(), String::new()])),
             ("class.functions", FactValue::Groups(vec![function, BTreeMap::new()])),
             ("limits.max_replicas", FactValue::Number(f64::INFINITY)),
-            ("nfr.availability_pct", FactValue::Number(99.900_000_000_000_01)),
+            ("nfr.availability_pct", FactValue::Number(1.0 / 3.0)),
             ("proposal.since_applied", FactValue::Duration(Duration::new(90, 123_456_789))),
         ] {
             assert!(facts.set(path, value), "{path}");

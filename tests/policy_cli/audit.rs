@@ -42,7 +42,7 @@ fn a_line_is_decided_again_and_one_that_is_none_is_told() {
     let dir = directory(&[("all.jsonl", &sample), ("one.jsonl", &one), ("alone.jsonl", lines[2])]);
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let all = path("all.jsonl");
-    for (seq, decision) in [(3, "apply 8 by"), (4, "apply 9 by"), (5, "hold by Safeguard/replicas/cap")] {
+    for (seq, decision) in [(3, "apply 8 by"), (4, "apply 10 by"), (5, "hold by Safeguard/replicas/cap")] {
         let (code, out, errors) = run(&["explain", "--decision", &format!("{all}:{seq}")]);
         assert!(code == 0 && out.ends_with("replay     the same bytes\n"), "{seq}: {out}{errors}");
         assert!(out.contains(&format!("decision   {decision}")), "{seq}: {out}");

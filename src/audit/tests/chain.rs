@@ -19,7 +19,8 @@ fn a_line_holds_the_hash_of_all_bytes_of_the_line_before() {
     let (log, head) = log(3);
     let lines = lines(&log);
     assert_eq!(lines.len(), 4, "a file opens with a line that says so");
-    let sha256 = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let sha256 =
+        |bytes: &[u8]| Sha256::digest(bytes).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let read: Vec<Line<'_>> = lines.iter().map(|line| Line::read(line).unwrap()).collect();
     assert_eq!(read.iter().map(|line| line.seq).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(read[0].prev, GENESIS);
@@ -44,6 +45,9 @@ fn a_log_that_nobody_touched_is_whole_and_told_in_short() {
     );
 }
 
+/// What is found, and how it must begin.
+type Case<'a> = (Vec<String>, &'a [&'a str]);
+
 #[test]
 fn each_kind_of_tampering_is_named_where_it_was_done() {
     let (log, head) = log(9);
@@ -58,7 +62,6 @@ fn each_kind_of_tampering_is_named_where_it_was_done() {
         assert!(text.contains(from), "{text}");
         lines[index] = text.replace(from, to).into_bytes();
     };
-    type Case<'a> = (Vec<String>, &'a [&'a str]);
     let cases: [Case<'_>; 11] = [
         (tampered(&|lines| drop(lines.remove(4))), &["log:5: removed: line 5 is missing before this line"]),
         (tampered(&|lines| drop(lines.drain(2..5))), &["log:3: removed: lines 3 to 5 are missing before this line"]),

@@ -257,7 +257,9 @@ fn what_holds_a_change_is_told_once_and_what_changes_something_each_time() {
         held.clone(),
         held.clone(),
     ];
-    all.into_iter().for_each(|entry| log.record(entry));
+    for entry in all {
+        log.record(entry);
+    }
     let other = Entry { component: "other".to_owned(), ..held.clone() };
     log.record(other);
     log.retain(|_| false);

@@ -46,7 +46,7 @@ fn written() -> Vec<u8> {
     journal.append(at(300), &BundleLine { bundle }).unwrap();
     for entry in [
         entry(&loaded, 3.0, 4.0, Outcome::Applied),
-        entry(&loaded, 3.5, 8.0, Outcome::WouldApply { because: WhyNot::Mode }),
+        entry(&loaded, 4.0, 8.0, Outcome::WouldApply { because: WhyNot::Mode }),
         entry(&loaded, 6.0, 10.0, Outcome::Held),
     ] {
         journal.append(at(301), &entry.body(&id)).unwrap();

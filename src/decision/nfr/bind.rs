@@ -37,7 +37,9 @@ const PROPOSAL: [&str; 7] = [
 
 /// Takes away what an earlier question proposed: an answer follows from its own question alone.
 pub(super) fn clear_proposal(facts: &mut Facts) {
-    PROPOSAL.iter().for_each(|path| facts.clear(path));
+    for path in PROPOSAL {
+        facts.clear(path);
+    }
 }
 
 /// Binds a change for the rules of a Safeguard.

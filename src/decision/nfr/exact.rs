@@ -30,6 +30,7 @@ impl TryFrom<Form> for f64 {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives the field")]
 pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     Form::from(*value).serialize(serializer)
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::policy::{ComponentKind, Dimension, Facts, KeptFacts, Policy, Series};
+use crate::policy::{
+    ComponentKind, Dimension, Facts, KeptFacts, Policy, RecommendationPolicy, SafeguardPolicy, Series,
+};
 
 use super::{Grid, NfrDecision, Question, Range, Samples, State, decide};
 
@@ -36,7 +38,7 @@ impl Inputs {
         let recommendations = policy.recommendations().iter();
         let asked = recommendations.filter(|one| one.component() == component && one.dimension() == dimension);
         let guards = policy.safeguards().iter().find(|one| one.dimension() == dimension);
-        let units: Vec<_> = asked.map(|one| one.unit()).chain(guards.map(|one| one.unit())).collect();
+        let units: Vec<_> = asked.map(RecommendationPolicy::unit).chain(guards.map(SafeguardPolicy::unit)).collect();
         let read = |name: &str| units.iter().any(|unit| unit.look_back(name).is_some());
         let signals = samples.iter().filter(|(name, _)| read(name));
         Self {
