@@ -66,6 +66,7 @@ sandbox *ARGS:
 # Writes the generated files anew.
 generate:
     cargo run --quiet --bin crdgen > k8s/crds/deploymentrecords.gen.yaml
+    cargo run --quiet -- crd --doc > docs/crd.md
     cargo run --quiet -- policy schema > policies/policy.schema.json
     cargo run --quiet -- policy schema --facts > docs/facts.md
 

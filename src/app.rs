@@ -25,7 +25,7 @@ use crate::cluster::nodes::Nodes;
 use crate::cluster::record::RawRecord;
 use crate::cluster::{KubeRecords, discovery, heartbeat};
 use crate::config::{Config, GrpcPayload, Namespaces};
-use crate::controller::{self, Births, Context, Judgement, Looks, Memory, Options, Relook, RolloutLoop, Voice};
+use crate::controller::{self, Births, Capped, Context, Judgement, Looks, Memory, Options, Relook, RolloutLoop, Voice};
 use crate::decision::ClusterFacts;
 use crate::grpc::{self, InfoOptions, Payload, ServicesError};
 use crate::policy::Diagnostics;
@@ -105,17 +105,19 @@ pub async fn run_with(
         judgement: Arc::clone(&judgement),
         metrics: Arc::clone(&metrics),
         births: Births::default(),
+        capped: Capped::default(),
         memory: Memory::default(),
     });
     let (tell, facts) = watch::channel(cluster);
     let (relook, looks) = looks();
+    let relook_at = relook.one.clone();
     let mut tasks = JoinSet::new();
     tasks.spawn(synced(caches, Arc::clone(&judgement), readiness.clone(), shutdown.clone()));
     tasks.spawn(knative.run(facts.clone(), shutdown.clone()));
     tasks.spawn(discover(client.clone(), tell, shutdown.clone()));
     tasks.spawn(heartbeat(client.clone(), readiness.clone(), shutdown.clone()));
     tasks.spawn(rollout(&config, &client, &context, first, keeper, facts, relook).run(shutdown.clone()));
-    nfr::spawn(&config, &client, &context, sight, &mut tasks, &shutdown);
+    nfr::spawn(&config, &client, (&context, relook_at), sight, &mut tasks, &shutdown);
     let options = Options { concurrency: config.concurrency };
     let mut control = tokio::spawn(controller::run(context, watches, looks, options, shutdown.clone()));
 

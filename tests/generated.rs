@@ -22,6 +22,12 @@ fn the_committed_crd_is_the_generated_one() {
 }
 
 #[test]
+fn the_committed_page_of_the_crd_is_the_generated_one() {
+    let file = "docs/crd.md";
+    same(file, &oprc_crm::api::crd_markdown().unwrap(), &format!("cargo run -- crd --doc > {file}"));
+}
+
+#[test]
 fn the_committed_schema_of_policies_is_the_generated_one() {
     let file = "policies/policy.schema.json";
     let generated = format!("{:#}\n", oprc_crm::policy::json_schema());

@@ -4,15 +4,16 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::{SocketAddr, TcpListener};
+use std::io::Read as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{cluster, eventually, executable, http_get};
+use support::{cluster, eventually, executable, http_get, lines};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -166,7 +167,8 @@ fn print_config_shows_each_value_with_its_origin_and_ends() {
 /// A controller that runs, and what it has logged.
 struct Running {
     child: Child,
-    log: std::sync::mpsc::Receiver<String>,
+    lines: Receiver<String>,
+    log: Vec<String>,
     address: SocketAddr,
 }
 
@@ -180,22 +182,23 @@ impl Running {
             ("OPRC_CRM_K8S_NAMESPACE", namespace),
         ];
         let mut child = program(arguments, &variables).stdout(Stdio::piped()).spawn().unwrap();
-        let (sender, log) = std::sync::mpsc::channel();
-        for pipe in [
-            Box::new(child.stdout.take().unwrap()) as Box<dyn std::io::Read + Send>,
-            Box::new(child.stderr.take().unwrap()),
-        ] {
-            let sender = sender.clone();
-            let lines = BufReader::new(pipe).lines().map_while(Result::ok);
-            std::thread::spawn(move || lines.for_each(|line| drop(sender.send(line))));
-        }
-        let running = Self { child, log, address: SocketAddr::from(([127, 0, 0, 1], port)) };
+        let lines = lines::said(&mut child);
+        let running = Self { child, lines, log: Vec::new(), address: SocketAddr::from(([127, 0, 0, 1], port)) };
         eventually(LONG, "it is ready", || async {
             let answer = http_get(running.address, "/readyz").await;
             if answer.0 == 200 { Ok(()) } else { Err(format!("{answer:?}")) }
         })
         .await;
         running
+    }
+
+    /// Waits until it has logged something.
+    fn logs(&mut self, what: &str) {
+        let started = Instant::now();
+        while !self.log.iter().any(|line| line.contains(what)) {
+            let line = self.lines.recv_timeout(LONG.saturating_sub(started.elapsed()));
+            self.log.push(line.unwrap_or_else(|_| panic!("no {what:?} within {LONG:?} in {:#?}", self.log)));
+        }
     }
 
     async fn exit_code(&mut self) -> Option<i32> {
@@ -213,6 +216,27 @@ impl Drop for Running {
     }
 }
 
+/// Whether the other end has read everything that was sent to it: nothing waits in its socket, as the kernel lists it.
+#[cfg(target_os = "linux")]
+fn is_read(stream: &TcpStream) -> Option<()> {
+    let port = |address: SocketAddr| format!(":{:04X}", address.port());
+    let (here, there) = (port(stream.local_addr().unwrap()), port(stream.peer_addr().unwrap()));
+    let lists = ["/proc/net/tcp", "/proc/net/tcp6"].map(|list| std::fs::read_to_string(list).unwrap_or_default());
+    let waiting = lists.iter().flat_map(|list| list.lines()).find_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (own, other, queues) = (fields.next()?, fields.next()?, fields.nth(1)?);
+        (own.ends_with(&there) && other.ends_with(&here)).then(|| queues.split(':').nth(1).map(str::to_owned))?
+    });
+    (waiting? == "00000000").then_some(())
+}
+
+/// Elsewhere nobody tells; a moment has to do.
+#[cfg(not(target_os = "linux"))]
+fn is_read(_: &TcpStream) -> Option<()> {
+    std::thread::sleep(Duration::from_millis(200));
+    Some(())
+}
+
 #[tokio::test]
 async fn without_arguments_it_runs_and_sigterm_drains_and_exits_with_0() {
     let cluster = cluster().await;
@@ -221,18 +245,19 @@ async fn without_arguments_it_runs_and_sigterm_drains_and_exits_with_0() {
         let mut running = Running::start(arguments, cluster.crm_kubeconfig(), &namespace).await;
         assert_eq!(http_get(running.address, "/healthz").await, (200, "ok".to_owned()));
         // A call under way when the signal comes is answered.
-        let mut open = std::net::TcpStream::connect(running.address).unwrap();
+        let mut open = TcpStream::connect(running.address).unwrap();
         std::io::Write::write_all(&mut open, b"GET /health HTTP/1.1\r\nhost: t\r\n").unwrap();
-        std::thread::sleep(Duration::from_millis(200));
+        eventually(LONG, "it has read what was sent", || async { is_read(&open).ok_or("not yet") }).await;
         kill(Pid::from_raw(i32::try_from(running.child.id()).unwrap()), signal).unwrap();
-        std::thread::sleep(Duration::from_millis(200));
+        running.logs("letting calls end");
         std::io::Write::write_all(&mut open, b"connection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         open.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("shutting down"), "{answer}");
         assert_eq!(running.exit_code().await, Some(0));
         assert_eq!(http_get(running.address, "/healthz").await.0, 0, "nobody listens any more");
-        let log: Vec<String> = running.log.try_iter().collect();
+        running.log.extend(running.lines.try_iter());
+        let log = &running.log;
         assert!(log.iter().any(|line| line.contains("draining")), "{log:#?}");
         assert!(!log.iter().any(|line| line.contains("panicked") || line.contains("ERROR")), "{log:#?}");
     }

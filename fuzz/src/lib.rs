@@ -28,26 +28,45 @@ fn watched() {
 /// Longest that a file of the fuzzer's size may take to be checked, instrumented as it is here.
 const CHECKED_WITHIN: Duration = Duration::from_secs(3);
 
-fn compile(name: &str, text: &str) -> Result<(Bundle, Policy), Diagnostics> {
+/// Over the shipped bundle: the shipped files, which the fuzzer begins with, refer to each other.
+const OVER_SHIPPED: &str = "\
+apiVersion: policy.oaas.io/v1alpha1
+kind: Bundle
+metadata: {name: fuzz}
+spec: {extends: builtin}
+";
+
+/// A bundle as small as one can be, so that a run is spent on the expression alone.
+const SMALL: &str = "\
+apiVersion: policy.oaas.io/v1alpha1
+kind: Bundle
+metadata: {name: fuzz}
+spec:
+  params: {max_replicas: {type: number, default: 20, min: 1, max: 10000}}
+---
+apiVersion: policy.oaas.io/v1alpha1
+kind: Template
+metadata: {name: dev}
+spec:
+  workload: {kind: Deployment, replicas: '1.0'}
+";
+
+fn compile(files: &[File]) -> Result<(Bundle, Policy), Diagnostics> {
     let begun = computed();
-    let compiled = compile_bundle(name, text);
+    let compiled = compile_bundle(files);
     assert!(computed() - begun < CHECKED_WITHIN, "the check takes {:?}", computed() - begun);
     compiled
 }
 
-fn compile_bundle(name: &str, text: &str) -> Result<(Bundle, Policy), Diagnostics> {
-    let file = File { name: name.to_owned(), text: text.to_owned() };
-    let overlay = File {
-        name: "bundle.yaml".to_owned(),
-        text: "apiVersion: policy.oaas.io/v1alpha1\nkind: Bundle\nmetadata: {name: fuzz}\nspec: {extends: builtin}\n"
-            .to_owned(),
-    };
-    let has_its_own = text.contains("kind: Bundle");
-    let files: Vec<File> = [file].into_iter().chain((!has_its_own).then_some(overlay)).collect();
-    let bundle = Bundle::over_builtin(&files)?;
+fn compile_bundle(files: &[File]) -> Result<(Bundle, Policy), Diagnostics> {
+    let bundle = Bundle::over_builtin(files)?;
     let inputs = Inputs { profile: "edge".to_owned(), ..Inputs::default() };
     let (policy, _) = bundle.compile(&inputs)?;
     Ok((bundle, policy))
+}
+
+fn file(name: &str, text: &str) -> File {
+    File { name: name.to_owned(), text: text.to_owned() }
 }
 
 /// Facts that are as large as a record can make them.
@@ -86,7 +105,10 @@ fn evaluate(policy: &Policy) {
 pub fn documents(bytes: &[u8]) {
     watched();
     let text = String::from_utf8_lossy(bytes);
-    match compile("fuzz.yaml", &text) {
+    let has_its_own = text.contains("kind: Bundle");
+    let over_shipped = (!has_its_own).then(|| file("bundle.yaml", OVER_SHIPPED));
+    let files: Vec<File> = [file("fuzz.yaml", &text)].into_iter().chain(over_shipped).collect();
+    match compile(&files) {
         Ok((bundle, policy)) => {
             evaluate(&policy);
             let _ = run_tests(&bundle);
@@ -95,15 +117,26 @@ pub fn documents(bytes: &[u8]) {
     }
 }
 
-/// Bytes as an expression of an admission rule.
-pub fn expressions(bytes: &[u8]) {
-    watched();
-    let text = String::from_utf8_lossy(bytes).replace('\'', "''");
+/// The small bundle with an admission rule of this expression.
+fn with_rule(expression: &str) -> Result<(Bundle, Policy), Diagnostics> {
+    let quoted = expression.replace('\'', "''");
     let rule = format!(
         "apiVersion: policy.oaas.io/v1alpha1\nkind: Admission\nmetadata: {{name: fuzz}}\nspec:\n  rules:\n  \
-         - {{id: x, deny: '{text}', message: \"'m'\"}}\n"
+         - {{id: x, deny: '{quoted}', message: \"'m'\"}}\n"
     );
-    if let Ok((_, policy)) = compile("fuzz.yaml", &rule) {
+    compile(&[file("fuzz.yaml", &rule), file("small.yaml", SMALL)])
+}
+
+/// Bytes as an expression of an admission rule.
+pub fn expressions(bytes: &[u8]) {
+    static SOUND: Once = Once::new();
+    watched();
+    // Else every expression would be refused, and nothing be found.
+    SOUND.call_once(|| {
+        let rule = "class.functions.exists(f, has(f.replicas) && f.replicas > params.max_replicas)";
+        with_rule(rule).expect("the small bundle");
+    });
+    if let Ok((_, policy)) = with_rule(&String::from_utf8_lossy(bytes)) {
         evaluate(&policy);
     }
 }

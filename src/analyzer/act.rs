@@ -9,7 +9,8 @@ use super::report::whole;
 use crate::api::{AppliedRecommendation, DeploymentRecordStatus, EnforcementMode};
 use crate::cluster::caches::LiveObject;
 use crate::cluster::scale::{Enforced, Owned, Reach};
-use crate::decision::nfr::{Action, size_text};
+use crate::controller::{Problem, rule_reason};
+use crate::decision::nfr::{Action, By, Invariant, size_text};
 use crate::model::{Class, Quantity};
 use crate::policy::Dimension;
 use crate::render::ObjectKind;
@@ -119,6 +120,34 @@ fn base(part: &Part, dimension: Dimension) -> Option<String> {
 
 fn policy(rule: &str, revision: &str) -> String {
     crate::cluster::events::clipped(&format!("{rule}@{revision}"), MAX_POLICY)
+}
+
+/// What keeps a component from the higher size that is recommended: a rule that caps it, or the range of the field.
+pub fn capped(part: &Part, decided: &Decided) -> Option<Problem> {
+    let decision = &decided.decision;
+    let wanted = decision.recommendation.as_ref()?.target;
+    if decision.action != Action::Hold || wanted <= decided.state.current {
+        return None;
+    }
+    let reason = match &decision.by {
+        By::Rule(rule) => {
+            let caps = decision.trace.bounds.iter().any(|bound| bound.rule == *rule && bound.at_most.is_some());
+            caps.then(|| rule_reason(rule))?
+        }
+        By::Invariant(Invariant::Range) => "Range".to_owned(),
+        By::Invariant(_) => return None,
+    };
+    let size = |size| size_text(decided.dimension, size);
+    let message = format!(
+        "{} of {} stays at {}, though {} is recommended: {} allows no more (policy {})",
+        decided.dimension.name(),
+        part.name(),
+        size(decided.state.current),
+        size(wanted),
+        decision.by,
+        decision.revision
+    );
+    Some(Problem::new(&reason, message))
 }
 
 /// The entry that stands for a number once it is written.

@@ -6,18 +6,14 @@ use std::sync::Arc;
 use futures::StreamExt;
 use jiff::Timestamp;
 
-use super::act::{self, Gate, Write};
 use super::decide::{self, Decided, Frame, Known};
-use super::report::{self, Analysis, Observed};
+use super::report::Observed;
 use super::subject::{Measured, Present, Subject, View};
 use super::{Analyzer, Memory, SETTLE, Sight};
-use crate::api::{AppliedRecommendation, DeploymentRecordStatus};
-use crate::cluster::ClusterError;
-use crate::cluster::events::Reason;
+use crate::api::DeploymentRecordStatus;
 use crate::cluster::record::RawRecord;
-use crate::decision::nfr::{Grid, size_text};
+use crate::decision::nfr::Grid;
 use crate::policy::Policy;
-use crate::render::ObjectKind;
 use crate::rollout::Rollout;
 use crate::signals::{Scope, Source, Spec};
 
@@ -29,7 +25,7 @@ const AT_ONCE: usize = 32;
 impl Analyzer {
     /// Looks once, at `now`.
     pub async fn look(&mut self, now: Timestamp) {
-        let state = self.wiring.judgement.state();
+        let state = self.wiring.context.judgement.state();
         let subjects = self.subjects(&state, now);
         if let Sight::Seeing(source) = self.sight.clone() {
             self.measure(source.as_ref(), state.target().policy(), &subjects, now).await;
@@ -45,10 +41,11 @@ impl Analyzer {
     }
 
     fn subjects(&mut self, state: &Rollout, now: Timestamp) -> Vec<Subject> {
-        let records = self.wiring.caches.records.state();
+        let records = self.wiring.context.caches.records.state();
         let uids: HashSet<&str> = records.iter().filter_map(|record| record.metadata.uid.as_deref()).collect();
         self.memory.written.retain(|uid, _| uids.contains(uid.as_str()));
-        let view = View { state, caches: &self.wiring.caches, pods: &self.wiring.pods, now };
+        self.wiring.context.capped.retain(|uid| uids.contains(uid));
+        let view = View { state, caches: &self.wiring.context.caches, pods: &self.wiring.pods, now };
         let off = matches!(self.sight, Sight::Off);
         let subject = |record: Arc<RawRecord>| {
             let status = self.memory.status_of(&record);
@@ -79,9 +76,9 @@ impl Analyzer {
             if let Some(fault) = &asked.fault {
                 tracing::warn!(signal = asked.signal, kind = fault.kind.name(), "no data: {fault}");
             }
-            self.wiring.metrics.nfr.asked(&asked.signal, asked.fault.as_ref().map(|fault| fault.kind.name()));
+            self.wiring.context.metrics.nfr.asked(&asked.signal, asked.fault.as_ref().map(|fault| fault.kind.name()));
         }
-        self.wiring.metrics.nfr.kept(store.len());
+        self.wiring.context.metrics.nfr.kept(store.len());
     }
 
     /// Decides about one class.
@@ -108,7 +105,7 @@ impl Analyzer {
             missing.extend(faults.into_iter().map(|(signal, fault)| (part.name().to_owned(), signal, fault)));
         }
         for one in decided.iter().flatten() {
-            self.wiring.metrics.nfr.decided(one.dimension.name(), one.is_change());
+            self.wiring.context.metrics.nfr.decided(one.dimension.name(), one.is_change());
         }
         let observed = blind.unwrap_or(Observed::Measured(missing));
         Report { record, status, measured: Some(measured), observed, decided }
@@ -123,132 +120,18 @@ impl Analyzer {
             .filter_map(std::future::ready)
             .collect()
             .await;
-        self.memory.written.extend(written);
-    }
-
-    /// Makes the writes of one class: numbers of replicas first, then the status. The UID, the status as written and the
-    /// version that this made, where one was written.
-    async fn carry_out(&self, report: Report, now: Timestamp) -> Option<(String, (DeploymentRecordStatus, u64))> {
-        let Report { record, status, measured, observed, decided } = report;
-        let mut applied = Vec::new();
-        let mut said = Vec::new();
-        if let Some(measured) = &measured {
-            let state = self.wiring.judgement.state();
-            let feature = state.target().setting().features.nfr_enforcement;
-            let gate = Gate { feature, right: self.wiring.right.is_held(), class: &measured.class };
-            for (at, present) in measured.parts.iter().enumerate() {
-                applied.extend(act::standing(&present.part, present.replicas.as_ref(), &status, &gate));
-                let of_part = decided.get(at).map_or(&[][..], Vec::as_slice);
-                for one in of_part {
-                    let Some(entry) = self.change(&record, present, one, &gate, now, &mut said).await else { continue };
-                    applied.retain(|old| (&old.component, &old.dimension) != (&entry.component, &entry.dimension));
-                    applied.push(entry);
-                }
-            }
-        }
-        let parts = measured.iter().flat_map(|measured| &measured.parts).map(|present| &present.part);
-        let decided: Vec<_> = parts.zip(decided).collect();
-        let generation = record.metadata.generation.unwrap_or_default();
-        let analysis = report::analysis(&status, (&observed, generation), &decided, applied, now);
-        let written = self.write_status(&record, &status, analysis).await;
-        // What is rendered was decided by the status: without it nothing has happened.
-        for (reason, note, needs_status) in said {
-            if written.is_ok() || !needs_status {
-                self.publish(&record, reason, &note).await;
-            }
-        }
-        match written {
-            Ok(written) => written,
-            Err(error) => {
-                tracing::warn!(record = record.metadata.name.as_deref(), %error, "the analysis can't be written; it is tried again");
-                None
-            }
-        }
-    }
-
-    /// Makes one change, where it is to be made; the entry that stands for it.
-    async fn change(
-        &self,
-        record: &RawRecord,
-        present: &Present,
-        decided: &Decided,
-        gate: &Gate<'_>,
-        now: Timestamp,
-        said: &mut Vec<(Reason, String, bool)>,
-    ) -> Option<AppliedRecommendation> {
-        let part = &present.part;
-        let write = act::write(part, decided, (present.replicas.as_ref(), present.field.as_ref()), now)?;
-        if gate.closed(decided.dimension).is_some() {
-            return None;
-        }
-        let note = change_note(present, decided);
-        match write {
-            Write::Render(entry) => {
-                said.push((Reason::NfrApplied, note, true));
-                Some(entry)
-            }
-            Write::Scale { field, owned, reach, taken_back } => {
-                let written = self.wiring.applier.scale(&field, &owned, reach).await;
-                self.wiring
-                    .metrics
-                    .nfr
-                    .applied(decided.dimension.name(), written.as_ref().err().map(ClusterError::category));
-                match written {
-                    Ok(_) => {
-                        if let Some(by) = taken_back {
-                            let note = format!(
-                                "{} of {} was set by {by}, and its grace is over: {note}",
-                                decided.dimension.name(),
-                                part.name()
-                            );
-                            said.push((Reason::ScaleTakenBack, note, false));
-                        } else {
-                            said.push((Reason::NfrApplied, note, false));
-                        }
-                        act::scaled(part, &owned)
-                    }
-                    // Somebody wrote in between: the next look sees it.
-                    Err(ClusterError::Stale(_)) => None,
-                    Err(error) => {
-                        tracing::warn!(record = record.metadata.name.as_deref(), %error, "a recommendation can't be applied");
-                        None
-                    }
-                }
-            }
-        }
-    }
-
-    async fn write_status(
-        &self,
-        record: &RawRecord,
-        status: &DeploymentRecordStatus,
-        analysis: Analysis,
-    ) -> Result<Option<(String, (DeploymentRecordStatus, u64))>, ClusterError> {
-        if analysis.stands_in(status) || !self.wiring.right.is_held() {
-            return Ok(None);
-        }
-        let whole = analysis.clone().over(status);
-        let written = self.wiring.applier.analysis(&record.metadata, &analysis.into_status()).await?;
-        self.wiring.metrics.nfr.reported();
-        let version = written.resource_version.as_deref().and_then(|version| version.parse().ok());
-        Ok(record.metadata.uid.clone().zip(version).map(|(uid, version)| (uid, (whole, version))))
-    }
-
-    async fn publish(&self, record: &RawRecord, reason: Reason, note: &str) {
-        if let Err(error) = self.wiring.recorder.publish(&record.metadata, reason, note).await {
-            tracing::warn!(%error, ?reason, note, "event not published");
-        }
+        self.memory.written.extend(written.into_iter().map(|one| (one.uid.clone(), one)));
     }
 }
 
 /// What a look found out about one record.
-struct Report {
-    record: Arc<RawRecord>,
-    status: DeploymentRecordStatus,
-    measured: Option<Measured>,
-    observed: Observed,
+pub(super) struct Report {
+    pub(super) record: Arc<RawRecord>,
+    pub(super) status: DeploymentRecordStatus,
+    pub(super) measured: Option<Measured>,
+    pub(super) observed: Observed,
     /// Decisions by component, in the order of the parts.
-    decided: Vec<Vec<Decided>>,
+    pub(super) decided: Vec<Vec<Decided>>,
 }
 
 impl Memory {
@@ -257,7 +140,7 @@ impl Memory {
         let written = record.metadata.uid.as_deref().and_then(|uid| self.written.get(uid));
         let seen = record.metadata.resource_version.as_deref().and_then(|version| version.parse::<u64>().ok());
         match (written, seen) {
-            (Some((status, version)), Some(seen)) if seen < *version => status.clone(),
+            (Some(written), Some(seen)) if seen < written.version => written.status.clone(),
             _ => record.typed_status(),
         }
     }
@@ -272,19 +155,4 @@ fn grid(policy: &Policy, options: &super::Options) -> Option<Grid> {
     let steps = specs(policy, options).iter().map(Spec::step).max().unwrap_or(0);
     let step = std::time::Duration::from_millis(u64::try_from(steps).unwrap_or(0)).max(options.step);
     Grid::new(step, SETTLE)
-}
-
-fn change_note(present: &Present, decided: &Decided) -> String {
-    let Decided { dimension, state, decision } = decided;
-    let what = match (dimension.name(), present.part.workload, present.field.as_ref().map(|field| field.kind)) {
-        ("replicas", ObjectKind::Deployment, Some(ObjectKind::Autoscaler)) => "minReplicas".to_owned(),
-        ("replicas", ObjectKind::KnativeService, _) => "min-scale".to_owned(),
-        (name, ..) => name.to_owned(),
-    };
-    let target = match decision.action {
-        crate::decision::nfr::Action::Apply { target } => size_text(*dimension, target),
-        crate::decision::nfr::Action::Hold => "unchanged".to_owned(),
-    };
-    let from = size_text(*dimension, state.current);
-    format!("{what} of {} {from} -> {target}: {} (policy {})", present.part.name(), decision.reason, decision.revision)
 }

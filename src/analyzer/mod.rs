@@ -5,6 +5,7 @@
 //! kept here: a restart asks the source for it and goes on.
 
 mod act;
+mod carry;
 mod component;
 mod decide;
 mod look;
@@ -17,18 +18,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::DeploymentRecordStatus;
-use crate::cluster::apply::Applier;
-use crate::cluster::caches::Caches;
-use crate::cluster::events::Recorder;
 use crate::cluster::pods::PodIndex;
+use crate::cluster::record::RawRecord;
 use crate::cluster::right::Right;
-use crate::controller::Judgement;
+use crate::controller::Context;
 use crate::signals::{Pods, Source, Store};
-use crate::telemetry::metrics::Metrics;
 
 pub use component::Limits;
 
@@ -75,24 +75,26 @@ pub struct Analyzer {
 struct Memory {
     store: Store,
     pods: Pods,
-    /// Statuses as last written, by UID, and the record's version that this made: the cache may not show it yet.
-    written: HashMap<String, (DeploymentRecordStatus, u64)>,
+    /// Statuses as last written, by UID of the record.
+    written: HashMap<String, Written>,
+}
+
+/// A status as it was written. The cache may not show it yet.
+struct Written {
+    uid: String,
+    status: DeploymentRecordStatus,
+    /// The record's version that the write made.
+    version: u64,
 }
 
 /// What an analyzer works with.
 pub struct Wiring {
-    /// The policy that holds.
-    pub judgement: Arc<Judgement>,
-    /// What is known of the cluster.
-    pub caches: Caches,
+    /// What it shares with the reconciler: the policy, caches, ways to write.
+    pub context: Arc<Context>,
     /// The pods.
     pub pods: PodIndex,
-    /// Writes to the API server.
-    pub applier: Applier,
-    /// Events.
-    pub recorder: Recorder,
-    /// Counts what happens.
-    pub metrics: Arc<Metrics>,
+    /// Asks the reconciler for a look at a record.
+    pub relook: UnboundedSender<ObjectRef<RawRecord>>,
     /// The right to write.
     pub right: Right,
 }
@@ -106,7 +108,8 @@ impl Analyzer {
     /// Looks again and again until `shutdown`.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let looks = async {
-            let known = self.wiring.caches.synced().await.is_ok() && self.wiring.judgement.begun().await.is_ok();
+            let known = self.wiring.context.caches.synced().await.is_ok()
+                && self.wiring.context.judgement.begun().await.is_ok();
             let measured = !matches!(self.sight, Sight::Seeing(_)) || self.wiring.pods.filled().await;
             if !known || !measured {
                 return;
@@ -117,7 +120,7 @@ impl Analyzer {
                 ticks.tick().await;
                 let begun = std::time::Instant::now();
                 self.look(Timestamp::now()).await;
-                self.wiring.metrics.nfr.looked(begun.elapsed());
+                self.wiring.context.metrics.nfr.looked(begun.elapsed());
             }
         };
         let _ = shutdown.run_until_cancelled(looks).await;

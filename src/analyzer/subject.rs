@@ -78,10 +78,10 @@ impl View<'_> {
         }
         let plan = decision.plan()?;
         let rendered = render(&class, plan, &settings).ok()?;
-        let plain = RenderSettings { enforcement: false, ..settings };
-        let plain = render(&class, plan, &plain).ok()?;
+        let without = RenderSettings { enforcement: false, ..settings };
+        let without = render(&class, plan, &without).ok()?;
         let parts =
-            parts(&class, &rendered, &plain).into_iter().map(|part| self.present(&class, part, status)).collect();
+            parts(&class, &rendered, &without).into_iter().map(|part| self.present(&class, part, status)).collect();
         let since = Since { generation: record.spec_since().unwrap_or(Timestamp::MAX), revision: self.state.since() };
         Some(Measured { class, parts, since })
     }

@@ -6,10 +6,11 @@
 
 mod bounds;
 mod crd;
+mod page;
 mod spec;
 mod status;
 
-pub use crd::{CrdError, crd, crd_yaml};
+pub use crd::{CrdError, crd, crd_markdown, crd_yaml};
 pub use spec::{
     CollectionShardAssignments, Consistency, DeploymentRecord, DeploymentRecordSpec, Enforcement, EnforcementDimension,
     EnforcementMode, FunctionRoute, FunctionShorthand, FunctionSpec, InvocationRoutes, Nfr, NfrRequirements,
@@ -43,6 +44,10 @@ pub const ANNOTATION_RECORD: &str = "oaas.io/record";
 pub const FINALIZER: &str = "oaas.io/finalizer";
 /// Label on every child: the name of the record (label-safe).
 pub const LABEL_OWNER: &str = "oaas.io/owner";
+/// Label on every child whose record names its package: that package (label-safe).
+pub const LABEL_PACKAGE: &str = "oaas.io/package";
+/// Label on every child whose record names its class: the key of the class within its package (label-safe).
+pub const LABEL_CLASS: &str = "oaas.io/class";
 /// Label on the record: a label-safe form of the deployment id.
 pub const LABEL_DEPLOYMENT_ID: &str = "oaas.io/deployment-id";
 /// Value of `app.kubernetes.io/managed-by` on every child.

@@ -195,7 +195,7 @@ pub struct OdgmConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub replica_count: Option<u32>,
-    /// Kind of shard, such as `mst` (default), `raft` or `basic`.
+    /// Kind of shard, such as `mst`, `raft` or `basic` (default `mst`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub shard_type: Option<String>,
@@ -353,6 +353,8 @@ pub struct Enforcement {
 /// Whether recommendations are computed and applied.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+// Else it would stand in the definition in place of what each field says of its mode.
+#[schemars(description = "")]
 pub enum EnforcementMode {
     /// Nothing is recommended.
     Off,

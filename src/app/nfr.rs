@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use kube::Client;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::analyzer::{Analyzer, Limits, Options, Sight, Wiring};
 use crate::cluster::pods::PodIndex;
+use crate::cluster::record::RawRecord;
 use crate::cluster::right::Right;
 use crate::config::{Config, Namespaces};
 use crate::controller::Context;
@@ -37,7 +40,7 @@ pub(super) fn sight(config: &Config) -> Result<Sight, PrometheusError> {
 pub(super) fn spawn(
     config: &Config,
     client: &Client,
-    context: &Context,
+    (context, relook): (&Arc<Context>, UnboundedSender<ObjectRef<RawRecord>>),
     sight: Sight,
     tasks: &mut JoinSet<()>,
     shutdown: &CancellationToken,
@@ -50,15 +53,7 @@ pub(super) fn spawn(
         };
         tasks.spawn(pods.clone().run(client.clone(), namespace, shutdown.clone()));
     }
-    let wiring = Wiring {
-        judgement: Arc::clone(&context.judgement),
-        caches: context.caches.clone(),
-        pods,
-        applier: context.applier.clone(),
-        recorder: context.recorder.clone(),
-        metrics: Arc::clone(&context.metrics),
-        right: Right::default(),
-    };
+    let wiring = Wiring { context: Arc::clone(context), pods, relook, right: Right::default() };
     let limits = Limits {
         max_replicas: f64::from(config.max_replicas),
         cpu_per_pod: f64::from(config.cpu_per_pod_milli) / 1000.0,

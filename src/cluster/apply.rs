@@ -76,11 +76,13 @@ impl Applier {
     /// Notes since when the number of an object, which `oprc-crm-scale` does not own, is left as somebody else set it. What
     /// the enforcer wrote stays: by its number, too, it can be handed back.
     pub async fn note_hold(&self, seen: &LiveObject, hold: &Hold) -> Result<LiveObject, ClusterError> {
-        let mut annotations = json!({ANNOTATION_HELD: hold.text()});
-        if let Ok(Some(enforced)) = Enforced::read(seen) {
-            annotations[ANNOTATION_ENFORCED] = json!(enforced.text());
-        }
-        self.apply_scale(seen, Some(annotations), json!({}), Reach::Seen).await
+        let enforced = Enforced::read(seen).ok().flatten();
+        let annotations = match &enforced {
+            Some(enforced) => json!({ANNOTATION_HELD: hold.text(), ANNOTATION_ENFORCED: enforced.text()}),
+            None => json!({ANNOTATION_HELD: hold.text()}),
+        };
+        // Forced, because these annotations are ours whoever edited them; the number is not among what is applied.
+        self.apply_scale(seen, Some(annotations), json!({}), Reach::Forced).await
     }
 
     async fn apply_scale(

@@ -1,9 +1,14 @@
 //! HorizontalPodAutoscalers of everybody: whichever targets a Deployment scales it, whoever made it. Of those that are not
 //! ours only this is kept: what they target and between which bounds.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, MetricSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::runtime::watcher::Event;
 
+use super::caches::{Kept, owners_of_scale};
 use crate::api::MANAGED_BY;
 use crate::render::ObjectKind;
 
@@ -65,8 +70,14 @@ fn is_cpu(metric: &MetricSpec) -> bool {
     of_pod.chain(of_container).any(|(name, target)| name == "cpu" && target.type_ == "Utilization")
 }
 
+/// What is kept of autoscalers, and which of their changes are told.
+pub(super) fn kept() -> Kept<HorizontalPodAutoscaler> {
+    let mut told = Told::default();
+    Kept { fields: owners_of_scale, reduce, is_news: Box::new(move |event| told.is_news(event)) }
+}
+
 /// Leaves out what nobody reads: what was measured, which changes with every look, and the details of others'.
-pub(super) fn reduce(object: &mut HorizontalPodAutoscaler) {
+fn reduce(object: &mut HorizontalPodAutoscaler) {
     if let Some(status) = &mut object.status {
         status.current_metrics = None;
     }
@@ -81,12 +92,46 @@ pub(super) fn reduce(object: &mut HorizontalPodAutoscaler) {
     }
 }
 
+/// What was told of each autoscaler, so that a look of it which found nothing new is told to nobody.
+#[derive(Default)]
+struct Told(HashMap<String, u64>);
+
+impl Told {
+    /// Whether anybody should hear of this.
+    fn is_news(&mut self, event: &Event<HorizontalPodAutoscaler>) -> bool {
+        match event {
+            Event::Apply(object) | Event::InitApply(object) => {
+                let (uid, state) = (object.metadata.uid.clone().unwrap_or_default(), digest(object));
+                self.0.insert(uid, state) != Some(state)
+            }
+            Event::Delete(object) => {
+                self.0.remove(object.metadata.uid.as_deref().unwrap_or_default());
+                true
+            }
+            Event::Init | Event::InitDone => true,
+        }
+    }
+}
+
+/// What matters of an autoscaler: its spec and metadata, and whether it scales. Numbers and times of its status change with
+/// every look.
+fn digest(object: &HorizontalPodAutoscaler) -> u64 {
+    let meta = ObjectMeta { resource_version: None, ..object.metadata.clone() };
+    let conditions = object.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let conditions: Vec<_> = conditions.map(|one| (&one.type_, &one.status, &one.reason)).collect();
+    // Types of the Kubernetes API always serialise; were it not so, each change would be news.
+    let text = serde_json::to_string(&(&meta, &object.spec, conditions)).unwrap_or_default();
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::{Value, json};
 
-    use super::{HorizontalPodAutoscaler, Scaler, reduce, targets};
+    use super::{Event, HorizontalPodAutoscaler, Scaler, Told, reduce, targets};
 
     fn autoscaler(target: &Value, metrics: &Value) -> HorizontalPodAutoscaler {
         serde_json::from_value(json!({
@@ -122,5 +167,27 @@ mod tests {
         assert_eq!(found.metadata.annotations, None);
         assert_eq!(found.status.unwrap().current_metrics, None);
         assert!(!Scaler::of(&autoscaler(&target, &cpu("AverageValue"))).targets_cpu);
+    }
+
+    #[test]
+    fn a_look_that_found_nothing_new_is_told_to_nobody() {
+        let target = json!({"kind": "Deployment", "name": "d"});
+        let mut told = Told::default();
+        let with = |version: &str, replicas: i32, active: &str, least: i32| {
+            let mut object = autoscaler(&target, &cpu("Utilization"));
+            object.metadata.uid = Some("u".to_owned());
+            object.metadata.resource_version = Some(version.to_owned());
+            object.spec.as_mut().unwrap().min_replicas = Some(least);
+            let conditions = json!([{"type": "ScalingActive", "status": active, "message": version}]);
+            object.status =
+                serde_json::from_value(json!({"desiredReplicas": replicas, "conditions": conditions})).unwrap();
+            object
+        };
+        assert!(told.is_news(&Event::InitApply(with("1", 2, "True", 1))));
+        assert!(!told.is_news(&Event::Apply(with("2", 3, "True", 1))), "it scaled");
+        assert!(told.is_news(&Event::Apply(with("3", 3, "False", 1))), "it can't measure any more");
+        assert!(told.is_news(&Event::Apply(with("4", 3, "False", 2))), "another minimum");
+        assert!(told.is_news(&Event::Delete(with("5", 3, "False", 2))));
+        assert!(told.is_news(&Event::Apply(with("4", 3, "False", 2))), "it is back");
     }
 }

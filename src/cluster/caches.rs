@@ -79,15 +79,16 @@ impl Caches {
     pub fn new(client: &Client, namespace: Option<&str>, knative: Option<bool>) -> (Self, Watches, Feed) {
         let fresh = Fresh::default();
         let (records, record_watch, records_filled) =
-            tracked::<RawRecord>(client, namespace, watcher::Config::default(), fresh.clone(), (spec_writes, |_| {}));
+            tracked::<RawRecord>(client, namespace, watcher::Config::default(), fresh.clone(), Kept::records());
         let ours = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGED_BY}"));
         let (deployments, deployment_watch, deployments_filled) =
-            cache::<Deployment>(client, namespace, ours.clone(), |_| {});
-        let (services, service_watch, services_filled) = cache::<Service>(client, namespace, ours.clone(), |_| {});
+            cache::<Deployment>(client, namespace, ours.clone(), Kept::whole());
+        let (services, service_watch, services_filled) =
+            cache::<Service>(client, namespace, ours.clone(), Kept::whole());
         let (feed, Fed { store: knative, changes: knative_watch, presence }) =
             Feed::new(client, namespace, ours, knative);
         let (autoscalers, autoscaler_watch, autoscalers_filled) =
-            cache::<HorizontalPodAutoscaler>(client, namespace, watcher::Config::default(), autoscalers::reduce);
+            cache::<HorizontalPodAutoscaler>(client, namespace, watcher::Config::default(), autoscalers::kept());
         let filled = [records_filled, deployments_filled, services_filled, autoscalers_filled];
         let caches = Self { records, fresh, deployments, services, knative, autoscalers, presence, filled };
         let watches = Watches {
@@ -185,17 +186,44 @@ pub fn live<K: Resource + Serialize>(kind: ObjectKind, object: &K) -> LiveObject
     LiveObject { kind, meta: object.meta().clone(), content }
 }
 
+/// What of a kind is kept, and which of its changes are told.
+pub(super) struct Kept<K> {
+    /// What of the managed fields is read.
+    pub(super) fields: Fields,
+    /// Takes away what nobody reads.
+    pub(super) reduce: fn(&mut K),
+    /// Whether anybody should hear of a change.
+    pub(super) is_news: IsNews<K>,
+}
+
+type IsNews<K> = Box<dyn FnMut(&watcher::Event<K>) -> bool + Send>;
+
+impl<K> Kept<K> {
+    fn whole() -> Self {
+        Self { fields: owners_of_scale, reduce: |_| {}, is_news: Box::new(|_| true) }
+    }
+}
+
+impl Kept<RawRecord> {
+    fn records() -> Self {
+        Self { fields: spec_writes, ..Self::whole() }
+    }
+}
+
+/// What is kept of managed fields.
+pub(super) type Fields = fn(Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry>;
+
 fn cache<K>(
     client: &Client,
     namespace: Option<&str>,
     config: watcher::Config,
-    reduce: fn(&mut K),
+    kept: Kept<K>,
 ) -> (Store<K>, WatchStream<K>, watch::Receiver<bool>)
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
     K: Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
 {
-    tracked(client, namespace, config, Fresh::default(), (owners_of_scale, reduce))
+    tracked(client, namespace, config, Fresh::default(), kept)
 }
 
 /// A cache that tells how far it is.
@@ -204,7 +232,7 @@ fn tracked<K>(
     namespace: Option<&str>,
     config: watcher::Config,
     fresh: Fresh,
-    (fields, reduce): (fn(Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry>, fn(&mut K)),
+    kept: Kept<K>,
 ) -> (Store<K>, WatchStream<K>, watch::Receiver<bool>)
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
@@ -213,6 +241,7 @@ where
     let api: Api<K> = namespace.map_or_else(|| Api::all(client.clone()), |ns| Api::namespaced(client.clone(), ns));
     let (store, writer) = reflector::store();
     let (filled, is_filled) = watch::channel(false);
+    let Kept { fields, reduce, mut is_news } = kept;
     let stream = watcher(api, config)
         .backoff(Pauses::default())
         .modify(move |object| {
@@ -227,6 +256,7 @@ where
                 filled.send_replace(true);
             }
         })
+        .try_filter(move |event| std::future::ready(is_news(event)))
         .touched_objects()
         .filter_map(|event| std::future::ready(passed(event)))
         .boxed();
@@ -268,7 +298,7 @@ impl Backoff for Pauses {
 }
 
 /// Of an object's managed fields only this is read: who owns the number of replicas. The rest is most of an object's size.
-fn owners_of_scale(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
+pub(super) fn owners_of_scale(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
     let owned = |entry: &ManagedFieldsEntry, field: &str| {
         entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(&format!("/f:spec/f:{field}")).is_some())
     };

@@ -42,8 +42,8 @@ pub enum Reason {
     ScaleTakenBack,
     /// A recommendation was applied.
     NfrApplied,
-    /// A recommendation could not be applied.
-    NfrFailed,
+    /// A cap keeps a class from what is recommended.
+    NfrCapped,
     /// Another revision of the policy is in force.
     PolicyChanged,
     /// A change of the policy is held back.
@@ -69,7 +69,7 @@ impl Reason {
             Self::PolicyWarning => "PolicyWarning",
             Self::ScaleHeld => "ScaleHeld",
             Self::NfrApplied => "NfrApplied",
-            Self::NfrFailed => "NfrFailed",
+            Self::NfrCapped => "NfrCapped",
             Self::ScaleTakenBack => "ScaleTakenBack",
             Self::PolicyChanged => "PolicyChanged",
             Self::PolicyHeld => "PolicyHeld",
@@ -87,7 +87,7 @@ impl Reason {
                 | Self::PolicyDenied
                 | Self::PolicyWarning
                 | Self::ScaleHeld
-                | Self::NfrFailed
+                | Self::NfrCapped
                 | Self::ScaleTakenBack
                 | Self::PolicyHeld
                 | Self::PolicyRejected

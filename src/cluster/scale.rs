@@ -226,7 +226,7 @@ pub fn current(caches: &Caches, class: &Class, workload: &str) -> Option<Current
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::needless_pass_by_value)]
     use serde_json::{Value, json};
 
     use super::{Enforced, Holder, LiveObject, holder, number};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::births::Births;
+use super::capped::Capped;
 use super::judgement::Judgement;
 use super::memory::Memory;
 use crate::cluster::apply::Applier;
@@ -24,6 +25,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// One birth of a name at a time.
     pub births: Births,
+    /// Classes that a cap keeps from what is recommended for them.
+    pub capped: Capped,
     /// What is remembered of each record.
     pub memory: Memory,
 }

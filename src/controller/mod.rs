@@ -3,6 +3,7 @@
 mod announce;
 mod autoscaler;
 mod births;
+mod capped;
 mod change;
 mod children;
 mod context;
@@ -20,8 +21,10 @@ mod status;
 mod workload;
 
 pub use births::Births;
+pub use capped::Capped;
 pub use context::Context;
 pub use judgement::{Judgement, NeverBegun};
 pub use memory::Memory;
 pub use rollout::{Loader, Lookout, Relook, RolloutLoop, Voice, live};
 pub use run::{Looks, Options, run};
+pub use status::{Problem, rule_reason};

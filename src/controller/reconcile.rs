@@ -180,6 +180,7 @@ async fn pass(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory, befo
         policy,
         decision: Some(summary(&decision)),
         enforcement_mode: Some(class.enforcement),
+        capped: ctx.capped.of(&class.uid),
         change,
         ..Report::default()
     };

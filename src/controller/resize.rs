@@ -93,9 +93,8 @@ impl Step<'_> {
         let Some(aim) = self.aim(object) else { return Ok(()) };
         let title = format!("{} {}", object.kind.title(), object.name);
         let change = scale(&aim, live, &scaled(&self.ctx.caches, self.class, self.rendered, object));
-        let note = change.note(&title, aim.base.min(aim.most));
+        let note = change.note(object.kind, &object.name, aim.base.min(aim.most));
         match change {
-            ScaleChange::None | ScaleChange::Unreadable(_) => {}
             ScaleChange::Set(owned) => {
                 // Where others share the number, it was agreed upon: the record may change it.
                 self.set_scale(object, live, &owned, Reach::Forced).await?;
@@ -109,7 +108,7 @@ impl Step<'_> {
                 self.wrote(object, written);
             }
             ScaleChange::Held { by, replicas } if aim.enforced => self.note_hold(object, live, &by, replicas).await?,
-            ScaleChange::Held { .. } => {}
+            ScaleChange::None | ScaleChange::Unreadable(_) | ScaleChange::Held { .. } => {}
             // One that turns to another workload tells of that one: its old one is looked at now and then.
             ScaleChange::Left(_) => self.again(LOOK_AGAIN),
         }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::cluster::caches::LiveObject;
 use crate::cluster::scale::{Enforced, Holder, Owned, Unreadable, holder, number, owned_by};
 use crate::cluster::{MANAGER, MANAGER_SCALE};
-use crate::render::RenderedObject;
+use crate::render::{ObjectKind, RenderedObject};
 
 /// What the record and its template want of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,9 +76,14 @@ pub enum ScaleChange {
 }
 
 impl ScaleChange {
-    /// What is said of a number that is not what the record wants; `title` is the object, `wanted` the record's number.
-    pub fn note(&self, title: &str, wanted: u32) -> Option<String> {
+    /// What is said of a number that is not what the record wants; `wanted` is the record's number.
+    pub fn note(&self, kind: ObjectKind, name: &str, wanted: u32) -> Option<String> {
+        let title = format!("{} {name}", kind.title());
         match self {
+            Self::Held { by, replicas } if kind == ObjectKind::Autoscaler => Some(format!(
+                "{title} keeps its minReplicas of {replicas} as {by} set it (the record wants {wanted}); to hand it back, \
+                 set it to {wanted}"
+            )),
             Self::Held { by, replicas } => Some(format!(
                 "{title} stays at {replicas} replicas as {by} set it (the record wants {wanted}); to hand it back, scale \
                  it to {wanted}"
@@ -136,15 +141,10 @@ pub fn scale(aim: &Aim, live: &LiveObject, scaled: &Scaled) -> ScaleChange {
     if let Some(wanted) = wanted.into_iter().find(|wanted| i64::from(wanted.replicas) == there) {
         return ScaleChange::Agree(wanted);
     }
-    match (&holder, u32::try_from(there)) {
+    match (holder, u32::try_from(there)) {
         (Holder::Autoscaling, Ok(there)) => ScaleChange::TakeBack(there),
-        _ => {
-            let by = match &holder {
-                Holder::Other(name) => format!("{name:?}"),
-                other => other.changed_by().unwrap_or_default().to_owned(),
-            };
-            ScaleChange::Held { by, replicas: there }
-        }
+        (Holder::Other(name), _) => ScaleChange::Held { by: format!("{name:?}"), replicas: there },
+        (other, _) => ScaleChange::Held { by: other.changed_by().unwrap_or_default().to_owned(), replicas: there },
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Report {
     pub degraded: Option<Problem>,
     /// Policy that denies or that warns.
     pub policy: PolicyReport,
+    /// A cap that keeps the class from what is recommended for it.
+    pub capped: Option<Problem>,
     /// A change of the policy that waits for the class.
     pub change: ChangeReport,
     /// A deletion is under way.
@@ -185,14 +187,17 @@ fn conditions(report: &Report, before: &DeploymentRecordStatus, now: Timestamp) 
         None => (false, "AsExpected", "nothing is in the way".to_owned()),
     };
     let mut wanted = vec![("Available", available), ("Progressing", progressing), ("Degraded", degraded)];
-    match &report.policy {
-        PolicyReport::NotAsked => {}
-        PolicyReport::Accepted(warnings) => {
+    match (&report.policy, &report.capped) {
+        (PolicyReport::NotAsked, _) => {}
+        (PolicyReport::Accepted(_), Some(capped)) => {
+            wanted.push(("PolicyViolation", (true, capped.reason.as_str(), capped.message.clone())));
+        }
+        (PolicyReport::Accepted(warnings), None) => {
             let message = if warnings.is_empty() { "no rule denies".to_owned() } else { warnings.join("; ") };
             let reason = if warnings.is_empty() { "Accepted" } else { "AcceptedWithWarnings" };
             wanted.push(("PolicyViolation", (false, reason, message)));
         }
-        PolicyReport::Denied(problem) => {
+        (PolicyReport::Denied(problem), _) => {
             wanted.push(("PolicyViolation", (true, problem.reason.as_str(), problem.message.clone())));
         }
     }

@@ -40,8 +40,8 @@ pub fn run_tests(bundle: &Bundle) -> Result<TestRun, Diagnostics> {
     run.coverage.expect(&bundle.compile(&inputs)?.0);
     for (name, suite) in bundle.suites() {
         for case in suite.cases() {
-            // Suites of one target share a policy where they give it the same params.
-            let key = format!("{} {}", suite.target_name(), case.policy_key());
+            // Cases share a policy where they give it the same: most give it nothing.
+            let key = case.policy_key(suite.target_name());
             if !policies.contains_key(&key) {
                 policies.insert(key.clone(), bundle.compile_case(suite, case)?);
             }

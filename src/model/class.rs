@@ -20,6 +20,10 @@ pub struct Class {
     pub labels: BTreeMap<String, String>,
     /// Names of the rendered objects.
     pub names: Names,
+    /// Package that the class belongs to, as a label value.
+    pub package: Option<String>,
+    /// Key of the class within its package, as a label value.
+    pub key: Option<String>,
     /// Template that the record asks for by name.
     pub selected_template: Option<String>,
     /// Addons asked for, sorted, each once; `odgm` is among them where an ODGM configuration is given.

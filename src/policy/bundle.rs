@@ -18,6 +18,7 @@ use super::revision::{self, Revision, check_commit, short};
 use super::rollout::{RolloutForm, RolloutPolicy};
 use super::suite::{Case, Given, Suite};
 use super::unit::Unit;
+use super::unread::Unread;
 use super::yaml::{self, Node, Source, Text, Value};
 use super::{Inputs, Policy};
 
@@ -180,6 +181,7 @@ impl Bundle {
         }
         documents.sort_by(|left, right| (left.kind, &left.name.text).cmp(&(right.kind, &right.name.text)));
         let incomplete = sink.has_errors();
+        let unread = Unread::among(files.iter().chain(builtin), &sink);
         complete(&documents, &mut sink);
         let revision = revision(&documents);
         let mut bundle = Self { documents, revision, warnings: Vec::new(), incomplete };
@@ -187,7 +189,7 @@ impl Bundle {
         if sink.has_errors() {
             // What can be read is checked all the same: one run tells everything.
             if let Err(Diagnostics(found)) = bundle.compile(&Inputs::default()) {
-                for one in found {
+                for one in found.into_iter().filter(|one| !unread.explains(one)) {
                     sink.push(one);
                 }
             }

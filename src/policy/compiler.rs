@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::bundle::Shared;
 use super::cel::{self, Constant, Expression, Known, Look, Names, Problem, Type};
-use super::diagnostic::{Diagnostic, SYNTAX, Severity, Sink, UNKNOWN, UNUSED, WINDOW};
+use super::diagnostic::{DIVISION, Diagnostic, SYNTAX, Severity, Sink, UNGUARDED, UNKNOWN, UNUSED, WINDOW};
 use super::document::{Definitions, RuleForm};
 use super::facts::{self, Reader};
 use super::unit::{Reading, Rule, Unit};
@@ -164,7 +164,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Compiles what is evaluated only where conditions hold.
-    pub(super) fn compile_where(
+    fn compile_where(
         &mut self,
         holds: &[&Expression],
         text: &Text,
@@ -189,6 +189,24 @@ impl<'a> Compiler<'a> {
                 None
             }
         }
+    }
+
+    /// Compiles what is evaluated only where the conditions of a rule hold. Where the rule has a fault of its own, which
+    /// is reported, nobody knows what it guards.
+    pub(super) fn compile_under(
+        &mut self,
+        rule: Option<&Rule>,
+        text: &Text,
+        wanted: &Type,
+        sink: &mut Sink,
+    ) -> Option<Expression> {
+        let Some(rule) = rule else {
+            let mut found = Sink::default();
+            self.compile(text, wanted, &mut found);
+            sink.take(found, |one| !matches!(one.topic, UNGUARDED | DIVISION));
+            return None;
+        };
+        self.compile_where(&rule.conditions(), text, wanted, sink)
     }
 
     /// Notes which signals an expression reads, and that they keep what it looks back at.

@@ -192,6 +192,16 @@ impl Sink {
         }
     }
 
+    /// Adds the findings of another that are wanted.
+    pub(crate) fn take(&mut self, other: Self, wanted: impl Fn(&Diagnostic) -> bool) {
+        other.0.into_iter().filter(wanted).for_each(|one| self.push(one));
+    }
+
+    /// Whether an error stands in a file.
+    pub(crate) fn has_errors_in(&self, file: &str) -> bool {
+        self.0.iter().any(|one| one.severity == Severity::Error && one.file == file)
+    }
+
     pub(crate) fn has_errors(&self) -> bool {
         self.0.iter().any(|one| one.severity == Severity::Error)
     }

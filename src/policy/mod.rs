@@ -37,6 +37,7 @@ mod suite;
 mod trace;
 mod unit;
 mod units;
+mod unread;
 mod values;
 mod yaml;
 

@@ -361,10 +361,11 @@ fn declaration(name: &Text, node: &Node, sink: &mut Sink) -> Option<ParamForm> {
         }
         if bound == "min" { param.min = value } else { param.max = value }
     }
-    if let (Some(min), Some(max)) = (&param.min, &param.max)
+    if let (Some(min), Some(max), Some(low), Some(high)) = (&param.min, &param.max, form.get("min"), form.get("max"))
         && min.size() > max.size()
     {
-        sink.push(node.at.error(format!("min {min} is above max {max}")));
+        let error = low.at.error(format!("min {min} is above max {max}"));
+        sink.push(error.related(high.at.text(), "the max"));
     }
     let default = form.need("default", sink)?;
     param.default = Some(param.value(default, sink)?);

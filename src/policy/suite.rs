@@ -281,9 +281,13 @@ impl Case {
         &self.profile
     }
 
-    /// What the policy of the case depends on: equal keys, equal policy.
-    pub fn policy_key(&self) -> String {
+    /// What the policy of the case depends on: equal keys, equal policy. The target matters where params are given:
+    /// a bare name among them is the target's own.
+    pub fn policy_key(&self, target: &str) -> String {
         let mut key = format!("{:?}", self.profile);
+        if !self.given.params().is_empty() {
+            let _ = write!(key, "{target:?}");
+        }
         for (name, node) in self.given.params() {
             let _ = write!(key, "{:?}:", name.text);
             node.value.canonical(&mut key);
@@ -361,13 +365,9 @@ fn recommendation(node: &Node, timeline: &Timeline, sink: &mut Sink) -> Option<R
     let number = |name: &str, sink: &mut Sink| form.number(name, sink).map(|(value, _)| value);
     let text = |name: &str, sink: &mut Sink| form.text(name, sink).map(|text| text.text);
     let at = given::duration(&form, "at", sink);
-    if let (Some(node), true) = (form.get("at"), at.is_some_and(|at| timeline.ends_before(at))) {
-        let end = humantime::format_duration(timeline.length());
-        sink.push(
-            node.at
-                .error(format!("this is after the last sample, at {end}"))
-                .help("make a series longer, or `step` larger"),
-        );
+    let beyond = at.and_then(|at| timeline.ends_before(at, "this"));
+    if let (Some(node), Some((message, help))) = (form.get("at"), beyond) {
+        sink.push(node.at.error(message).help(help));
     }
     let stated = form.need("target", sink)?;
     let nothing = matches!(&stated.value, yaml::Value::Text(text) if text == "none");

@@ -206,21 +206,24 @@ fn syntax(source: &Arc<Source>, error: &serde_saphyr::Error) -> Diagnostic {
     };
     match error.location().filter(|location| location.line() > 0) {
         Some(location) => {
-            let message = match message.split_once(", set DuplicateKeyPolicy") {
-                Some((text, _)) => format!("{text} is given twice").replace("duplicate mapping key: ", "the key "),
+            let twice = message.split_once(", set DuplicateKeyPolicy").map(|(text, _)| text.to_owned());
+            let given_twice = twice.is_some();
+            let message = match twice {
+                Some(text) => format!("{text} is given twice").replace("duplicate mapping key: ", "the key "),
                 None => format!("this is no valid YAML: {message}"),
             };
             let place = Place::new(source, location);
             let help = unquoted(&message, &source.text, place.line);
             let error = place.error(message).topic(diagnostic::YAML);
             let error = if let Some(help) = help { error.help(help) } else { error };
-            let open = open_above(&source.text, place.line);
-            let above = open.or_else(|| cause_above(&source.text, place.line));
+            let above = match (given_twice, open_above(&source.text, place.line)) {
+                (true, _) => first_above(&source.text, place.line, place.column),
+                (false, Some(open)) => vec![open],
+                (false, None) => cause_above(&source.text, place.line),
+            };
             // What points at the very line of the error says nothing more.
-            match above.filter(|(line, _)| *line != place.line as usize) {
-                Some((line, why)) => error.related(format!("{}:{line}", source.name), why),
-                None => error,
-            }
+            let told = above.into_iter().filter(|(line, _)| *line != place.line as usize);
+            told.fold(error, |error, (line, why)| error.related(format!("{}:{line}", source.name), why))
         }
         None => Diagnostic::whole(&source.name, format!("this is no valid YAML: {message}")).topic(diagnostic::YAML),
     }
@@ -258,15 +261,18 @@ fn open_above(text: &str, line: u32) -> Option<(usize, &'static str)> {
             quoted = None;
         }
         let mut quote = None;
+        // Only where a value begins do these signs open something: an apostrophe within words does not.
+        let mut begins = true;
         let comment = line.find(" #").unwrap_or(line.len());
         for c in line.get(..comment).unwrap_or_default().chars().skip(usize::from(line.starts_with('#')) * line.len()) {
             match (quote, c) {
-                (None, '\'' | '"') => quote = Some(c),
+                (None, '\'' | '"') if begins => quote = Some(c),
                 (Some(open), _) if open == c => quote = None,
-                (None, '{' | '[') => open.push(at),
+                (None, '{' | '[') if begins || !open.is_empty() => open.push(at),
                 (None, '}' | ']') => drop(open.pop()),
                 _ => {}
             }
+            begins = matches!(c, ':' | '-' | ',' | '[' | '{') || (begins && c == ' ');
         }
         quoted = quote.map(|_| at).or(quoted);
     }
@@ -274,22 +280,60 @@ fn open_above(text: &str, line: u32) -> Option<(usize, &'static str)> {
     found.or(quoted.map(|at| (at, "a quote is opened here and not closed"))).map(|(at, why)| (at + 1, why))
 }
 
-/// Where to look for the cause of a fault that the parser notices at a line, but that stands further up: a line without
-/// its colon, or the first line of a block that is indented deeper than this line.
-fn cause_above(text: &str, line: u32) -> Option<(usize, &'static str)> {
-    let depth = |line: &str| line.len() - line.trim_start().len();
-    let blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+/// The block's field of the same name above the one at this line and column, and where a document may end between them.
+fn first_above(text: &str, line: u32, column: u32) -> Vec<(usize, &'static str)> {
     let lines: Vec<&str> = text.lines().take(line as usize).collect();
-    let (own, above) = lines.split_last()?;
-    let last = above.iter().rposition(|line| !blank(line))?;
-    let beside = above.get(last).is_some_and(|line| depth(line) <= depth(own) && !line.contains(':'));
-    if beside {
-        return Some((last + 1, "this line is no field: a field is written `name: value`"));
+    let Some((own, above)) = lines.split_last() else { return Vec::new() };
+    let depth = column.saturating_sub(1) as usize;
+    let field = |line: &str| line.get(depth..).and_then(|rest| rest.split_once(':')).map(|(name, _)| name.to_owned());
+    // Else it stands within brackets.
+    let in_block = own.get(..depth).is_some_and(|before| before.trim_start_matches([' ', '-']).is_empty());
+    let Some(name) = field(own).filter(|_| in_block) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (at, line) in above.iter().enumerate().rev().filter(|(_, line)| !is_blank(line)) {
+        let begins = line.len() - line.trim_start_matches([' ', '-']).len();
+        if name == "apiVersion" && found.is_empty() {
+            found.push((at + 1, "where a document ends here, a line `---` parts it from the next"));
+        }
+        if begins == depth && field(line).as_ref() == Some(&name) {
+            found.push((at + 1, "the first"));
+            break;
+        }
+        // An entry of a list begins with its first field; what stands further to the left is around the block.
+        if line.len() - line.trim_start().len() < depth {
+            break;
+        }
     }
-    let deeper = |line: &&&str| blank(line) || (depth(line) > depth(own) && !line.starts_with("---"));
+    found
+}
+
+fn is_blank(line: &str) -> bool {
+    line.trim().is_empty() || line.trim_start().starts_with('#')
+}
+
+/// Where to look for the cause of a fault that the parser notices at a line, but that stands further up: a line without
+/// its colon, or the first line of a block that is indented deeper than this line, and the line that the block is part of
+/// where that is indented less than this line.
+fn cause_above(text: &str, line: u32) -> Vec<(usize, &'static str)> {
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let lines: Vec<&str> = text.lines().take(line as usize).collect();
+    let Some((own, above)) = lines.split_last() else { return Vec::new() };
+    let last = above.iter().rposition(|line| !is_blank(line));
+    let field = |line: &str| line.contains(": ") || line.trim_end().ends_with(':');
+    let beside = |line: &&str| depth(line) <= depth(own) && !field(line);
+    if let Some(last) = last.filter(|last| above.get(*last).is_some_and(beside)) {
+        return vec![(last + 1, "this line is no field: a field is written `name: value`")];
+    }
+    let deeper = |line: &&&str| is_blank(line) || (depth(line) > depth(own) && !line.starts_with("---"));
     let first = above.len() - above.iter().rev().take_while(deeper).count();
-    let begin = above.iter().skip(first).position(|line| !blank(line))?;
-    Some((first + begin + 1, "the block above begins here; the line below it is neither part of it nor beside it"))
+    let Some(begin) = above.iter().skip(first).position(|line| !is_blank(line)) else { return Vec::new() };
+    let block = "the block above begins here; the line below it is neither part of it nor beside it";
+    let mut found = vec![(first + begin + 1, block)];
+    // Either of the two is indented wrongly; which one, only its author knows.
+    if first.checked_sub(1).and_then(|at| above.get(at)).is_some_and(|of| depth(of) < depth(own)) {
+        found.push((first, "and is part of this line, which stands further to the left"));
+    }
+    found
 }
 
 fn node(source: &Arc<Source>, raw: Spanned<Raw>) -> Node {

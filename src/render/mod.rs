@@ -87,13 +87,13 @@ pub enum RenderError {
 
 /// Renders everything that a class consists of, the data grid before the functions that use it.
 pub fn render(class: &Class, plan: &TemplatePlan, settings: &RenderSettings) -> Result<Rendered, RenderError> {
-    let plain;
+    let stripped;
     let class = if settings.enforcement || class.functions.iter().all(|function| function.applied == Applied::default())
     {
         class
     } else {
-        plain = without_applied(class);
-        &plain
+        stripped = without_applied(class);
+        &stripped
     };
     let mut rendered = Rendered::default();
     // The data grid comes where the class asks for it and the policy gives it.

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Serialize;
 
 use super::{Component, ObjectKind, RenderError, RenderedObject};
-use crate::api::{GROUP, LABEL_OWNER, MANAGED_BY, VERSION};
+use crate::api::{GROUP, LABEL_CLASS, LABEL_OWNER, LABEL_PACKAGE, MANAGED_BY, VERSION};
 use crate::decision::SecurityPlan;
 use crate::model::{ADDON_ODGM, Applied, AppliedSize, Class, Quantity, Resources, names};
 
@@ -59,6 +59,9 @@ impl Part<'_> {
             ("managed-by", MANAGED_BY),
         ] {
             labels.insert(format!("app.kubernetes.io/{key}"), value.to_owned());
+        }
+        for (name, value) in [(LABEL_PACKAGE, &self.class.package), (LABEL_CLASS, &self.class.key)] {
+            labels.extend(value.clone().map(|value| (name.to_owned(), value)));
         }
         labels
     }

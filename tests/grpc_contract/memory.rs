@@ -20,6 +20,8 @@ pub struct Memory {
     /// Every write is answered with this.
     pub every_write: Mutex<Option<StoreError>>,
     pub latency: Mutex<Duration>,
+    /// Requests that have come, answered or not.
+    pub begun: AtomicUsize,
     pub writes: AtomicUsize,
     /// Someone deletes each record just before it is written; a finalizer keeps it.
     pub deleted_meanwhile: AtomicBool,
@@ -42,11 +44,16 @@ impl Memory {
         self.records.lock().unwrap().is_empty()
     }
 
+    pub fn is_asked(&self) -> bool {
+        self.begun.load(Ordering::SeqCst) > 0
+    }
+
     pub fn writes(&self) -> usize {
         self.writes.load(Ordering::SeqCst)
     }
 
     async fn request(&self, write: bool) -> Result<(), StoreError> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
         let latency = *self.latency.lock().unwrap();
         tokio::time::sleep(latency).await;
         if write && let Some(error) = self.every_write.lock().unwrap().clone() {

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::contract::{self, ALIAS, CANONICAL, Pm};
-use crate::harness::{Server, deploy, unit};
+use crate::harness::{Server, deploy, unit, until};
 
 fn whole() -> HealthCheckRequest {
     HealthCheckRequest::default()
@@ -128,9 +128,8 @@ async fn readyz_says_why_not_and_liveness_does_not_depend_on_it() {
     server.readiness.set_synced();
     server.readiness.api_server_lost();
     assert_eq!(server.get("/readyz").await.0, 200, "a short loss is no loss");
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    let (code, why) = server.get("/readyz").await;
-    assert_eq!(code, 503);
+    until("patience is over", async || server.get("/readyz").await.0 == 503).await;
+    let (_, why) = server.get("/readyz").await;
     assert!(why.contains("API server"), "{why}");
     let (code, health) = server.get("/health").await;
     assert_eq!(code, 503);
@@ -195,13 +194,13 @@ async fn a_watch_ends_at_its_callers_deadline() {
 #[tokio::test]
 async fn a_call_under_way_ends_well_while_nothing_new_is_accepted() {
     let server = Server::start().await;
-    *server.store.latency.lock().unwrap() = Duration::from_millis(300);
+    *server.store.latency.lock().unwrap() = Duration::from_secs(1);
     let mut client = server.client().await;
     let call = tokio::spawn(async move { client.deploy(deploy(unit("a"))).await });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    until("the call is under way", async || server.store.is_asked()).await;
     server.shutdown.cancel();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(TcpStream::connect(server.addr).await.is_err(), "the port is closed");
+    until("the port is closed", async || TcpStream::connect(server.addr).await.is_err()).await;
+    assert!(!call.is_finished());
     call.await.unwrap().unwrap();
     assert!(server.ended.await.unwrap(), "everything ended by itself");
     assert!(!server.store.is_empty());
@@ -214,7 +213,7 @@ async fn the_drain_has_a_bound() {
     *server.store.latency.lock().unwrap() = Duration::from_secs(30);
     let mut client = server.client().await;
     let call = tokio::spawn(async move { client.deploy(deploy(unit("a"))).await });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    until("the call is under way", async || server.store.is_asked()).await;
     let started = Instant::now();
     server.shutdown.cancel();
     assert!(!server.ended.await.unwrap(), "something was cut off");

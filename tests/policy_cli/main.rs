@@ -8,6 +8,8 @@ use std::process::{Command, Output, Stdio};
 mod audit;
 mod cluster;
 mod diff;
+#[path = "../support/lines.rs"]
+mod lines;
 mod pages;
 mod schema;
 mod show;
@@ -142,11 +144,11 @@ fn test_drops_the_shipped_suites_of_what_an_overlay_changes_and_no_others() {
     for params in ["{max_replicas: 40}", "{Bundle/shipped: {max_replicas: 40}}"] {
         let (code, out, errors) = tested(params, "");
         assert_eq!(code, 0, "{out}{errors}");
-        assert!(out.contains("ok    templates: ") && !out.contains("  scale: "), "{out}");
-        for reader in ["Admission/scale", "Safeguard/replicas"] {
+        assert!(out.contains("ok    images: ") && !out.contains("  scale: "), "{out}");
+        for reader in ["Admission/scale", "Safeguard/replicas", "Template/edge"] {
             assert!(errors.contains(&format!("changes the param `max_replicas`, which {reader} reads")), "{errors}");
         }
-        assert_eq!(errors.matches("drop out").count(), 2, "{errors}");
+        assert_eq!(errors.matches("drop out").count(), 3, "{errors}");
     }
 
     let own = "apiVersion: policy.oaas.io/v1alpha1\nkind: Template\nmetadata: {name: mine}\nspec: {workload: {kind: \

@@ -1,15 +1,14 @@
 //! `--watch` as a process: it runs again when a file changes and ends well on Ctrl-C.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::{OVERLAY, directory, run};
+use crate::{OVERLAY, directory, lines, run};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -25,15 +24,7 @@ impl Watching {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oprc-crm"));
         command.arg("policy").args(args).arg("--watch").stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let (sender, lines) = channel();
-        for pipe in [
-            Box::new(child.stdout.take().unwrap()) as Box<dyn std::io::Read + Send>,
-            Box::new(child.stderr.take().unwrap()),
-        ] {
-            let sender = sender.clone();
-            let lines = BufReader::new(pipe).lines().map_while(Result::ok);
-            std::thread::spawn(move || lines.for_each(|line| drop(sender.send(line))));
-        }
+        let lines = lines::said(&mut child);
         Self { child, lines, said: Vec::new() }
     }
 

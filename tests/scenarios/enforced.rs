@@ -21,7 +21,7 @@ use crate::support::{self, eventually};
 use crate::{IMAGE, start, start_with};
 
 /// One function whose replicas may be enforced.
-fn spec(image: &str, fields: Value) -> Value {
+fn spec(image: &str, fields: &Value) -> Value {
     let mut function = json!({"function_key": "f", "image": image});
     function.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     json!({"functions": [function], "nfr": {"enforcement": {"mode": "enforce", "dimensions": ["replicas"]}}})
@@ -68,7 +68,7 @@ async fn has(ns: &Namespace, kind: ObjectKind, name: &str, number: i64, said: Op
 async fn a_higher_number_stays_through_a_new_version_drift_and_a_restart_until_the_base_reaches_it() {
     let (crm, ns) = start("enforced").await;
     let numbers = Numbers::follow(&ns, "n");
-    ns.apply("n", spec(IMAGE, json!({"replicas": 2}))).await;
+    ns.apply("n", spec(IMAGE, &json!({"replicas": 2}))).await;
     ns.available("n").await;
     settled(&crm).await;
     enforce(&ns, ObjectKind::Deployment, "n", 6, Reach::Seen).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_higher_number_stays_through_a_new_version_drift_and_a_restart_until_t
     );
 
     let newer = "docker.io/library/nginx:1.28";
-    ns.apply("n", spec(newer, json!({"replicas": 2}))).await;
+    ns.apply("n", spec(newer, &json!({"replicas": 2}))).await;
     assert_eq!(ns.available("n").await.ready_summary.as_deref(), Some("6/6"));
     let drift = json!({"spec": {"template": {"spec": {"containers": [{"name": "function", "image": "evil:1"}]}}}});
     ns.deployments().patch("n", &PatchParams::default(), &Patch::Strategic(&drift)).await.unwrap();
@@ -91,14 +91,14 @@ async fn a_higher_number_stays_through_a_new_version_drift_and_a_restart_until_t
     settled(&crm).await;
     assert_eq!(crm.writes(), 0, "writes after a restart");
     // A base below it changes nothing, as the record's own of before did not.
-    ns.apply("n", spec(newer, json!({"replicas": 4}))).await;
+    ns.apply("n", spec(newer, &json!({"replicas": 4}))).await;
     ns.available("n").await;
     settled(&crm).await;
     has(&ns, ObjectKind::Deployment, "n", 6, Some(6)).await;
     let held = ns.events("n").await.into_iter().filter(|(reason, _)| reason == "ScaleHeld").count();
     assert_eq!(held, 0, "what the enforcer holds is no news");
 
-    ns.apply("n", spec(newer, json!({"replicas": 7}))).await;
+    ns.apply("n", spec(newer, &json!({"replicas": 7}))).await;
     has(&ns, ObjectKind::Deployment, "n", 7, None).await;
     // Below the record's number nothing is enforced.
     enforce(&ns, ObjectKind::Deployment, "n", 5, Reach::Seen).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_higher_number_stays_through_a_new_version_drift_and_a_restart_until_t
 #[tokio::test]
 async fn where_the_record_no_longer_lets_it_be_enforced_its_own_number_counts() {
     let (crm, ns) = start("enforced-no-more").await;
-    ns.apply("n", spec(IMAGE, json!({"replicas": 2}))).await;
+    ns.apply("n", spec(IMAGE, &json!({"replicas": 2}))).await;
     ns.available("n").await;
     enforce(&ns, ObjectKind::Deployment, "n", 5, Reach::Seen).await.unwrap();
     settled(&crm).await;
@@ -124,7 +124,7 @@ async fn where_the_record_no_longer_lets_it_be_enforced_its_own_number_counts() 
 #[tokio::test]
 async fn a_persons_number_is_a_conflict_that_names_them_and_gives_way_to_force_alone() {
     let (crm, ns) = start("enforced-person").await;
-    ns.apply("n", spec(IMAGE, json!({"replicas": 2}))).await;
+    ns.apply("n", spec(IMAGE, &json!({"replicas": 2}))).await;
     ns.available("n").await;
     settled(&crm).await;
     let before = read(&ns, ObjectKind::Deployment, "n").await;
@@ -162,22 +162,22 @@ async fn a_persons_number_is_a_conflict_that_names_them_and_gives_way_to_force_a
 async fn under_an_autoscaler_its_minimum_is_enforced_and_comes_down_before_its_maximum() {
     let (crm, ns) = start_with("enforced-hpa", &[("OPRC_CRM_FEATURES_HPA", "true")]).await;
     let numbers = Numbers::follow(&ns, "n");
-    ns.apply("n", spec(IMAGE, json!({"replicas": 2}))).await;
+    ns.apply("n", spec(IMAGE, &json!({"replicas": 2}))).await;
     ns.available("n").await;
     enforce(&ns, ObjectKind::Deployment, "n", 3, Reach::Seen).await.unwrap();
     numbers.until(3).await;
     // The autoscaler takes over with the number that there is; what was said beside it says nothing any more.
-    ns.apply("n", spec(IMAGE, json!({"replicas": 2, "max_scale": 6}))).await;
+    ns.apply("n", spec(IMAGE, &json!({"replicas": 2, "max_scale": 6}))).await;
     has(&ns, ObjectKind::Autoscaler, "n", 2, None).await;
     has(&ns, ObjectKind::Deployment, "n", 3, None).await;
 
     enforce(&ns, ObjectKind::Autoscaler, "n", 5, Reach::Seen).await.unwrap();
     numbers.until(5).await;
-    ns.apply("n", spec("docker.io/library/nginx:1.28", json!({"replicas": 2, "max_scale": 6}))).await;
+    ns.apply("n", spec("docker.io/library/nginx:1.28", &json!({"replicas": 2, "max_scale": 6}))).await;
     ns.available("n").await;
     settled(&crm).await;
     has(&ns, ObjectKind::Autoscaler, "n", 5, Some(5)).await;
-    ns.apply("n", spec("docker.io/library/nginx:1.28", json!({"replicas": 2, "max_scale": 4}))).await;
+    ns.apply("n", spec("docker.io/library/nginx:1.28", &json!({"replicas": 2, "max_scale": 4}))).await;
     numbers.until(4).await;
     has(&ns, ObjectKind::Autoscaler, "n", 4, Some(4)).await;
     settled(&crm).await;
@@ -199,7 +199,7 @@ async fn current(ns: &Namespace, class: &Class, caches: &Caches, holds: impl Fn(
 #[tokio::test]
 async fn what_there_is_of_a_workload_is_told_from_the_caches() {
     let (crm, ns) = start_with("enforced-facts", &[("OPRC_CRM_FEATURES_HPA", "true")]).await;
-    let record = ns.apply("n", spec(IMAGE, json!({"replicas": 2}))).await;
+    let record = ns.apply("n", spec(IMAGE, &json!({"replicas": 2}))).await;
     ns.available("n").await;
     let record: DeploymentRecord = record.typed().unwrap();
     let class = parse(&record).unwrap();
@@ -211,7 +211,7 @@ async fn what_there_is_of_a_workload_is_told_from_the_caches() {
     assert_eq!((free.replicas, free.hpa), (2, None));
     assert_eq!(free.field.unwrap().kind, ObjectKind::Deployment);
 
-    ns.apply("n", spec(IMAGE, json!({"replicas": 2, "min_scale": 3, "max_scale": 6}))).await;
+    ns.apply("n", spec(IMAGE, &json!({"replicas": 2, "min_scale": 3, "max_scale": 6}))).await;
     let ours = current(&ns, &class, &caches, |one| one.replicas == 3).await;
     let (field, hpa) = (ours.field.unwrap(), ours.hpa.unwrap());
     assert_eq!((field.kind, hpa.min_replicas, hpa.max_replicas, hpa.targets_cpu), (ObjectKind::Autoscaler, 3, 6, true));

@@ -15,7 +15,7 @@ const ON: [(&str, &str); 1] = [("OPRC_CRM_FEATURES_HPA", "true")];
 const AUTOSCALING: [&str; 1] = ["kube-controller-manager"];
 
 /// One function with these fields.
-fn function(fields: Value) -> Value {
+fn function(fields: &Value) -> Value {
     let mut function = json!({"function_key": "f", "image": IMAGE});
     function.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     json!({"functions": [function]})
@@ -47,7 +47,7 @@ fn foreign(target: &str, least: i32) -> HorizontalPodAutoscaler {
 async fn with_max_scale_an_autoscaler_scales_and_the_controller_never_writes_replicas_again() {
     let (crm, ns) = start_with("hpa", &ON).await;
     let numbers = Numbers::follow(&ns, "h");
-    ns.apply("h", function(json!({"min_scale": 3, "max_scale": 6}))).await;
+    ns.apply("h", function(&json!({"min_scale": 3, "max_scale": 6}))).await;
     let status = ns.available("h").await;
     assert_eq!(status.ready_summary.as_deref(), Some("3/3"));
     let scaler = serde_json::to_value(bounds(&ns, "h", 3, 6).await).unwrap();
@@ -67,14 +67,14 @@ async fn with_max_scale_an_autoscaler_scales_and_the_controller_never_writes_rep
     let at_birth = writes_to_deployments(&ns).await;
 
     // A higher minimum is the autoscaler's to act on; a lower maximum takes the minimum down before it.
-    ns.apply("h", function(json!({"min_scale": 5, "max_scale": 6}))).await;
+    ns.apply("h", function(&json!({"min_scale": 5, "max_scale": 6}))).await;
     bounds(&ns, "h", 5, 6).await;
     numbers.until(5).await;
     assert_eq!(owners(&ns.deployments(), "h").await, AUTOSCALING);
-    ns.apply("h", function(json!({"min_scale": 2, "max_scale": 4}))).await;
+    ns.apply("h", function(&json!({"min_scale": 2, "max_scale": 4}))).await;
     bounds(&ns, "h", 2, 4).await;
     numbers.until(4).await;
-    ns.apply("h", function(json!({"min_scale": 6, "max_scale": 7}))).await;
+    ns.apply("h", function(&json!({"min_scale": 6, "max_scale": 7}))).await;
     bounds(&ns, "h", 6, 7).await;
     numbers.until(6).await;
     settled(&crm).await;
@@ -102,12 +102,12 @@ async fn with_max_scale_an_autoscaler_scales_and_the_controller_never_writes_rep
 async fn without_max_scale_any_more_the_number_is_taken_back_and_then_the_records() {
     let (crm, ns) = start_with("hpa-end", &ON).await;
     let numbers = Numbers::follow(&ns, "e");
-    ns.apply("e", function(json!({"replicas": 3, "min_scale": 5, "max_scale": 6}))).await;
+    ns.apply("e", function(&json!({"replicas": 3, "min_scale": 5, "max_scale": 6}))).await;
     bounds(&ns, "e", 5, 6).await;
     numbers.until(5).await;
-    ns.apply("e", function(json!({"replicas": 5, "min_scale": 6, "max_scale": 7}))).await;
+    ns.apply("e", function(&json!({"replicas": 5, "min_scale": 6, "max_scale": 7}))).await;
     numbers.until(6).await;
-    ns.apply("e", function(json!({"replicas": 3}))).await;
+    ns.apply("e", function(&json!({"replicas": 3}))).await;
     let note = ns.event("e", "ScaleTakenBack").await;
     assert!(note.contains("Deployment e") && note.contains("back at 6"), "{note}");
     numbers.until(3).await;
@@ -115,7 +115,7 @@ async fn without_max_scale_any_more_the_number_is_taken_back_and_then_the_record
     assert_eq!(ns.objects().await, ["Deployment/e", "Service/e-svc"]);
     assert_eq!(owners(&ns.deployments(), "e").await, ["oprc-crm-scale"]);
     // From then on it is as without an autoscaler.
-    ns.apply("e", function(json!({"replicas": 4}))).await;
+    ns.apply("e", function(&json!({"replicas": 4}))).await;
     numbers.until(4).await;
     settled(&crm).await;
     assert_eq!(numbers.end(), [5, 6, 3, 4], "never by way of the default");
@@ -126,11 +126,11 @@ async fn without_max_scale_any_more_the_number_is_taken_back_and_then_the_record
 async fn an_autoscaler_of_a_feature_that_is_switched_off_goes_and_leaves_no_gap() {
     let (crm, ns) = start_with("hpa-off", &ON).await;
     let numbers = Numbers::follow(&ns, "o");
-    ns.apply("o", function(json!({"min_scale": 2, "max_scale": 6}))).await;
+    ns.apply("o", function(&json!({"min_scale": 2, "max_scale": 6}))).await;
     ns.available("o").await;
-    ns.apply("o", function(json!({"min_scale": 4, "max_scale": 6}))).await;
+    ns.apply("o", function(&json!({"min_scale": 4, "max_scale": 6}))).await;
     numbers.until(4).await;
-    ns.apply("o", function(json!({"min_scale": 3, "max_scale": 6}))).await;
+    ns.apply("o", function(&json!({"min_scale": 3, "max_scale": 6}))).await;
     bounds(&ns, "o", 3, 6).await;
     settled(&crm).await;
     crm.stop().await;
@@ -149,7 +149,7 @@ async fn an_autoscaler_of_a_feature_that_is_switched_off_goes_and_leaves_no_gap(
 async fn somebody_elses_autoscaler_is_left_to_scale_and_that_is_said() {
     let (crm, ns) = start("hpa-theirs").await;
     let numbers = Numbers::follow(&ns, "t");
-    ns.apply("t", function(json!({"replicas": 2}))).await;
+    ns.apply("t", function(&json!({"replicas": 2}))).await;
     ns.available("t").await;
     settled(&crm).await;
     let before = writes_to_deployments(&ns).await;
@@ -157,7 +157,7 @@ async fn somebody_elses_autoscaler_is_left_to_scale_and_that_is_said() {
     let note = ns.event("t", "ScaleHeld").await;
     assert!(note.contains("HorizontalPodAutoscaler theirs") && note.contains("wants 2"), "{note}");
     numbers.until(4).await;
-    ns.apply("t", function(json!({"replicas": 3}))).await;
+    ns.apply("t", function(&json!({"replicas": 3}))).await;
     let status = ns.status("t", "says who scales", |status| {
         status.message.as_deref().is_some_and(|message| message.contains("wants 3"))
     });
@@ -181,10 +181,39 @@ async fn somebody_elses_autoscaler_is_left_to_scale_and_that_is_said() {
 }
 
 #[tokio::test]
+async fn a_minimum_that_a_person_holds_keeps_the_maximum_above_it_and_that_is_said() {
+    let (crm, ns) = start_with("hpa-held", &ON).await;
+    ns.apply("p", function(&json!({"min_scale": 2, "max_scale": 6}))).await;
+    ns.available("p").await;
+    bounds(&ns, "p", 2, 6).await;
+    settled(&crm).await;
+    let kubectl = PatchParams { field_manager: Some("kubectl".to_owned()), ..PatchParams::default() };
+    let minimum = |least: u32| Patch::Merge(json!({"spec": {"minReplicas": least}}));
+    ns.autoscalers().patch("p", &kubectl, &minimum(5)).await.unwrap();
+    let note = ns.event("p", "ScaleHeld").await;
+    assert!(note.contains("minReplicas of 5") && note.contains("kubectl") && note.contains("wants 2"), "{note}");
+    ns.apply("p", function(&json!({"min_scale": 3, "max_scale": 4}))).await;
+    let told = |status: &oprc_crm::api::DeploymentRecordStatus| {
+        status.message.as_deref().is_some_and(|message| message.contains("wants 3"))
+    };
+    let status = ns.status("p", "says who holds the minimum", told).await;
+    assert_ne!(status.phase, Some(oprc_crm::api::Phase::Degraded), "{status:#?}");
+    settled(&crm).await;
+    bounds(&ns, "p", 5, 6).await;
+    ns.autoscalers().patch("p", &kubectl, &minimum(3)).await.unwrap();
+    bounds(&ns, "p", 3, 4).await;
+    ns.apply("p", function(&json!({"min_scale": 1, "max_scale": 4}))).await;
+    bounds(&ns, "p", 1, 4).await;
+    let refused = refused(&ns).await;
+    assert!(refused.is_empty(), "{refused:#?}");
+    crm.stop().await;
+}
+
+#[tokio::test]
 async fn a_deployment_that_is_deleted_comes_back_with_what_its_autoscaler_asked_for() {
     let (crm, ns) = start_with("hpa-reborn", &ON).await;
     let numbers = Numbers::follow(&ns, "r");
-    ns.apply("r", function(json!({"min_scale": 4, "max_scale": 6}))).await;
+    ns.apply("r", function(&json!({"min_scale": 4, "max_scale": 6}))).await;
     ns.available("r").await;
     let looked = || async {
         let scaler = ns.autoscalers().get("r").await.map_err(|error| error.to_string())?;
@@ -193,7 +222,7 @@ async fn a_deployment_that_is_deleted_comes_back_with_what_its_autoscaler_asked_
     };
     eventually(SOON, "the autoscaler has looked", looked).await;
     // The autoscaler keeps what it has, without metrics, and the record's minimum is lower now.
-    ns.apply("r", function(json!({"min_scale": 2, "max_scale": 6}))).await;
+    ns.apply("r", function(&json!({"min_scale": 2, "max_scale": 6}))).await;
     bounds(&ns, "r", 2, 6).await;
     settled(&crm).await;
     let uid = ns.deployment("r").await.metadata.uid;

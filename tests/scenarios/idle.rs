@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use oprc_crm::api::DeploymentRecordStatus;
 use serde_json::json;
 
 use crate::support::crm::Crm;
 use crate::support::{self, audit};
-use crate::{IMAGE, start};
+use crate::{IMAGE, start_with};
 
 /// Waits until the controller has sent no write for a while.
 pub async fn settled(crm: &Crm) {
@@ -22,10 +23,12 @@ pub async fn settled(crm: &Crm) {
 
 #[tokio::test]
 async fn twenty_available_records_cause_no_write_of_any_kind_for_a_minute() {
-    let (crm, ns) = start("idle").await;
+    let (crm, ns) = start_with("idle", &[("OPRC_CRM_FEATURES_HPA", "true")]).await;
     for index in 0..20 {
         let spec = if index % 4 == 0 {
             json!({"function": {"image": IMAGE}, "addons": ["odgm"], "odgm_config": {"collections": ["c"]}})
+        } else if index % 4 == 1 {
+            json!({"functions": [{"function_key": "f", "image": IMAGE, "max_scale": 5}]})
         } else {
             json!({"function": {"image": IMAGE, "port": 80}})
         };
@@ -33,6 +36,13 @@ async fn twenty_available_records_cause_no_write_of_any_kind_for_a_minute() {
     }
     for index in 0..20 {
         ns.available(&format!("r{index}")).await;
+    }
+    // Autoscalers look every few seconds, and find no metrics here: that is said once.
+    for index in (1..20).step_by(4) {
+        let looked = |status: &DeploymentRecordStatus| {
+            status.message.as_deref().is_some_and(|message| message.contains("FailedGetResourceMetric"))
+        };
+        ns.status(&format!("r{index}"), "its autoscaler has looked", looked).await;
     }
     settled(&crm).await;
     let log = support::cluster().await.plane().audit_log();

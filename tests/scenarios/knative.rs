@@ -24,7 +24,7 @@ use crate::support::knative::{Gate, knative, remove_definition};
 use crate::support::policy::Bundle;
 use crate::support::{CRM_USER, Cluster, eventually};
 
-const ON: [(&str, &str); 1] = [("OPRC_CRM_FEATURES_KNATIVE", "true")];
+const ON: [(&str, &str); 2] = [("OPRC_CRM_FEATURES_KNATIVE", "true"), ("OPRC_CRM_FEATURES_HPA", "true")];
 /// Optional kinds are looked for every half minute.
 const NOTICED: Duration = Duration::from_secs(90);
 
@@ -52,6 +52,13 @@ fn class(template: &str) -> Value {
         "functions": [{"function_key": "f", "image": IMAGE, "port": 8080}], "selected_template": template,
         "odgm_config": {"collections": ["c"], "invocations": {"fn_routes": {"f": {}}}},
     })
+}
+
+/// The same, scaled by its load.
+fn scaled(template: &str) -> Value {
+    let mut class = class(template);
+    class["functions"][0]["max_scale"] = json!(4);
+    class
 }
 
 async fn wait_objects(ns: &Namespace, expected: &[&str]) {
@@ -206,19 +213,20 @@ async fn routes(ns: &Namespace) -> BTreeSet<String> {
 #[tokio::test]
 async fn from_deployments_to_knative_and_back_something_serves_at_any_time_and_nothing_is_left_over() {
     let (crm, ns, gate) = start("kn-switch").await;
-    let on_deployments = ["Deployment/k", "Deployment/k-odgm", "Service/k-odgm-svc", "Service/k-svc"];
+    let on_deployments =
+        ["Deployment/k", "Deployment/k-odgm", "HorizontalPodAutoscaler/k", "Service/k-odgm-svc", "Service/k-svc"];
     let on_knative = ["Deployment/k-odgm", "Knative/k", "Service/k-odgm-svc"];
-    ns.apply("k", class("edge")).await;
+    ns.apply("k", scaled("edge")).await;
     let before = ns.available("k").await;
     let old_url = Some(format!("http://k-svc.{}.svc", ns.name));
     assert_eq!(before.functions[0].url, old_url);
     assert_eq!(ns.own_objects().await, on_deployments);
     let witness = Witness::of(&ns);
 
-    ns.apply("k", class("knative")).await;
+    ns.apply("k", scaled("knative")).await;
     let moving = ns
         .status("k", "the Knative Service is there and waits", |status| {
-            status.selected_template.as_deref() == Some("knative") && status.resource_refs.len() >= 5
+            status.selected_template.as_deref() == Some("knative") && status.resource_refs.len() >= 6
         })
         .await;
     assert_eq!(moving.phase, Some(Phase::Progressing));
@@ -235,7 +243,7 @@ async fn from_deployments_to_knative_and_back_something_serves_at_any_time_and_n
     assert!(status.functions[0].url.is_some() && status.functions[0].url != old_url, "{:?}", status.functions);
     assert_eq!(routes(&ns).await, BTreeSet::from([format!("http://k.{}.svc", ns.name)]));
 
-    ns.apply("k", class("edge")).await;
+    ns.apply("k", scaled("edge")).await;
     let status = ns.available("k").await;
     assert_eq!(status.functions[0].url, old_url);
     wait_objects(&ns, &on_deployments).await;

@@ -20,6 +20,7 @@ mod idle;
 mod integrator;
 mod knative;
 mod nfr;
+mod nfr_enforce;
 mod odgm;
 mod outage;
 mod package_manager;

@@ -48,7 +48,7 @@ async fn replicas_follow_a_lasting_load_by_bounded_steps_and_never_pass_through_
     settled(&crm).await;
     assert_eq!(numbers.so_far(), [2], "a load that two replicas bear");
 
-    lab.cores("busy", 2.1);
+    lab.cores("busy", 2.3);
     numbers.until(6).await;
     let event = lab.ns.event("busy", "NfrApplied").await;
     assert!(event.contains("replicas of f 2 -> ") && event.contains("(policy "), "{event}");

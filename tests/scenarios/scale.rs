@@ -8,8 +8,10 @@ use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::json;
 
 use crate::support::class::SOON;
+use crate::support::crm::Crm;
 use crate::support::eventually;
-use crate::{IMAGE, start};
+use crate::support::scaling::{Numbers, owners};
+use crate::{IMAGE, start, support};
 
 #[tokio::test]
 async fn a_persons_number_is_held_said_once_and_handed_back() {
@@ -80,5 +82,33 @@ async fn the_number_never_passes_through_the_default() {
     let mut numbers = seen.lock().unwrap().clone();
     numbers.dedup();
     assert!(numbers.iter().all(|number| *number > 1) && numbers.ends_with(&[4]), "{numbers:?}");
+    crm.stop().await;
+}
+
+#[tokio::test]
+async fn a_birth_that_was_cut_short_is_ended_under_another_spec_without_passing_through_the_default() {
+    let (crm, ns) = start("cut-short").await;
+    let spec = |image: &str| json!({"functions": [{"function_key": "f", "image": image, "replicas": 3}]});
+    let numbers = Numbers::follow(&ns, "s");
+    ns.apply("s", spec(IMAGE)).await;
+    ns.available("s").await;
+    crm.stop().await;
+    // As it is after the first of a birth's three writes: the number is `oprc-crm`'s alone.
+    let deployment = ns.deployment("s").await;
+    let mut entries = deployment.metadata.managed_fields.unwrap();
+    entries.retain(|entry| entry.manager.as_deref() != Some("oprc-crm-scale"));
+    let ours = entries.iter_mut().find(|entry| entry.manager.as_deref() == Some("oprc-crm")).unwrap();
+    ours.fields_v1.as_mut().unwrap().0["f:spec"]["f:replicas"] = json!({});
+    let begun =
+        json!({"metadata": {"managedFields": entries, "resourceVersion": deployment.metadata.resource_version}});
+    ns.deployments().patch("s", &PatchParams::default(), &Patch::Merge(&begun)).await.unwrap();
+    assert_eq!(owners(&ns.deployments(), "s").await, ["oprc-crm"]);
+
+    ns.apply("s", spec("docker.io/library/nginx:1.28")).await;
+    let crm = Crm::start(support::cluster().await, &ns.name).await;
+    assert_eq!(ns.available("s").await.ready_summary.as_deref(), Some("3/3"));
+    crate::idle::settled(&crm).await;
+    assert_eq!(owners(&ns.deployments(), "s").await, ["oprc-crm-scale"]);
+    assert_eq!(numbers.end(), [3]);
     crm.stop().await;
 }

@@ -251,6 +251,13 @@ impl Namespace {
         );
         all.extend(services.iter().filter(|o| own(&o.metadata)).map(|o| format!("Service/{}", name(&o.metadata))));
         all.extend(knative.iter().filter(|o| own(&o.metadata)).map(|o| format!("Knative/{}", name(&o.metadata))));
+        let autoscalers = self.autoscalers().list(&ours).await.expect("a list").items;
+        all.extend(
+            autoscalers
+                .iter()
+                .filter(|o| own(&o.metadata))
+                .map(|o| format!("HorizontalPodAutoscaler/{}", name(&o.metadata))),
+        );
         all.sort();
         all
     }

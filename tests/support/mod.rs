@@ -12,6 +12,7 @@ pub mod contract;
 pub mod crm;
 pub mod faults;
 pub mod knative;
+pub mod lines;
 pub mod nfr;
 pub mod pm;
 pub mod policy;

@@ -98,3 +98,92 @@ pub fn recommended<'a>(status: &'a DeploymentRecordStatus, dimension: &str) -> O
 pub fn applied<'a>(status: &'a DeploymentRecordStatus, dimension: &str) -> Option<&'a AppliedRecommendation> {
     status.last_applied_recommendations.iter().find(|one| one.component == "f" && one.dimension == dimension)
 }
+
+/// Between the controller and Prometheus: hands on, or is out of order in one of the ways in which servers are.
+pub struct Proxy {
+    pub url: String,
+    mode: tokio::sync::watch::Sender<Mode>,
+    asked: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+}
+
+/// What a proxy does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Hands everything on.
+    Pass,
+    /// Closes every connection without an answer.
+    Refuse,
+    /// Answers 500.
+    Broken,
+    /// Answers that there is nothing.
+    Empty,
+    /// Hands on, with NaN for every value.
+    Nan,
+    /// Never answers.
+    Hang,
+}
+
+impl Proxy {
+    pub async fn start(upstream: String) -> Self {
+        let (mode, modes) = tokio::sync::watch::channel(Mode::Pass);
+        let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counter = std::sync::Arc::clone(&asked);
+        let client = reqwest::Client::new();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
+            counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            answer(client.clone(), upstream.clone(), *modes.borrow(), request)
+        });
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { url, mode, asked }
+    }
+
+    pub fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+
+    /// Queries so far.
+    pub fn asked(&self) -> usize {
+        self.asked.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+async fn answer(
+    client: reqwest::Client,
+    upstream: String,
+    mode: Mode,
+    request: axum::extract::Request,
+) -> axum::response::Response {
+    use axum::response::IntoResponse as _;
+    const EMPTY: &str = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
+    match mode {
+        Mode::Broken => return (http::StatusCode::INTERNAL_SERVER_ERROR, "out of order").into_response(),
+        Mode::Empty => return EMPTY.into_response(),
+        Mode::Hang => return std::future::pending().await,
+        // A body that breaks off is what a connection that ends looks like to the client.
+        Mode::Refuse => {
+            let broken = futures::stream::once(async { Err::<String, _>(std::io::Error::other("gone")) });
+            return axum::body::Body::from_stream(broken).into_response();
+        }
+        Mode::Pass | Mode::Nan => {}
+    }
+    let (head, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.expect("a body");
+    let url = format!("{upstream}{}", head.uri);
+    let content = head.headers.get(http::header::CONTENT_TYPE).cloned().expect("a form");
+    let sent = client.post(url).header(http::header::CONTENT_TYPE, content).body(body).send().await;
+    let Ok(answered) = sent else { return http::StatusCode::BAD_GATEWAY.into_response() };
+    let status = answered.status();
+    let text = answered.text().await.unwrap_or_default();
+    if mode == Mode::Pass {
+        return (status, text).into_response();
+    }
+    let mut json: Value = serde_json::from_str(&text).expect("JSON");
+    for series in json["data"]["result"].as_array_mut().into_iter().flatten() {
+        for point in series["values"].as_array_mut().into_iter().flatten() {
+            point[1] = json!("NaN");
+        }
+    }
+    json.to_string().into_response()
+}

@@ -73,11 +73,12 @@ fn listed(class: &Class, plan: &TemplatePlan) -> Vec<(String, String)> {
         fields.push(("probes".to_owned(), probes.to_string()));
     }
     fields.extend(switches("security", *security));
-    // Only functions that say how far they may be scaled are.
-    let scaled = class.functions.iter().any(|function| function.max_scale.is_some());
-    if let Some(AutoscalerPlan { cpu_utilization, max_replicas }) = autoscaler.filter(|_| scaled) {
+    // Only functions that say how far they may be scaled are; the bound matters to those that say farther.
+    let farthest = class.functions.iter().filter_map(|function| function.max_scale).max();
+    if let Some((AutoscalerPlan { cpu_utilization, max_replicas }, farthest)) = autoscaler.zip(farthest) {
         fields.push(("autoscaler.cpu_utilization".to_owned(), cpu_utilization.to_string()));
-        fields.extend(max_replicas.map(|most| ("autoscaler.max_replicas".to_owned(), most.to_string())));
+        let bound = max_replicas.filter(|most| *most < farthest);
+        fields.extend(bound.map(|most| ("autoscaler.max_replicas".to_owned(), most.to_string())));
     }
     if let Some(OdgmPlan { image, replicas, resources, security }) = odgm.as_ref().filter(|_| class.odgm.is_some()) {
         fields.push(("odgm.image".to_owned(), image.clone()));

@@ -91,6 +91,25 @@ fn another_shape_of_the_same_template_names_its_fields() {
 }
 
 #[test]
+fn another_autoscaler_matters_to_functions_that_are_scaled_and_its_bound_to_those_that_reach_it() {
+    let with = |utilization: &str, most: &str| {
+        let scaler = format!("autoscaler: {{cpu_utilization: {utilization}, max_replicas: {most}}}");
+        with_edge(&format!("replicas: '2.0', resources: {{cpu_request: 100m}}, {scaler}"), "")
+    };
+    let (before, after) = (with("70.0", "20.0"), with("80.0", "20.0"));
+    let scaled = |most: u32| json!({"functions": [{"function_key": "f", "image": "nginx", "max_scale": most}]});
+    let found = between(&scaled(8), &before, &after).unwrap();
+    assert_eq!(found.cause.rule, "Template/edge/autoscaler.cpu_utilization");
+    assert_eq!(between(&json!({"function": {"image": "nginx"}}), &before, &after), None, "it is not scaled");
+    let lower = with("70.0", "10.0");
+    assert_eq!(between(&scaled(8), &before, &lower), None, "it never gets there");
+    let found = between(&scaled(15), &before, &lower).unwrap();
+    assert_eq!(found.cause.rule, "Template/edge/autoscaler.max_replicas");
+    let without = with_edge("replicas: '2.0', resources: {cpu_request: 100m}", "");
+    assert!(between(&scaled(8), &before, &without).is_some());
+}
+
+#[test]
 fn what_the_record_states_itself_is_no_change() {
     let (two, four) = (with_edge("replicas: '2.0', probes: false", ""), with_edge("replicas: '4.0', probes: true", ""));
     let stated = json!({"functions": [{"function_key": "f", "image": "nginx", "replicas": 3}]});

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use fault::Faults;
 pub use fault::{FieldError, InvalidRecord};
 
-use super::names::MAX_LABEL;
+use super::names::{self, MAX_LABEL};
 use super::{ADDON_ODGM, Class, Names, NfrTargets};
 use crate::api::{DeploymentRecord, EnforcementDimension, EnforcementMode, NfrRequirements};
 
@@ -72,6 +72,8 @@ pub fn parse(record: &DeploymentRecord) -> Result<Class, InvalidRecord> {
         namespace,
         uid: record.metadata.uid.clone().unwrap_or_default(),
         labels: record.metadata.labels.clone().unwrap_or_default(),
+        package: identity(record.spec.package_name.as_deref()),
+        key: identity(record.spec.class_key.as_deref()),
         selected_template: record.spec.selected_template.clone().filter(|name| !name.trim().is_empty()),
         addons: addons.into_iter().collect(),
         functions,
@@ -81,6 +83,11 @@ pub fn parse(record: &DeploymentRecord) -> Result<Class, InvalidRecord> {
         dimensions,
     };
     faults.none_or(class)
+}
+
+/// A name of the Package Manager's world as a label value; a blank one is none.
+fn identity(name: Option<&str>) -> Option<String> {
+    name.filter(|name| !name.trim().is_empty()).map(names::label_value)
 }
 
 /// A DNS-1123 subdomain, as the API server asks of a record's name.

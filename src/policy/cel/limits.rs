@@ -122,10 +122,12 @@ pub(super) fn syntax(source: &str, errors: &ParseErrors) -> Vec<Problem> {
     let text = text.strip_prefix("Syntax error: ").unwrap_or(text);
     // The list of every token that could follow helps nobody.
     let text = text.split(" expecting ").next().unwrap_or(text);
-    let message = if text.contains("<EOF>") && text.starts_with("mismatched") {
-        "the expression ends too early".to_owned()
-    } else {
-        format!("no CEL expression: {text}")
+    let ends = text.contains("<EOF>");
+    let (start, message) = match unclosed(source).filter(|_| ends) {
+        // The end of a text is seldom where a bracket is missing.
+        Some((at, bracket)) => (at, format!("no CEL expression: this `{bracket}` is not closed")),
+        None if ends && text.starts_with("mismatched") => (start, "the expression ends too early".to_owned()),
+        None => (start, format!("no CEL expression: {text}")),
     };
     let help = slip(source).map(str::to_owned);
     vec![Problem { start, len: 1, message, help, topic: SYNTAX, severity: Severity::Error }]
@@ -151,17 +153,35 @@ fn slip(source: &str) -> Option<&'static str> {
     None
 }
 
+/// The last bracket that is open at the end of an expression, with the number of characters before it.
+fn unclosed(source: &str) -> Option<(usize, char)> {
+    let mut open = Vec::new();
+    for (at, sign) in outside_strings(source) {
+        match sign {
+            '(' | '[' | '{' => open.push((at, sign)),
+            ')' | ']' | '}' => drop(open.pop()),
+            _ => {}
+        }
+    }
+    open.pop()
+}
+
 /// An expression without what stands in its strings.
 fn without_strings(source: &str) -> String {
+    outside_strings(source).into_iter().map(|(_, sign)| sign).collect()
+}
+
+/// The characters that stand in no string, with their numbers.
+fn outside_strings(source: &str) -> Vec<(usize, char)> {
     let mut quote = None;
-    let mut bare = String::with_capacity(source.len());
-    let mut rest = source.chars();
-    while let Some(sign) = rest.next() {
+    let mut bare = Vec::with_capacity(source.len());
+    let mut rest = source.chars().enumerate();
+    while let Some((at, sign)) = rest.next() {
         match quote {
             Some(_) if sign == '\\' => drop(rest.next()),
             Some(open) if sign == open => quote = None,
             None if sign == '"' || sign == '\'' => quote = Some(sign),
-            None => bare.push(sign),
+            None => bare.push((at, sign)),
             Some(_) => {}
         }
     }

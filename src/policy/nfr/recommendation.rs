@@ -192,10 +192,10 @@ impl RecommendationRule {
         let always = || Text { text: "true".to_owned(), at: form.id.at.clone() };
         let condition = form.when.clone().unwrap_or_else(always);
         let rule = compiler.rule(&RuleForm { id: form.id.clone(), mode: form.mode, condition }, sink);
-        let holds = rule.as_ref().map(Rule::conditions).unwrap_or_default();
-        let target = compiler.compile_where(&holds, &form.target, &Type::Double, sink);
-        let confidence = form.confidence.as_ref().map(|text| compiler.compile_where(&holds, text, &Type::Double, sink));
-        let basis = compiler.compile_where(&holds, &form.basis, &Type::Text, sink);
+        let target = compiler.compile_under(rule.as_ref(), &form.target, &Type::Double, sink);
+        let confidence = form.confidence.as_ref();
+        let confidence = confidence.map(|text| compiler.compile_under(rule.as_ref(), text, &Type::Double, sink));
+        let basis = compiler.compile_under(rule.as_ref(), &form.basis, &Type::Text, sink);
         let confidence = match confidence {
             None => None,
             Some(confidence) => Some(confidence?),

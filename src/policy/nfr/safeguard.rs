@@ -179,21 +179,20 @@ impl SafeguardRule {
         match &form.does {
             GuardForm::Hold { condition, message } => {
                 let rule = compiler.rule_when(form.when.as_ref(), &of(condition.clone()), sink);
-                let holds = rule.as_ref().map(Rule::conditions).unwrap_or_default();
                 let message = match message {
                     None => None,
-                    Some(message) => Some(Box::new(compiler.compile_where(&holds, message, &Type::Text, sink)?)),
+                    Some(text) => Some(Box::new(compiler.compile_under(rule.as_ref(), text, &Type::Text, sink)?)),
                 };
                 Some(Self { rule: rule?, does: Does::Hold { message } })
             }
             GuardForm::Bound { at_most, at_least } => {
                 let always = || Text { text: "true".to_owned(), at: form.id.at.clone() };
                 let rule = compiler.rule(&of(form.when.clone().unwrap_or_else(always)), sink);
-                let holds = rule.as_ref().map(Rule::conditions).unwrap_or_default();
                 let mut bound = |text: &Option<Text>| match text {
                     None => Some(None),
                     Some(text) => {
-                        compiler.compile_where(&holds, text, &Type::Double, sink).map(|bound| Some(Box::new(bound)))
+                        let bound = compiler.compile_under(rule.as_ref(), text, &Type::Double, sink);
+                        bound.map(|bound| Some(Box::new(bound)))
                     }
                 };
                 let texts = (at_most, at_least);

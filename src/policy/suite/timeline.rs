@@ -87,9 +87,18 @@ impl Timeline {
         self.series.iter().map(|one| (one.signal.text.as_str(), &one.series, one.signal.at.text()))
     }
 
-    /// Whether a time lies behind its last sample.
-    pub(super) fn ends_before(&self, at: Duration) -> bool {
-        !self.broken && at > self.length()
+    /// What is wrong with a time that lies behind the last sample, `told` by name, and what to do about it.
+    pub(super) fn ends_before(&self, at: Duration, told: &str) -> Option<(String, &'static str)> {
+        if self.broken || at <= self.length() {
+            return None;
+        }
+        if self.series.is_empty() {
+            let message = format!("{told} is after the start, and without `series` a test has no time but its start");
+            return Some((message, "give it samples: `series: [{signal: cpu, values: 1.0x40}]`"));
+        }
+        let end = humantime::format_duration(self.length());
+        let message = format!("{told} is after the last sample, at {end}");
+        Some((message, "make a series longer, or `step` larger; _ is a missing sample"))
     }
 
     /// What changes meanwhile, in the order of time.
@@ -245,10 +254,8 @@ fn one_step(node: &Node, timeline: &Timeline, sink: &mut Sink) -> Option<Step> {
         let step = humantime::format_duration(timeline.step);
         sink.push(place.at.error(format!("nothing is decided at {}: a step is {step} long", place.text)));
     }
-    if timeline.ends_before(at) {
-        let end = humantime::format_duration(timeline.length());
-        let error = place.at.error(format!("{} is after the last sample, at {end}", place.text));
-        sink.push(error.help("make a series longer, or `step` larger; _ is a missing sample"));
+    if let Some((message, help)) = timeline.ends_before(at, &place.text) {
+        sink.push(place.at.error(message).help(help));
     }
     let action = form.need_text("action", sink)?;
     let apply = match action.text.as_str() {

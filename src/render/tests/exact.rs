@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{class, container, env, manifest, plan, refused, rendered};
+use crate::decision::{AutoscalerPlan, TemplatePlan};
 use crate::render::{Component, MAX_COLLECTION, ObjectKind, RenderError, RenderSettings, render};
 
 #[test]
@@ -63,6 +64,54 @@ fn a_function_is_a_deployment_and_a_service() {
     let replicas: Vec<_> = rendered.objects.iter().map(|object| (object.kind, object.replicas)).collect();
     assert_eq!(replicas, [(ObjectKind::Deployment, Some(2)), (ObjectKind::Service, None)]);
     assert_eq!(rendered.functions[0].url, "http://hello-svc.team.svc");
+}
+
+#[test]
+fn a_function_that_says_how_far_it_may_be_scaled_has_an_autoscaler_of_its_workloads_name() {
+    let plan =
+        TemplatePlan { autoscaler: Some(AutoscalerPlan { cpu_utilization: 75, max_replicas: Some(20) }), ..plan() };
+    let spec = json!({"functions": [
+        {"function_key": "a", "image": "i", "min_scale": 3, "max_scale": 8}, {"function_key": "b", "image": "i"},
+    ]});
+    let rendered = render(&class(spec), &plan, &RenderSettings::default()).unwrap();
+    let scalers: Vec<_> = rendered.objects.iter().filter(|object| object.kind == ObjectKind::Autoscaler).collect();
+    assert_eq!(scalers.len(), 1);
+    let scaler = &scalers[0].manifest;
+    assert_eq!((scalers[0].name.as_str(), scalers[0].replicas), ("hello-a", Some(3)));
+    let deployment = manifest(&rendered, "Deployment", "hello-a");
+    assert_eq!(scaler["metadata"]["labels"], deployment["metadata"]["labels"]);
+    assert_eq!(scaler["metadata"]["ownerReferences"], deployment["metadata"]["ownerReferences"]);
+    let metric = json!({
+        "type": "Resource",
+        "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 75}},
+    });
+    let expected = json!({
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello-a"},
+        "maxReplicas": 8,
+        "metrics": [metric],
+    });
+    assert_eq!(scaler["spec"], expected);
+}
+
+#[test]
+fn what_is_rendered_tells_its_package_and_class_and_is_selected_by_neither() {
+    let plain = rendered(json!({"function": {"image": "img"}, "addons": ["odgm"]}));
+    let named = json!({
+        "function": {"image": "img"}, "addons": ["odgm"], "package_name": "Shop & more", "class_key": "Cart_v1",
+    });
+    let named = rendered(named);
+    for (object, before) in named.objects.iter().zip(&plain.objects) {
+        let labels = &object.manifest["metadata"]["labels"];
+        assert_eq!(labels["oaas.io/package"], "shop-more-fb733797ba", "{}", object.name);
+        assert_eq!(labels["oaas.io/class"], "Cart_v1", "{}", object.name);
+        if object.kind == ObjectKind::Deployment {
+            assert_eq!(&object.manifest["spec"]["template"]["metadata"]["labels"], labels);
+        }
+        assert_eq!(object.manifest["spec"]["selector"], before.manifest["spec"]["selector"], "{}", object.name);
+        assert_eq!(before.manifest["metadata"]["labels"].get("oaas.io/package"), None);
+    }
+    let blank = json!({"function": {"image": "img"}, "addons": ["odgm"], "package_name": "", "class_key": " "});
+    assert_eq!(rendered(blank), plain);
 }
 
 #[test]

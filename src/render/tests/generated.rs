@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::plan;
 use crate::api::DeploymentRecord;
-use crate::decision::{OdgmPlan, SecurityPlan, TemplatePlan, WorkloadKind};
+use crate::decision::{AutoscalerPlan, OdgmPlan, SecurityPlan, TemplatePlan, WorkloadKind};
 use crate::model::{Quantity, Resources, parse};
-use crate::render::{ObjectKind, RenderError, RenderSettings, render};
+use crate::render::{ObjectKind, RenderError, RenderSettings, RenderedObject, render};
 
 /// Texts that YAML, JSON or Kubernetes might take for something else.
 fn text() -> impl Strategy<Value = String> {
@@ -86,22 +86,28 @@ fn record() -> impl Strategy<Value = DeploymentRecord> {
         .prop_filter("a record's name", |name| {
             name.split('.').all(|part| !part.starts_with('-') && !part.ends_with('-') && !part.is_empty())
         });
-    (name, functions, prop::option::of(odgm()), any::<bool>()).prop_map(|(name, mut functions, odgm, uid)| {
-        let mut seen = BTreeSet::new();
-        functions.retain(|function| seen.insert(function["function_key"].to_string()));
-        let uid = uid.then_some("u-1");
-        let record = json!({
-            "apiVersion": "oaas.io/v1alpha1", "kind": "DeploymentRecord",
-            "metadata": {"name": name, "namespace": "team", "uid": uid},
-            "spec": {"functions": functions, "odgm_config": odgm},
-        });
-        serde_json::from_value(record).unwrap()
-    })
+    let identity = (prop::option::of(text()), prop::option::of(text()));
+    (name, functions, prop::option::of(odgm()), any::<bool>(), identity).prop_map(
+        |(name, mut functions, odgm, uid, identity)| {
+            let mut seen = BTreeSet::new();
+            functions.retain(|function| seen.insert(function["function_key"].to_string()));
+            let uid = uid.then_some("u-1");
+            let record = json!({
+                "apiVersion": "oaas.io/v1alpha1", "kind": "DeploymentRecord",
+                "metadata": {"name": name, "namespace": "team", "uid": uid},
+                "spec": {
+                    "functions": functions, "odgm_config": odgm, "package_name": identity.0, "class_key": identity.1,
+                },
+            });
+            serde_json::from_value(record).unwrap()
+        },
+    )
 }
 
 fn plans() -> impl Strategy<Value = TemplatePlan> {
-    (any::<[bool; 5]>(), 0_u32..9, prop::option::of(1_u32..300), prop::option::of(1_u32..300)).prop_map(
-        |([probes, drop_capabilities, run_as_non_root, odgm, knative], replicas, request, limit)| {
+    let scalers = prop::option::of((1_u32..1000, prop::option::of(0_u32..20)));
+    (any::<[bool; 5]>(), 0_u32..9, prop::option::of(1_u32..300), prop::option::of(1_u32..300), scalers).prop_map(
+        |([probes, drop_capabilities, run_as_non_root, odgm, knative], replicas, request, limit, scaler)| {
             let quantity = |n: u32| Quantity::parse(&format!("{n}m")).unwrap();
             let security = SecurityPlan { drop_capabilities, run_as_non_root };
             let workload = if knative { WorkloadKind::KnativeService } else { WorkloadKind::Deployment };
@@ -115,6 +121,8 @@ fn plans() -> impl Strategy<Value = TemplatePlan> {
                     cpu_limit: limit.map(|more| quantity(more + request.unwrap_or_default())),
                     ..Resources::default()
                 },
+                autoscaler: scaler
+                    .map(|(cpu_utilization, max_replicas)| AutoscalerPlan { cpu_utilization, max_replicas }),
                 odgm: odgm.then(|| OdgmPlan {
                     image: "o".to_owned(),
                     replicas,
@@ -180,17 +188,26 @@ proptest! {
             rendered => rendered.unwrap(),
         };
         let grid = usize::from(class.odgm.is_some() && plan.odgm.is_some());
-        let each = if plan.workload == WorkloadKind::Deployment { 2 } else { 1 };
-        prop_assert_eq!(rendered.objects.len(), each * class.functions.len() + 2 * grid);
+        let deployments = plan.workload == WorkloadKind::Deployment;
+        let each = if deployments { 2 } else { 1 };
+        let scaled = class.functions.iter().filter(|one| deployments && plan.autoscaler.is_some() && one.max_scale.is_some());
+        prop_assert_eq!(rendered.objects.len(), each * class.functions.len() + 2 * grid + scaled.count());
         prop_assert_eq!(rendered.functions.len(), class.functions.len());
         let mut seen = BTreeSet::new();
         for object in &rendered.objects {
-            let limit = if object.kind.is_workload() { 46 } else { 63 };
+            let limit = if object.kind == ObjectKind::Service { 63 } else { 46 };
             prop_assert!(is_dns_1035(&object.name) && object.name.len() <= limit, "{}", object.name);
             prop_assert!(seen.insert((object.kind, object.name.clone())), "{} twice", object.name);
             prop_assert_eq!(object.manifest["metadata"]["name"].as_str().unwrap(), &object.name);
-            prop_assert!(object.manifest["spec"].get("replicas").is_none());
-            prop_assert_eq!(object.replicas.is_some(), object.kind == ObjectKind::Deployment);
+            prop_assert!(object.kind.scale_field().is_none_or(|field| object.manifest["spec"].get(field).is_none()));
+            prop_assert_eq!(object.replicas.is_some(), object.kind.scale_field().is_some());
+            if object.kind == ObjectKind::Autoscaler {
+                let (least, most) = (u64::from(object.replicas.unwrap()), object.manifest["spec"]["maxReplicas"].as_u64().unwrap());
+                prop_assert!(1 <= least && least <= most);
+                let its = |other: &&RenderedObject| other.kind == ObjectKind::Deployment && other.name == object.name;
+                let first = u64::from(rendered.objects.iter().find(its).unwrap().replicas.unwrap());
+                prop_assert!(least <= first && first <= most);
+            }
             prop_assert_eq!(object.manifest["metadata"].get("ownerReferences").is_some(), !class.uid.is_empty());
             for (key, value) in object.manifest["metadata"]["labels"].as_object().unwrap() {
                 prop_assert!(is_label_value(value), "{}={}", key, value);

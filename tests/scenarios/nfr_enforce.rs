@@ -1,0 +1,163 @@
+//! What enforcement writes, and whose numbers it leaves alone.
+
+use std::time::{Duration, Instant};
+
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use crate::idle::settled;
+use crate::support::class::{Namespace, SOON, condition};
+use crate::support::eventually;
+use crate::support::faults::Faults;
+use crate::support::nfr::{Lab, Mode, Proxy, applied, class, recommended};
+use crate::support::scaling::{Numbers, owners, writes_to_deployments};
+
+/// Longer than the falling window, its look-back and the settling of a sample.
+const OUTAGE: Duration = Duration::from_secs(24);
+
+#[tokio::test]
+async fn nothing_shrinks_while_prometheus_is_out_of_order_in_whatever_way_and_soon_after_it_does() {
+    let lab = Lab::new("nfr-outage").await;
+    let proxy = Proxy::start(lab.prometheus.url()).await;
+    let timeout = [("OPRC_CRM_PROM_QUERY_TIMEOUT_SECS", "1")];
+    let crm = lab.crm_at(&proxy.url, &timeout, &Faults::default()).await;
+    let numbers = Numbers::follow(&lab.ns, "calm");
+    lab.cores("calm", 2.3);
+    lab.ns.apply("calm", class("enforce", &["replicas"], 2)).await;
+    numbers.until(6).await;
+
+    for (mode, reason) in [
+        (Mode::Refuse, "Unreachable"),
+        (Mode::Broken, "ServerError"),
+        (Mode::Empty, "NoSeries"),
+        (Mode::Nan, "NotFinite"),
+        (Mode::Hang, "Timeout"),
+    ] {
+        proxy.set(mode);
+        lab.cores("calm", 0.3);
+        let began = Instant::now();
+        let said = |status: &oprc_crm::api::DeploymentRecordStatus| condition(status, "NfrObserved").1 == reason;
+        lab.ns.status("calm", &format!("NfrObserved says {reason}"), said).await;
+        tokio::time::sleep(OUTAGE.saturating_sub(began.elapsed())).await;
+        assert_eq!(numbers.so_far().last(), Some(&6), "{mode:?}: {:?}", numbers.so_far());
+    }
+    proxy.set(Mode::Pass);
+    lab.ns.status("calm", "measured again", |status| condition(status, "NfrObserved").0 == "True").await;
+    numbers.until(2).await;
+    crm.stop().await;
+}
+
+#[tokio::test]
+async fn with_an_autoscaler_only_its_minimum_is_raised_and_the_cluster_does_the_rest() {
+    let lab = Lab::new("nfr-hpa").await;
+    let crm = lab.crm(&[("OPRC_CRM_FEATURES_HPA", "true")]).await;
+    let mut spec = class("enforce", &["replicas"], 2);
+    spec["functions"][0]["max_scale"] = json!(8);
+    lab.cores("auto", 0.7);
+    lab.ns.apply("auto", spec).await;
+    lab.ns.available("auto").await;
+    let numbers = Numbers::follow(&lab.ns, "auto");
+    lab.ns.status("auto", "measured", |status| condition(status, "NfrObserved").0 == "True").await;
+    settled(&crm).await;
+    let before = writes_to_deployments(&lab.ns).await;
+
+    lab.cores("auto", 2.3);
+    numbers.until(6).await;
+    let scaler = lab.ns.autoscalers().get("auto").await.unwrap();
+    assert_eq!(scaler.spec.unwrap().min_replicas, Some(6));
+    let event = lab.ns.event("auto", "NfrApplied").await;
+    assert!(event.contains("minReplicas of f 2 -> "), "{event}");
+    assert_eq!(owners(&lab.ns.deployments(), "auto").await, ["kube-controller-manager"]);
+    assert_eq!(writes_to_deployments(&lab.ns).await, before, "replicas are the autoscaler's alone");
+
+    // More than its maximum is not to be had: that is said as the cap that it is.
+    lab.cores("auto", 6.0);
+    let status =
+        lab.ns.status("auto", "the cap is told", |status| condition(status, "PolicyViolation").0 == "True").await;
+    let (_, reason, message) = condition(&status, "PolicyViolation");
+    assert!(
+        reason.contains("hpa_range") && message.contains("replicas of f stays at 8, though 1"),
+        "{reason}: {message}"
+    );
+    assert_eq!(status.phase, Some(oprc_crm::api::Phase::Available), "a cap is no fault");
+    assert!(!numbers.end().contains(&1));
+    crm.stop().await;
+}
+
+#[tokio::test]
+async fn a_persons_number_is_left_alone_for_its_grace_and_then_taken_back_once() {
+    let lab = Lab::new("nfr-person").await;
+    let crm = lab.crm(&[]).await;
+    let numbers = Numbers::follow(&lab.ns, "hand");
+    lab.cores("hand", 2.3);
+    lab.ns.apply("hand", class("enforce", &["replicas"], 2)).await;
+    numbers.until(6).await;
+
+    let by_hand = json!({"spec": {"replicas": 3}});
+    let params = PatchParams { field_manager: Some("kubectl-scale".to_owned()), ..PatchParams::default() };
+    lab.ns.deployments().patch("hand", &params, &Patch::Merge(&by_hand)).await.unwrap();
+    let began = Instant::now();
+    numbers.until(3).await;
+    lab.ns.event("hand", "ScaleHeld").await;
+    let event = lab.ns.event("hand", "ScaleTakenBack").await;
+    assert!(began.elapsed() >= Duration::from_secs(15), "{:?}", began.elapsed());
+    assert!(event.contains("set by kubectl-scale"), "{event}");
+    numbers.until(6).await;
+    eventually(SOON, "the field is ours again", || async {
+        let owners = owners(&lab.ns.deployments(), "hand").await;
+        if owners == ["oprc-crm-scale"] { Ok(()) } else { Err(format!("{owners:?}")) }
+    })
+    .await;
+    settled(&crm).await;
+    crm.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_follows_usage_by_way_of_the_status_in_one_roll_out_and_a_new_base_takes_it_back() {
+    let lab = Lab::new("nfr-cpu").await;
+    let crm = lab.crm(&[]).await;
+    lab.cores("sized", 1.6);
+    lab.ns.apply("sized", class("enforce", &["cpu"], 2)).await;
+    lab.ns.available("sized").await;
+    // 0.8 cores a pod and a margin of 15 %.
+    request(&lab.ns, "sized", 920..=950).await;
+    let status = lab.ns.status("sized", "it stands applied", |status| applied(status, "cpu").is_some()).await;
+    let found = applied(&status, "cpu").unwrap();
+    assert_eq!((millis(&found.target) / 100, found.base.as_deref()), (9, Some("500m")));
+    let advised = recommended(&status, "cpu").map(|one| millis(&one.target) / 100);
+    assert_eq!(advised, Some(9), "the same but for the noise that the dead-band takes");
+    assert!(applied(&status, "memory").is_none() && applied(&status, "replicas").is_none(), "not listed");
+    assert!(lab.ns.event("sized", "NfrApplied").await.contains("cpu of f 500m -> 9"));
+
+    // A restart neither undoes nor repeats it.
+    lab.ns.available("sized").await;
+    settled(&crm).await;
+    let revision = |deployment: k8s_openapi::api::apps::v1::Deployment| deployment.metadata.generation;
+    let before = revision(lab.ns.deployment("sized").await);
+    crm.stop().await;
+    let crm = lab.crm(&[]).await;
+    settled(&crm).await;
+    assert_eq!(revision(lab.ns.deployment("sized").await), before);
+
+    // What the record says anew counts, whatever was applied before.
+    let mut other = class("observe", &["cpu"], 2);
+    other["functions"][0]["resources"]["cpu_request"] = json!("700m");
+    lab.ns.apply("sized", other).await;
+    request(&lab.ns, "sized", 700..=700).await;
+    crm.stop().await;
+}
+
+/// A CPU quantity in thousandths of a core.
+fn millis(quantity: &str) -> u32 {
+    quantity.strip_suffix('m').and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{quantity}"))
+}
+
+/// Waits until the CPU request of a Deployment's pods lies within these thousandths of a core.
+async fn request(ns: &Namespace, name: &str, wanted: std::ops::RangeInclusive<u32>) {
+    eventually(SOON, &format!("a request of {wanted:?}"), || async {
+        let pod = ns.deployment(name).await.spec.unwrap().template.spec.unwrap();
+        let requests = pod.containers[0].resources.clone().unwrap().requests.unwrap();
+        if wanted.contains(&millis(&requests["cpu"].0)) { Ok(()) } else { Err(format!("{requests:?}")) }
+    })
+    .await;
+}
