@@ -1,11 +1,13 @@
 //! The running controller: everything wired together, started in order, ended in order.
 
+mod log;
 mod nfr;
 mod policy;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use kube::Client;
 use kube::runtime::reflector::ObjectRef;
 use tokio::net::TcpListener;
@@ -14,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::{DecisionLog, LogError};
 use crate::cluster::apply::Applier;
 use crate::cluster::caches::Caches;
 use crate::cluster::events::Recorder;
@@ -59,6 +62,9 @@ pub enum AppError {
     /// Prometheus can't be asked.
     #[error(transparent)]
     Prometheus(#[from] PrometheusError),
+    /// The decision log can't be opened.
+    #[error("OPRC_CRM_DECISION_LOG: {0}")]
+    DecisionLog(#[from] LogError),
     /// The gRPC services cannot be put together.
     #[error(transparent)]
     Services(#[from] ServicesError),
@@ -104,11 +110,12 @@ pub async fn run_with(
 ) -> Result<(), AppError> {
     let Surroundings { readiness, prober, ask_every } = surroundings;
     let sight = nfr::sight(&config)?;
+    let metrics = Arc::new(Metrics::default());
+    let log = log::open(&config, &metrics)?;
     let mut keeper = Keeper::new(client.clone(), own_namespace(&config));
     let cluster = discovery::look(&client).await;
     let first = First::find(&config, cluster, &mut keeper).await?;
     let judgement = first.judgement(&config, &keeper);
-    let metrics = Arc::new(Metrics::default());
     let namespace = match &config.namespace {
         Namespaces::All => None,
         Namespaces::One(name) => Some(name.as_str()),
@@ -142,7 +149,8 @@ pub async fn run_with(
     let options = Options { concurrency: config.concurrency };
     let mut control = tokio::spawn(controller::run(context, watches, looks, options, shutdown.clone()));
 
-    let services = services(&config, client, &listed, judgement, metrics, &readiness)?;
+    let pages = pages(Arc::clone(&judgement), metrics, Arc::clone(&log));
+    let services = services(&config, client, &listed, &judgement, pages, &readiness)?;
     let serving = server::serve(listener, readiness, services, shutdown.clone(), Timing::default());
     tokio::pin!(serving);
     let result = tokio::select! {
@@ -163,21 +171,33 @@ pub async fn run_with(
     }
     // The roll-out keeps before it acts, so it may be cut off anywhere.
     tasks.shutdown().await;
+    log::close(log).await;
     result
+}
+
+/// `/policy` and `/metrics`.
+fn pages(judgement: Arc<Judgement>, metrics: Arc<Metrics>, log: Arc<DecisionLog>) -> Router {
+    let policy = move || {
+        let mut page = judgement.page();
+        if let Some(fields) = page.as_object_mut() {
+            fields.insert("decision_log".to_owned(), log.page());
+        }
+        page
+    };
+    server::pages(policy, move || metrics.text(), metrics::CONTENT_TYPE)
 }
 
 fn services(
     config: &Config,
     client: Client,
     caches: &Caches,
-    judgement: Arc<Judgement>,
-    metrics: Arc<Metrics>,
+    judgement: &Arc<Judgement>,
+    pages: Router,
     readiness: &Readiness,
 ) -> Result<Services, ServicesError> {
     let counter = Arc::new(Nodes::new(client.clone()));
     let store = Arc::new(records(config, client, caches));
-    let grpc = grpc::services(store, Arc::clone(&judgement), counter, readiness, grpc_options(config))?;
-    let pages = server::pages(move || judgement.page(), move || metrics.text(), metrics::CONTENT_TYPE);
+    let grpc = grpc::services(store, Arc::clone(judgement), counter, readiness, grpc_options(config))?;
     Ok(Services { grpc, pages })
 }
 

@@ -37,7 +37,7 @@ const CLOCKS: [&str; 6] = ["SystemTime::now", "Instant::now", "Utc::now", "Local
 const DOORS: [(&str, &str); 2] = [("src/policy/source.rs", "std::fs"), ("src/policy/store.rs", "std::fs")];
 
 /// What a room may use of the others. Rooms that are not listed may use all.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("api", &[]),
     ("model", &["api"]),
     ("policy", &[]),
@@ -51,9 +51,22 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("telemetry", &[]),
     ("sandbox", &["api", "cluster", "grpc", "model"]),
     ("signals", &["policy"]),
+    ("audit", &["decision", "policy", "rollout", "telemetry"]),
     (
         "analyzer",
-        &["api", "cluster", "controller", "decision", "model", "policy", "render", "rollout", "signals", "telemetry"],
+        &[
+            "api",
+            "audit",
+            "cluster",
+            "controller",
+            "decision",
+            "model",
+            "policy",
+            "render",
+            "rollout",
+            "signals",
+            "telemetry",
+        ],
     ),
 ];
 

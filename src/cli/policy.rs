@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use origin::Origin;
 
+mod audit;
 mod check;
 mod diff;
 mod explain;
@@ -33,8 +34,10 @@ enum Command {
     /// Tell what changed between two bundles in meaning, or for the classes of a cluster. Exit 0: nothing, 1: something,
     /// 2: could not compare.
     Diff(diff::Args),
-    /// Explain what a policy decides about a record, rule by rule.
+    /// Explain what a policy decides about a record, or decided by a line of the decision log, rule by rule.
     Explain(explain::Args),
+    /// Tell whether the decision log is whole.
+    Audit(audit::Args),
     /// Print the language for editors: a JSON Schema of the documents, or the table of facts.
     Schema(schema::Args),
 }
@@ -53,6 +56,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Command::Show(args) => show::run(args),
         Command::Diff(args) => diff::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Schema(args) => schema::run(args),
     }
 }

@@ -55,6 +55,10 @@ pub struct Config {
     pub policy_commit: Option<String>,
     /// Where decisions are logged.
     pub decision_log: DecisionLog,
+    /// Bytes from which another file of the decision log is begun.
+    pub decision_log_bytes: u64,
+    /// Files of the decision log that are kept besides the newest.
+    pub decision_log_keep: usize,
     /// Files for TLS.
     pub tls: TlsFiles,
     /// Records that are worked on at once.

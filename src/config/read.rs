@@ -34,6 +34,8 @@ pub(super) fn config(environment: &Environment) -> Result<Config, ConfigError> {
     let policy_dir = from.optional(vars::POLICY_DIR, path);
     let policy_commit = from.optional(vars::POLICY_COMMIT, commit);
     let decision_log = from.or(vars::DECISION_LOG, DecisionLog::Off, "off", decision_log);
+    let decision_log_max_mb = from.number(vars::DECISION_LOG_MAX_MB, 64_u64, 1..=10_240, "megabytes");
+    let decision_log_keep = from.number(vars::DECISION_LOG_KEEP, 16_usize, 1..=10_000, "a number of files");
     let tls = TlsFiles {
         cert: from.optional(vars::TLS_CERT, path),
         key: from.optional(vars::TLS_KEY, path),
@@ -61,6 +63,8 @@ pub(super) fn config(environment: &Environment) -> Result<Config, ConfigError> {
         policy_dir,
         policy_commit,
         decision_log,
+        decision_log_bytes: decision_log_max_mb * 1_000_000,
+        decision_log_keep,
         tls,
         concurrency,
         grpc_payload,

@@ -161,7 +161,7 @@ fn only_what_has_no_reader_yet_is_said_to_come_later() {
         let line = table.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap();
         line.contains("later release")
     };
-    assert!(later("OPRC_CRM_ANALYZER_INTERVAL_SECS"), "{table}");
+    assert!(later("OPRC_CRM_TLS_CERT_FILE"), "{table}");
     for read in ["OPRC_CRM_LIMITS_MAX_REPLICAS", "OPRC_CRM_POLICY_COMMIT", "OPRC_CRM_POLICY_DIR", "OPRC_CRM_ODGM_IMAGE"]
     {
         assert!(!later(read), "{read} in\n{table}");

@@ -30,6 +30,8 @@ pub(super) const PROM_CA_FILE: &str = "OPRC_CRM_PROM_CA_FILE";
 pub(super) const POLICY_DIR: &str = "OPRC_CRM_POLICY_DIR";
 pub(super) const POLICY_COMMIT: &str = "OPRC_CRM_POLICY_COMMIT";
 pub(super) const DECISION_LOG: &str = "OPRC_CRM_DECISION_LOG";
+pub(super) const DECISION_LOG_MAX_MB: &str = "OPRC_CRM_DECISION_LOG_MAX_MB";
+pub(super) const DECISION_LOG_KEEP: &str = "OPRC_CRM_DECISION_LOG_KEEP";
 pub(super) const TLS_CERT: &str = "OPRC_CRM_TLS_CERT_FILE";
 pub(super) const TLS_KEY: &str = "OPRC_CRM_TLS_KEY_FILE";
 pub(super) const TLS_CLIENT_CA: &str = "OPRC_CRM_TLS_CLIENT_CA_FILE";
@@ -69,6 +71,8 @@ pub const VARIABLES: &[&str] = &[
     POLICY_DIR,
     POLICY_COMMIT,
     DECISION_LOG,
+    DECISION_LOG_MAX_MB,
+    DECISION_LOG_KEEP,
     TLS_CERT,
     TLS_KEY,
     TLS_CLIENT_CA,
@@ -88,7 +92,7 @@ const LATER: &str = "checked, takes effect in a later release";
 pub(super) fn note(name: &str, value: Option<&str>) -> Option<&'static str> {
     match name {
         MTLS | LEADER_ELECTION => (value == Some("true")).then_some(UNAVAILABLE),
-        PROM_MATCH_LABELS | PROM_SCRAPE_KIND | DECISION_LOG | TLS_CERT | TLS_KEY | TLS_CLIENT_CA => Some(LATER),
+        PROM_MATCH_LABELS | PROM_SCRAPE_KIND | TLS_CERT | TLS_KEY | TLS_CLIENT_CA => Some(LATER),
         _ => None,
     }
 }

@@ -384,6 +384,14 @@ impl Facts {
         }
     }
 
+    /// Every fact that is there, by path, with its value; a group has none of its own.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, Option<&dyn Val>)> {
+        FACTS.iter().zip(&self.bound).filter_map(|(fact, bound)| match bound.as_ref()? {
+            Bound::Value(value) => Some((fact.path, Some(value.as_ref()))),
+            Bound::Group => Some((fact.path, None)),
+        })
+    }
+
     /// Whether a fact or an optional group is there.
     pub fn has(&self, path: &str) -> bool {
         self.bound(path).is_some()

@@ -21,6 +21,7 @@ mod document;
 mod facts;
 mod fields;
 mod form;
+mod kept;
 mod kinds;
 mod nfr;
 mod outline;
@@ -51,6 +52,7 @@ pub use compare::{Change, Comparison, Part, Stated, compare};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::{ResourceTexts, Security};
 pub use facts::{FACTS, Fact, FactKind, FactValue, Facts, Reader, readers};
+pub use kept::KeptFacts;
 pub use kinds::{AdmissionPolicy, Effect, OdgmShape, Shape, Standing, TemplatePolicy, Verdict};
 pub use nfr::{
     Combine, ComponentKind, Dimension, Guard, Guarded, Join, Proposal, RecommendationPolicy, Recommended,

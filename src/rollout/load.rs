@@ -43,7 +43,7 @@ pub fn load(
 
 impl Source {
     /// Makes the policy again; whether its tests pass was seen when it was loaded.
-    pub(super) fn compile(&self) -> Result<Policy, Diagnostics> {
+    pub fn compile(&self) -> Result<Policy, Diagnostics> {
         let bundle = Bundle::read(&self.files, &self.builtin)?;
         bundle.compile(&self.inputs).map(|(policy, _)| policy.with_commit(self.commit.as_deref()))
     }

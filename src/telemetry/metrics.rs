@@ -1,5 +1,6 @@
 //! What `/metrics` shows, as OpenMetrics.
 
+mod log;
 mod nfr;
 
 use std::sync::atomic::AtomicU64;
@@ -10,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+pub use log::LogMetrics;
 pub use nfr::NfrMetrics;
 
 /// Media type of the text.
@@ -75,6 +77,8 @@ pub struct Metrics {
     failures: Family<CategoryLabel, Counter>,
     /// Of the NFR loop.
     pub nfr: NfrMetrics,
+    /// Of the decision log.
+    pub log: LogMetrics,
 }
 
 impl Default for Metrics {
@@ -95,6 +99,7 @@ impl Default for Metrics {
             reconciles: Family::default(),
             failures: Family::default(),
             nfr: NfrMetrics::default(),
+            log: LogMetrics::default(),
         };
         metrics.register();
         // There from the start, so that the first failure is a rise.
@@ -123,6 +128,7 @@ impl Metrics {
         all.register("reconciles", "Looks at a record by result", self.reconciles.clone());
         all.register("reconcile_failures", "Failed looks by category", self.failures.clone());
         self.nfr.register(all);
+        self.log.register(all);
     }
 
     /// Everything, as OpenMetrics text.

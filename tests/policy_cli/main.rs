@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+mod audit;
 mod cluster;
 mod diff;
 #[path = "../support/lines.rs"]

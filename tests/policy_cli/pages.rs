@@ -4,7 +4,7 @@
 //! In the order of the page and in one temporary directory: a block ` ```yaml file=PATH ` becomes that file, and each
 //! line of a ` ```console ` block that begins with `$ ` is run by the shell; what follows is what it must print. After a
 //! wanted change `OPRC_UPDATE_GOLDEN=1 cargo test --test policy_cli pages` writes the outputs anew (never where `CI` is
-//! set): read the diff. What needs a cluster stands in ` ```sh ` or ` ```text ` blocks, which are left alone.
+//! set): read the diff. `docs/samples/decisions.jsonl` is there from the start. What needs a cluster stands in ` ```sh ` or ` ```text ` blocks, which are left alone.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -23,6 +23,8 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join(".bin")).unwrap();
         symlink(env!("CARGO_BIN_EXE_oprc-crm"), dir.path().join(".bin/oprc-crm")).unwrap();
+        let log = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/samples/decisions.jsonl");
+        fs::copy(log, dir.path().join("decisions.jsonl")).unwrap();
         let path = format!("{}:{}", dir.path().join(".bin").display(), std::env::var("PATH").unwrap());
         Self { dir, path }
     }
@@ -110,7 +112,7 @@ fn the_page_for_policy_authors_does_what_it_shows() {
 
 #[test]
 fn the_page_for_auditors_does_what_it_shows() {
-    holds("audit.md", 6);
+    holds("audit.md", 13);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::decision::{
 };
 use crate::model::Resources;
 
+mod decision;
 mod nfr;
 mod subject;
 
@@ -23,7 +24,7 @@ use subject::{Scene, Subject};
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// File with `DeploymentRecords`, several documents allowed; - is the standard input.
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["target", "from_cluster"])]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["target", "from_cluster", "decision"])]
     record: Option<String>,
     /// Record of the cluster that the kubeconfig names, with what it runs on; profile, features, bundle and namespace that
     /// no flag states are those of the controller's variables, else its defaults.
@@ -31,6 +32,8 @@ pub(super) struct Args {
     from_cluster: Option<String>,
     #[command(flatten)]
     sizes: nfr::Sizes,
+    #[command(flatten)]
+    logged: decision::Logged,
     #[command(flatten)]
     offline: Offline,
     /// Template that the class runs on now.
@@ -60,9 +63,12 @@ pub(super) fn run(args: &Args) -> ExitCode {
 
 /// Explains every record that is asked about; whether all of them are accepted and get a template.
 fn explain(args: &Args) -> Result<bool, String> {
+    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    if let Some(asked) = args.logged.asked() {
+        return decision::explain(&asked, (args.format, colour));
+    }
     let scene = Scene::of(args)?;
     let bundle = scene.bundle.read().map_err(|refused| refused.to_string())?;
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     if let Some(asked) = args.sizes.asked() {
         let class = scene.subjects.as_ref().map(|subjects| match subjects.as_slice() {
             [subject] => Ok(&subject.class),

@@ -24,6 +24,24 @@ pub(super) fn bind_current(facts: &mut Facts, dimension: Dimension, current: f64
     }
 }
 
+/// Paths of a proposal.
+const PROPOSAL: [&str; 7] = [
+    "proposal.target",
+    "proposal.change",
+    "proposal.direction",
+    "proposal.confidence",
+    "proposal.rule",
+    "proposal.since_applied",
+    "proposal.changed_by",
+];
+
+/// Takes away what an earlier question proposed: an answer follows from its own question alone.
+pub(super) fn clear_proposal(facts: &mut Facts) {
+    for path in PROPOSAL {
+        facts.clear(path);
+    }
+}
+
 /// Binds a change for the rules of a Safeguard.
 pub(super) fn bind_proposal(
     facts: &mut Facts,

@@ -3,7 +3,11 @@
 //! Everything is counted in the unit in which a field is written ([`Quantum`]): replicas, thousandths of a core,
 //! mebibytes. A double holds such counts exactly, far beyond any that Kubernetes takes.
 
+use serde::{Deserialize, Serialize};
+
 use crate::policy::Dimension;
+
+use super::exact;
 
 /// What binary fractions add to a number of units, relative to it: three times a third of a core is one core, and
 /// seven replicas and a millionth of a millionth are seven.
@@ -52,10 +56,13 @@ pub(super) fn down(count: f64) -> f64 {
 }
 
 /// Between what a field may be: first the floor, then the cap, which wins.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Range {
     takes_none: bool,
+    #[serde(with = "exact::optional")]
     floor: Option<f64>,
+    #[serde(with = "exact::optional")]
     cap: Option<f64>,
 }
 

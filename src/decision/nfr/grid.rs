@@ -5,15 +5,37 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// Most points that a window has: the longest window of a policy is bounded, this bounds a tiny step beneath it.
 const MAX_POINTS: i64 = 4096;
 
 /// Moments at which the rules are asked. All times within are milliseconds since the epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "GridForm")]
 pub struct Grid {
+    #[serde(rename = "step_ms")]
     step: i64,
+    #[serde(rename = "settle_ms")]
     settle: i64,
+}
+
+/// A grid as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GridForm {
+    step_ms: u64,
+    settle_ms: u64,
+}
+
+impl TryFrom<GridForm> for Grid {
+    type Error = &'static str;
+
+    fn try_from(form: GridForm) -> Result<Self, Self::Error> {
+        let GridForm { step_ms, settle_ms } = form;
+        let grid = Self::new(Duration::from_millis(step_ms), Duration::from_millis(settle_ms));
+        grid.ok_or("a grid has a step_ms of at least 1000")
+    }
 }
 
 /// The points of a window `(end - length, end]`, the newest of them being its end.

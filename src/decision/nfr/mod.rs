@@ -24,13 +24,16 @@ use crate::policy::{ComponentKind, Dimension, Facts, Policy, RecommendationPolic
 mod bind;
 mod change;
 mod clamp;
+mod exact;
 mod grid;
+mod inputs;
 mod outcome;
 mod state;
 mod timeline;
 
 pub use clamp::Range;
 pub use grid::Grid;
+pub use inputs::Inputs;
 pub use outcome::{
     Action, BoundTrace, By, Direction, Invariant, LimitTrace, NfrDecision, NfrRecommendation, NfrTrace, WindowTrace,
     json_of_rules,
@@ -68,6 +71,7 @@ pub struct Question<'a> {
 pub fn decide(policy: &Policy, facts: &mut Facts, question: &Question<'_>) -> NfrDecision {
     let Question { component, dimension, state, samples, grid, now, .. } = *question;
     facts.share_steps();
+    bind::clear_proposal(facts);
     bind::bind_current(facts, dimension, state.current);
     let answers = |one: &&RecommendationPolicy| one.component() == component && one.dimension() == dimension;
     let recommendations = policy.recommendations().iter().filter(answers).collect();

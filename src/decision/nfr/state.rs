@@ -2,13 +2,16 @@
 //! spec and the policy are what they are. Everything else comes from the samples.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::{Action, NfrDecision};
+use super::{Action, NfrDecision, exact};
 
 /// What is kept of one dimension of one component. It stands in the cluster, so a restart finds it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct State {
     /// The field to be written, as it is: replicas, cores or bytes. Pods that are observed are another fact.
+    #[serde(with = "exact")]
     pub current: f64,
     /// When the field last got its value, where that is known; cooldowns start here.
     pub applied_at: Option<Timestamp>,
@@ -19,6 +22,7 @@ pub struct State {
     /// Since when the policy is what it is.
     pub revision_since: Timestamp,
     /// What was last recommended, and since when: an equal recommendation keeps its date.
+    #[serde(with = "exact::dated")]
     pub recommended: Option<(f64, Timestamp)>,
 }
 

@@ -1,5 +1,7 @@
 //! The kinds of documents behind the NFR loop: what is measured, what follows from it, how far it is applied.
 
+use serde::{Deserialize, Serialize};
+
 mod check;
 mod form;
 mod promql;
@@ -14,7 +16,8 @@ pub use safeguard::{Guard, Guarded, SafeguardPolicy, Stabilize};
 pub use signal::{Combine, Join, SignalPolicy};
 
 /// Kind of a component.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ComponentKind {
     /// A function.
     Function,
@@ -23,7 +26,8 @@ pub enum ComponentKind {
 }
 
 /// What of a component is sized.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Dimension {
     /// Number of pods.
     Replicas,

@@ -231,7 +231,7 @@ impl Text {
     }
 
     /// A decision about the size of a component.
-    fn size(&self, decision: &NfrDecision, out: &mut String) {
+    pub(super) fn size(&self, decision: &NfrDecision, out: &mut String) {
         let dimension = decision.dimension;
         let head = |name: &str| self.paint("1", &format!("{name:<11}"));
         let action = match decision.action {

@@ -16,7 +16,7 @@ use crate::policy::{
 
 const STEP: i64 = 30;
 /// Start of every load; a multiple of the step.
-const START: i64 = 1_767_225_600;
+pub(super) const START: i64 = 1_767_225_600;
 
 /// A number, as a policy that means no good would write it: any size, any reading, some that fail when evaluated.
 fn number() -> impl Strategy<Value = String> {
@@ -100,7 +100,7 @@ fn policy() -> impl Strategy<Value = String> {
 }
 
 /// A compiled policy; `None` where the check refuses it, which is as good.
-fn compiled(text: &str) -> Option<Policy> {
+pub(super) fn compiled(text: &str) -> Option<Policy> {
     let file = File { name: "p.yaml".to_owned(), text: text.to_owned() };
     let bundle = Bundle::read(&[file], &[]).ok()?;
     bundle.compile(&Inputs { profile: "dev".to_owned(), ..Inputs::default() }).ok().map(|(policy, _)| policy)
@@ -129,8 +129,8 @@ fn series(values: &[Option<f64>]) -> Arc<Series> {
 
 /// What a decision is asked with.
 #[derive(Clone, Debug)]
-struct World {
-    policy: String,
+pub(super) struct World {
+    pub(super) policy: String,
     cpu: Vec<Option<f64>>,
     rps: Vec<Option<f64>>,
     current: u32,
@@ -142,7 +142,7 @@ struct World {
     since: (i64, i64, Option<i64>),
 }
 
-fn world() -> impl Strategy<Value = World> {
+pub(super) fn world() -> impl Strategy<Value = World> {
     let sizes = (0_u32..30, 1_u32..25, prop::option::of(0_u32..25), any::<bool>(), any::<bool>());
     let since = (-9000_i64..900, -9000_i64..900, prop::option::of(-600_i64..600));
     (policy(), samples(), samples(), sizes, since).prop_map(|(policy, cpu, rps, sizes, since)| {
@@ -152,7 +152,7 @@ fn world() -> impl Strategy<Value = World> {
 }
 
 impl World {
-    fn state(&self) -> State {
+    pub(super) fn state(&self) -> State {
         let at = |seconds: i64| Timestamp::from_second(START + seconds).unwrap();
         State {
             current: f64::from(self.current),
@@ -164,7 +164,7 @@ impl World {
         }
     }
 
-    fn facts(&self) -> Facts {
+    pub(super) fn facts(&self) -> Facts {
         let mut facts = Facts::default();
         facts.set("limits.max_replicas", FactValue::Number(f64::from(self.limit)));
         if self.needs_rps {
@@ -173,11 +173,11 @@ impl World {
         facts
     }
 
-    fn range(&self) -> Range {
+    pub(super) fn range(&self) -> Range {
         Range::replicas(self.knative, f64::from(self.limit), self.hpa.map(f64::from))
     }
 
-    fn samples(&self) -> Samples {
+    pub(super) fn samples(&self) -> Samples {
         let all = [("cpu", &self.cpu), ("rps", &self.rps)];
         all.into_iter().map(|(name, values)| (name.to_owned(), series(values))).collect()
     }
@@ -213,7 +213,7 @@ impl World {
     }
 
     /// Moments from before the first sample to past the last, off the grid.
-    fn moments(&self) -> impl Iterator<Item = i64> + use<> {
+    pub(super) fn moments(&self) -> impl Iterator<Item = i64> + use<> {
         let end = i64::try_from(self.cpu.len().max(self.rps.len())).unwrap() * STEP + 200;
         (-40..end).step_by(35)
     }

@@ -4,6 +4,7 @@ use crate::decision::run_tests;
 use crate::policy::{Bundle, Diagnostics, File};
 
 mod invariants;
+mod replay;
 mod shipped;
 mod stories;
 
