@@ -145,7 +145,7 @@ pub async fn run_with(
     tasks.spawn(discover(client.clone(), tell, shutdown.clone()));
     tasks.spawn(heartbeat(client.clone(), readiness.clone(), shutdown.clone()));
     tasks.spawn(rollout(&config, &client, &context, first, keeper, facts, relook).run(shutdown.clone()));
-    nfr::spawn(&config, &client, (&context, relook_at), sight, &mut tasks, &shutdown);
+    nfr::spawn(&config, &client, (&context, relook_at, Arc::clone(&log)), sight, &mut tasks, &shutdown);
     let options = Options { concurrency: config.concurrency };
     let mut control = tokio::spawn(controller::run(context, watches, looks, options, shutdown.clone()));
 

@@ -7,6 +7,7 @@ use super::decide::Decided;
 use super::now::Replicas;
 use super::report::whole;
 use crate::api::{AppliedRecommendation, DeploymentRecordStatus, EnforcementMode};
+use crate::audit::WhyNot;
 use crate::cluster::caches::LiveObject;
 use crate::cluster::scale::{Enforced, Owned, Reach};
 use crate::controller::{Problem, rule_reason};
@@ -31,16 +32,16 @@ pub struct Gate<'a> {
 
 impl Gate<'_> {
     /// Why a dimension may not be written; `None` where it may.
-    pub fn closed(&self, dimension: Dimension) -> Option<&'static str> {
+    pub fn closed(&self, dimension: Dimension) -> Option<WhyNot> {
         let listed = enforced(dimension).is_some_and(|dimension| self.class.dimensions.contains(&dimension));
         if !self.feature {
-            Some("OPRC_CRM_FEATURES_NFR_ENFORCEMENT is off")
+            Some(WhyNot::Gate)
         } else if self.class.enforcement != EnforcementMode::Enforce {
-            Some("the record's spec.nfr.enforcement.mode is not enforce")
+            Some(WhyNot::Mode)
         } else if !listed {
-            Some("the record's spec.nfr.enforcement.dimensions does not list it")
+            Some(WhyNot::Dimension)
         } else if !self.right {
-            Some("another instance leads")
+            Some(WhyNot::NoRight)
         } else {
             None
         }
@@ -65,6 +66,11 @@ pub enum Write {
     Render(AppliedRecommendation),
 }
 
+/// Whether a dimension of a component is rendered, from the status; otherwise it is a number with an owner of its own.
+pub fn is_rendered(part: &Part, dimension: Dimension) -> bool {
+    dimension != Dimension::Replicas || part.workload != ObjectKind::Deployment
+}
+
 /// What is to be written for a decision; `None` where it holds. `field` is the object whose number is written, where
 /// there is one that is ours to write.
 pub fn write(
@@ -74,8 +80,7 @@ pub fn write(
     now: Timestamp,
 ) -> Option<Write> {
     let Action::Apply { target } = decided.decision.action else { return None };
-    let scaled = decided.dimension == Dimension::Replicas && part.workload == ObjectKind::Deployment;
-    if !scaled {
+    if is_rendered(part, decided.dimension) {
         return Some(Write::Render(entry(part, decided, target, now)));
     }
     // An autoscaler of somebody else's scales it: no number of it is ours to write.
@@ -177,7 +182,7 @@ pub fn standing(
     let enforced_now = replicas.and_then(|replicas| replicas.enforced.as_ref());
     let scaled = enforced_now.map(|enforced| scale_entry(part, enforced));
     let rendered = [Dimension::Replicas, Dimension::Cpu, Dimension::Memory].into_iter().filter_map(|dimension| {
-        if dimension == Dimension::Replicas && part.workload == ObjectKind::Deployment {
+        if !is_rendered(part, dimension) {
             return None;
         }
         let enforces = gate.feature

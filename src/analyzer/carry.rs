@@ -1,22 +1,29 @@
 //! What was decided about one class, carried out: numbers first, then its status, then what is said of it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 
 use super::act::{self, Gate, Write};
+use super::component::Part;
 use super::decide::Decided;
 use super::look::Report;
 use super::report::{self, Analysis};
 use super::subject::{Measured, Present};
 use super::{Analyzer, Written};
 use crate::api::{AppliedRecommendation, DeploymentRecordStatus};
+use crate::audit::{Entry, Outcome, RecordRef};
 use crate::cluster::ClusterError;
+use crate::cluster::caches::LiveObject;
 use crate::cluster::events::Reason;
 use crate::cluster::record::RawRecord;
 use crate::cluster::scale::{Owned, Reach};
 use crate::controller::Problem;
 use crate::decision::nfr::{Action, size_text};
+use crate::policy::Dimension;
 use crate::render::ObjectKind;
+use crate::rollout::Basis;
 
 /// What was done about a class.
 #[derive(Default)]
@@ -27,6 +34,17 @@ struct Done {
     news: Vec<News>,
     /// What keeps the class from its target.
     capped: Option<Problem>,
+    /// What became of each decision, by component.
+    outcomes: Vec<(usize, Dimension, Outcome)>,
+}
+
+impl Done {
+    /// An entry takes the place of the one that stood for the same.
+    fn stands(&mut self, entry: AppliedRecommendation) {
+        let same = (&entry.component, &entry.dimension);
+        self.applied.retain(|old| (&old.component, &old.dimension) != same);
+        self.applied.push(entry);
+    }
 }
 
 struct News {
@@ -39,18 +57,19 @@ struct News {
 impl Analyzer {
     /// Makes the writes of one class. The status as written, where it was.
     pub(super) async fn carry_out(&self, report: Report, now: Timestamp) -> Option<Written> {
-        let Report { record, status, measured, observed, decided } = report;
+        let Report { record, status, basis, measured, observed, decided } = report;
         let done = match &measured {
-            Some(measured) => self.parts(&record, &status, (measured, &decided), now).await,
+            Some(measured) => self.parts((&record, &basis), &status, (measured, &decided), now).await,
             None => Done::default(),
         };
-        let Done { applied, mut news, capped } = done;
+        let Done { applied, mut news, capped, outcomes } = done;
         self.note_cap(&record, capped, &mut news);
         let parts = measured.iter().flat_map(|measured| &measured.parts).map(|present| &present.part);
         let decided: Vec<_> = parts.zip(decided).collect();
         let generation = record.metadata.generation.unwrap_or_default();
         let analysis = report::analysis(&status, (&observed, generation), &decided, applied, now);
         let written = self.write_status(&record, &status, analysis).await;
+        self.log((&record, &basis), &decided, outcomes, written.as_ref().err());
         for News { reason, note, by_status } in news {
             if written.is_ok() || !by_status {
                 self.publish(&record, reason, &note).await;
@@ -66,84 +85,118 @@ impl Analyzer {
     /// Makes the changes of all components.
     async fn parts(
         &self,
-        record: &RawRecord,
+        (record, basis): (&RawRecord, &Basis),
         status: &DeploymentRecordStatus,
         (measured, decided): (&Measured, &[Vec<Decided>]),
         now: Timestamp,
     ) -> Done {
-        let state = self.wiring.context.judgement.state();
-        let feature = state.target().setting().features.nfr_enforcement;
+        let feature = basis.setting().features.nfr_enforcement;
         let mut done = Done::default();
         for (at, present) in measured.parts.iter().enumerate() {
             // Asked anew for each component: the right may be gone since the last write.
             let gate = Gate { feature, right: self.wiring.right.is_held(), class: &measured.class };
             done.applied.extend(act::standing(&present.part, present.replicas.as_ref(), status, &gate));
             for one in decided.get(at).map_or(&[][..], Vec::as_slice) {
-                if gate.closed(one.dimension).is_some() {
-                    continue;
-                }
-                done.capped = done.capped.or_else(|| act::capped(&present.part, one));
-                if let Some(entry) = self.change(record, present, one, now, &mut done.news).await {
-                    let same = (&entry.component, &entry.dimension);
-                    done.applied.retain(|old| (&old.component, &old.dimension) != same);
-                    done.applied.push(entry);
-                }
+                let outcome = match gate.closed(one.dimension) {
+                    Some(because) if one.is_change() => Outcome::WouldApply { because },
+                    Some(_) => Outcome::Held,
+                    None => {
+                        done.capped = done.capped.or_else(|| act::capped(&present.part, one));
+                        self.change(record, present, one, now, &mut done).await
+                    }
+                };
+                done.outcomes.push((at, one.dimension, outcome));
             }
         }
         done
     }
 
-    /// Makes one change that may be made; the entry that stands for it.
+    /// Makes one change that may be made; what became of it.
     async fn change(
         &self,
         record: &RawRecord,
         present: &Present,
         decided: &Decided,
         now: Timestamp,
-        news: &mut Vec<News>,
-    ) -> Option<AppliedRecommendation> {
+        done: &mut Done,
+    ) -> Outcome {
         let part = &present.part;
-        let write = act::write(part, decided, (present.replicas.as_ref(), present.field.as_ref()), now)?;
+        let write = act::write(part, decided, (present.replicas.as_ref(), present.field.as_ref()), now);
+        let Some(write) = write else { return Outcome::Held };
         let note = note(present, decided);
         match write {
             Write::Render(entry) => {
-                news.push(News { reason: Reason::NfrApplied, note, by_status: true });
-                Some(entry)
+                done.news.push(News { reason: Reason::NfrApplied, note, by_status: true });
+                done.stands(entry);
             }
             Write::Scale { field, owned, reach, taken_back } => {
-                self.scale(record, decided, (&field, &owned, reach)).await?;
+                if let Err(error) = self.scale(record, decided, (&field, &owned, reach)).await {
+                    return Outcome::Failed { error: error.to_string() };
+                }
                 let (reason, note) = match taken_back {
                     Some(by) => {
                         (Reason::ScaleTakenBack, format!("{note}; it was set by {by}, and the grace for that is over"))
                     }
                     None => (Reason::NfrApplied, note),
                 };
-                news.push(News { reason, note, by_status: false });
-                act::scaled(part, &owned)
+                done.news.push(News { reason, note, by_status: false });
+                if let Some(entry) = act::scaled(part, &owned) {
+                    done.stands(entry);
+                }
             }
         }
+        Outcome::Applied
     }
 
-    /// Writes a number; `None` where that did not succeed.
+    /// Writes a number.
     async fn scale(
         &self,
         record: &RawRecord,
         decided: &Decided,
-        (field, owned, reach): (&crate::cluster::caches::LiveObject, &Owned, Reach),
-    ) -> Option<()> {
+        (field, owned, reach): (&LiveObject, &Owned, Reach),
+    ) -> Result<(), ClusterError> {
         let context = &self.wiring.context;
         let written = context.applier.scale(field, owned, reach).await;
         let failure = written.as_ref().err().map(ClusterError::category);
         context.metrics.nfr.applied(decided.dimension.name(), failure);
-        match written {
-            Ok(_) => Some(()),
-            // Somebody wrote in between: the next look sees it.
-            Err(ClusterError::Stale(_)) => None,
-            Err(error) => {
-                let record = record.metadata.name.as_deref();
-                tracing::warn!(record, %error, "a recommendation can't be applied; the next look tries again");
-                None
-            }
+        // That somebody wrote in between is no fault: the next look sees it.
+        if let Err(error) = written.as_ref()
+            && !matches!(error, ClusterError::Stale(_))
+        {
+            let record = record.metadata.name.as_deref();
+            tracing::warn!(record, %error, "a recommendation can't be applied; the next look tries again");
+        }
+        written.map(|_| ())
+    }
+
+    /// Logs what became of each decision. `failed` is why the status could not be written: what is rendered from it has
+    /// not happened then.
+    fn log(
+        &self,
+        (record, basis): (&RawRecord, &Basis),
+        decided: &[(&Part, Vec<Decided>)],
+        outcomes: Vec<(usize, Dimension, Outcome)>,
+        failed: Option<&ClusterError>,
+    ) {
+        for (at, dimension, outcome) in outcomes {
+            let Some((part, all)) = decided.get(at) else { continue };
+            let Some(one) = all.iter().find(|one| one.dimension == dimension) else { continue };
+            let Some(inputs) = one.inputs.clone() else { continue };
+            let outcome = match (outcome, failed) {
+                (Outcome::Applied, Some(error)) if act::is_rendered(part, dimension) => {
+                    Outcome::Failed { error: error.to_string() }
+                }
+                (outcome, _) => outcome,
+            };
+            self.wiring.log.record(Entry {
+                record: reference(record),
+                component: part.name().to_owned(),
+                inputs,
+                decision: one.decision.clone(),
+                outcome,
+                policy: Arc::clone(basis.policy()),
+                source: Arc::clone(basis.source()),
+            });
         }
     }
 
@@ -184,9 +237,19 @@ impl Analyzer {
     }
 }
 
+fn reference(record: &RawRecord) -> RecordRef {
+    let meta = &record.metadata;
+    RecordRef {
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: meta.name.clone().unwrap_or_default(),
+        uid: meta.uid.clone().unwrap_or_default(),
+        generation: meta.generation.unwrap_or_default(),
+    }
+}
+
 /// A change, for people.
 fn note(present: &Present, decided: &Decided) -> String {
-    let Decided { dimension, state, decision } = decided;
+    let Decided { dimension, state, decision, .. } = decided;
     let what = match (dimension.name(), present.part.workload, present.field.as_ref().map(|field| field.kind)) {
         ("replicas", ObjectKind::Deployment, Some(ObjectKind::Autoscaler)) => "minReplicas",
         ("replicas", ObjectKind::KnativeService, _) => "min-scale",

@@ -9,7 +9,7 @@ use super::component::{self, Limits, Part};
 use super::now::{self, Replicas, Since};
 use crate::api::DeploymentRecordStatus;
 use crate::decision::Setting;
-use crate::decision::nfr::{self, Action, Grid, NfrDecision, Question, State};
+use crate::decision::nfr::{self, Action, Grid, Inputs, NfrDecision, Question, State};
 use crate::model::Class;
 use crate::policy::{Dimension, Facts, Policy, Series};
 use crate::signals::Fault;
@@ -27,6 +27,8 @@ pub struct Frame<'a> {
     pub grid: Grid,
     /// The time.
     pub now: Timestamp,
+    /// What decisions follow from is kept, for the decision log.
+    pub kept: bool,
 }
 
 /// What is known of a component.
@@ -55,6 +57,8 @@ pub struct Decided {
     pub state: State,
     /// What was decided.
     pub decision: NfrDecision,
+    /// What it followed from, where that is kept.
+    pub inputs: Option<Inputs>,
 }
 
 impl Decided {
@@ -93,7 +97,8 @@ pub fn one(frame: &Frame<'_>, known: &Known<'_>, dimension: Dimension, facts: &m
         now: frame.now,
     };
     let decision = nfr::decide(frame.policy, facts, &question);
-    Some(Decided { dimension, state, decision })
+    let inputs = frame.kept.then(|| Inputs::capture(facts, &question, frame.policy));
+    Some(Decided { dimension, state, decision, inputs })
 }
 
 fn is_asked(policy: &Policy, part: &Part, dimension: Dimension) -> bool {

@@ -14,7 +14,7 @@ use crate::api::DeploymentRecordStatus;
 use crate::cluster::record::RawRecord;
 use crate::decision::nfr::Grid;
 use crate::policy::Policy;
-use crate::rollout::Rollout;
+use crate::rollout::{Basis, Rollout};
 use crate::signals::{Scope, Source, Spec};
 
 /// Why nothing is measured although the feature is on.
@@ -45,6 +45,7 @@ impl Analyzer {
         let uids: HashSet<&str> = records.iter().filter_map(|record| record.metadata.uid.as_deref()).collect();
         self.memory.written.retain(|uid, _| uids.contains(uid.as_str()));
         self.wiring.context.capped.retain(|uid| uids.contains(uid));
+        self.wiring.log.retain(|uid| uids.contains(uid));
         let view = View { state, caches: &self.wiring.context.caches, pods: &self.wiring.pods, now };
         let off = matches!(self.sight, Sight::Off);
         let subject = |record: Arc<RawRecord>| {
@@ -84,17 +85,17 @@ impl Analyzer {
     /// Decides about one class.
     fn class(&self, state: &Rollout, subject: Subject, now: Timestamp) -> Report {
         let Subject { record, status, measured } = subject;
-        let basis = state.target();
+        let basis = Arc::clone(state.target());
         let grid = grid(basis.policy(), &self.options);
         let blind = match &self.sight {
             Sight::Blind(why) => Some(Observed::Blind(NO_SOURCE, why.clone())),
             Sight::Off | Sight::Seeing(_) => None,
         };
         let (Some(measured), Some(grid)) = (measured, grid) else {
-            return Report { record, status, measured: None, observed: Observed::Off, decided: Vec::new() };
+            return Report { record, status, basis, measured: None, observed: Observed::Off, decided: Vec::new() };
         };
         let (policy, setting) = (basis.policy(), basis.setting());
-        let frame = Frame { policy, setting, limits: self.options.limits, grid, now };
+        let frame = Frame { policy, setting, limits: self.options.limits, grid, now, kept: self.wiring.log.is_on() };
         let (mut decided, mut missing) = (Vec::new(), Vec::new());
         for Present { part, replicas, .. } in measured.parts.iter().filter(|_| blind.is_none()) {
             let samples = self.memory.store.samples(&part.key);
@@ -108,7 +109,7 @@ impl Analyzer {
             self.wiring.context.metrics.nfr.decided(one.dimension.name(), one.is_change());
         }
         let observed = blind.unwrap_or(Observed::Measured(missing));
-        Report { record, status, measured: Some(measured), observed, decided }
+        Report { record, status, basis: Arc::clone(&basis), measured: Some(measured), observed, decided }
     }
 
     /// Makes the writes of all classes, a few at once.
@@ -128,6 +129,8 @@ impl Analyzer {
 pub(super) struct Report {
     pub(super) record: Arc<RawRecord>,
     pub(super) status: DeploymentRecordStatus,
+    /// What was decided by.
+    pub(super) basis: Arc<Basis>,
     pub(super) measured: Option<Measured>,
     pub(super) observed: Observed,
     /// Decisions by component, in the order of the parts.

@@ -24,6 +24,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::DeploymentRecordStatus;
+use crate::audit::DecisionLog;
 use crate::cluster::pods::PodIndex;
 use crate::cluster::record::RawRecord;
 use crate::cluster::right::Right;
@@ -97,6 +98,8 @@ pub struct Wiring {
     pub relook: UnboundedSender<ObjectRef<RawRecord>>,
     /// The right to write.
     pub right: Right,
+    /// Where decisions are logged.
+    pub log: Arc<DecisionLog>,
 }
 
 impl Analyzer {

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::analyzer::{Analyzer, Limits, Options, Sight, Wiring};
+use crate::audit::DecisionLog;
 use crate::cluster::pods::PodIndex;
 use crate::cluster::record::RawRecord;
 use crate::cluster::right::Right;
@@ -40,7 +41,7 @@ pub(super) fn sight(config: &Config) -> Result<Sight, PrometheusError> {
 pub(super) fn spawn(
     config: &Config,
     client: &Client,
-    (context, relook): (&Arc<Context>, UnboundedSender<ObjectRef<RawRecord>>),
+    (context, relook, log): (&Arc<Context>, UnboundedSender<ObjectRef<RawRecord>>, Arc<DecisionLog>),
     sight: Sight,
     tasks: &mut JoinSet<()>,
     shutdown: &CancellationToken,
@@ -53,7 +54,7 @@ pub(super) fn spawn(
         };
         tasks.spawn(pods.clone().run(client.clone(), namespace, shutdown.clone()));
     }
-    let wiring = Wiring { context: Arc::clone(context), pods, relook, right: Right::default() };
+    let wiring = Wiring { context: Arc::clone(context), pods, relook, right: Right::default(), log };
     let limits = Limits {
         max_replicas: f64::from(config.max_replicas),
         cpu_per_pod: f64::from(config.cpu_per_pod_milli) / 1000.0,
