@@ -110,7 +110,13 @@ async fn live_a_life(crm: &Crm, ns: &Namespace) {
 
 #[tokio::test]
 async fn the_rights_as_shipped_are_enough_and_no_broader_than_what_is_used() {
-    let (crm, ns) = start_with("rbac", &[("OPRC_CRM_FEATURES_HPA", "true")]).await;
+    // Pods are looked at for the signals alone; what Prometheus answers does not matter here, so there is none.
+    let env = [
+        ("OPRC_CRM_FEATURES_HPA", "true"),
+        ("OPRC_CRM_FEATURES_PROMETHEUS", "true"),
+        ("OPRC_CRM_PROM_URL", "http://127.0.0.1:9"),
+    ];
+    let (crm, ns) = start_with("rbac", &env).await;
     live_a_life(&crm, &ns).await;
     crm.stop().await;
     let granted = granted();
