@@ -176,6 +176,48 @@ fn config() -> ProptestConfig {
     ProptestConfig { cases: 200, rng_seed: seed, failure_persistence: None, ..ProptestConfig::default() }
 }
 
+/// What a person would miss in the answer to one edit of the watched bundle.
+fn amiss(files: &[File], original: &File, at: usize, edit: &Edit) -> Result<(), String> {
+    let lines: Vec<&str> = original.text.lines().collect();
+    let Some(text) = edited(&lines, at, edit).filter(|text| *text != original.text) else { return Ok(()) };
+    let (dir, mut watched) = watched(files);
+    std::fs::write(dir.path().join(&original.name), &text).unwrap();
+    let inputs = Inputs { profile: "edge".to_owned(), ..Inputs::default() };
+    let loaded = changed(&mut watched).and_then(|files| load(Origin::Builtin, files, Vec::new(), &inputs, None));
+    let Err(Diagnostics(mut found)) = loaded else { return Ok(()) };
+    let prefix = format!("{}/", dir.path().display());
+    let within = |place: &mut String| *place = place.replace(&prefix, "");
+    for one in &mut found {
+        within(&mut one.file);
+        one.related.iter_mut().for_each(|(place, _)| within(place));
+    }
+    let shown_in = |file: &str| {
+        if file == original.name {
+            return Some(text.as_str());
+        }
+        files.iter().find(|one| one.name == file).map(|one| one.text.as_str())
+    };
+    for one in found.iter().filter(|one| one.line > 0 && !one.source_line.is_empty()) {
+        let shown = shown_in(&one.file).and_then(|text| text.lines().nth(one.line as usize - 1));
+        if shown != Some(one.source_line.as_str()) {
+            return Err(format!("{one} does not show its own line, which is {shown:?}"));
+        }
+        let width = one.source_line.chars().count();
+        if !(1..=width + 1).contains(&(one.column as usize)) {
+            return Err(format!("{one} points beside its line"));
+        }
+    }
+    // A rule that means something else now is found by the bundle's own tests, at their cases.
+    let case = |one: &Diagnostic| one.message.starts_with("test `") && one.line > 0 && shown_in(&one.file).is_some();
+    let now = text.lines().nth(at).unwrap_or("");
+    if found.iter().all(case) || found.iter().any(|one| leads_to(one, &original.name, &lines, at, now)) {
+        return Ok(());
+    }
+    let all: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let (name, line) = (&original.name, at + 1);
+    Err(format!("{edit:?} of {name}:{line} {:?} -> {now:?} is answered by\n{}", lines[at], all.join("\n")))
+}
+
 proptest! {
     #![proptest_config(config())]
 
@@ -185,39 +227,7 @@ proptest! {
     ) {
         let files = &builtin::files();
         let original = &files[which.index(files.len())];
-        let lines: Vec<&str> = original.text.lines().collect();
-        let at = line.index(lines.len());
-        let Some(text) = edited(&lines, at, &edit).filter(|text| *text != original.text) else { return Ok(()) };
-        let (dir, mut watched) = watched(files);
-        std::fs::write(dir.path().join(&original.name), &text).unwrap();
-        let inputs = Inputs { profile: "edge".to_owned(), ..Inputs::default() };
-        let loaded = changed(&mut watched).and_then(|files| load(Origin::Builtin, files, Vec::new(), &inputs, None));
-        let Err(Diagnostics(mut found)) = loaded else { return Ok(()) };
-        let prefix = format!("{}/", dir.path().display());
-        let within = |place: &mut String| *place = place.replace(&prefix, "");
-        for one in &mut found {
-            within(&mut one.file);
-            one.related.iter_mut().for_each(|(place, _)| within(place));
-        }
-        let shown_in = |file: &str| if file == original.name { Some(text.as_str()) } else {
-            files.iter().find(|one| one.name == file).map(|one| one.text.as_str())
-        };
-        for one in found.iter().filter(|one| one.line > 0 && !one.source_line.is_empty()) {
-            let shown = shown_in(&one.file).and_then(|text| text.lines().nth(one.line as usize - 1));
-            prop_assert_eq!(shown, Some(one.source_line.as_str()), "{} does not show its own line", one);
-            let width = one.source_line.chars().count();
-            prop_assert!((1..=width + 1).contains(&(one.column as usize)), "{one}");
-        }
-        // A rule that means something else now is found by the bundle's own tests, at their cases.
-        let case = |one: &Diagnostic| one.message.starts_with("test `") && one.line > 0 && shown_in(&one.file).is_some();
-        if found.iter().all(case) {
-            return Ok(());
-        }
-        let now = text.lines().nth(at).unwrap_or("");
-        let all: Vec<String> = found.iter().map(ToString::to_string).collect();
-        prop_assert!(
-            found.iter().any(|one| leads_to(one, &original.name, &lines, at, now)),
-            "{:?} of {}:{} {:?} -> {:?} is answered by\n{}", edit, original.name, at + 1, lines[at], now, all.join("\n")
-        );
+        let answer = amiss(files, original, line.index(original.text.lines().count()), &edit);
+        prop_assert!(answer.is_ok(), "{}", answer.unwrap_err());
     }
 }
