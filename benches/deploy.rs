@@ -170,7 +170,7 @@ async fn run() -> Result<(), Failure> {
     let plane = ControlPlane::start(options, |step| eprintln!("{step}")).await?;
     let rbac = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("k8s/rbac/crm-rbac.yaml"))?;
     install::crm(&Client::try_from(plane.admin_config().await?)?, &rbac).await?;
-    let crm = Crm::start(&plane, program).await?;
+    let crm = Crm::start(&plane, program, None).await?;
     let measured = measure(&plane, &crm).await;
     plane.stop().await?;
     measured

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::analyzer::Page;
 use crate::audit::{DecisionLog, LogError};
 use crate::cluster::apply::Applier;
 use crate::cluster::caches::Caches;
@@ -145,11 +146,13 @@ pub async fn run_with(
     tasks.spawn(discover(client.clone(), tell, shutdown.clone()));
     tasks.spawn(heartbeat(client.clone(), readiness.clone(), shutdown.clone()));
     tasks.spawn(rollout(&config, &client, &context, first, keeper, facts, relook).run(shutdown.clone()));
-    nfr::spawn(&config, &client, (&context, relook_at, Arc::clone(&log)), sight, &mut tasks, &shutdown);
+    let page = Page::default();
+    let loop_shares = (&context, relook_at, Arc::clone(&log), page.clone());
+    nfr::spawn(&config, &client, loop_shares, sight, &mut tasks, &shutdown);
     let options = Options { concurrency: config.concurrency };
     let mut control = tokio::spawn(controller::run(context, watches, looks, options, shutdown.clone()));
 
-    let pages = pages(Arc::clone(&judgement), metrics, Arc::clone(&log));
+    let pages = pages(Arc::clone(&judgement), metrics, Arc::clone(&log), page);
     let services = services(&config, client, &listed, &judgement, pages, &readiness)?;
     let serving = server::serve(listener, readiness, services, shutdown.clone(), Timing::default());
     tokio::pin!(serving);
@@ -175,8 +178,8 @@ pub async fn run_with(
     result
 }
 
-/// `/policy` and `/metrics`.
-fn pages(judgement: Arc<Judgement>, metrics: Arc<Metrics>, log: Arc<DecisionLog>) -> Router {
+/// `/policy`, `/nfr` and `/metrics`.
+fn pages(judgement: Arc<Judgement>, metrics: Arc<Metrics>, log: Arc<DecisionLog>, nfr: Page) -> Router {
     let policy = move || {
         let mut page = judgement.page();
         if let Some(fields) = page.as_object_mut() {
@@ -184,7 +187,7 @@ fn pages(judgement: Arc<Judgement>, metrics: Arc<Metrics>, log: Arc<DecisionLog>
         }
         page
     };
-    server::pages(policy, move || metrics.text(), metrics::CONTENT_TYPE)
+    server::pages(policy, move || nfr.whole(), move || metrics.text(), metrics::CONTENT_TYPE)
 }
 
 fn services(

@@ -115,7 +115,7 @@ fn no_directory(sandbox: &Sandbox) {
 fn a_parent_that_is_killed_leaves_no_process_and_no_directory() {
     let mut sandbox = Sandbox::start();
     let programs = processes_with(&sandbox.dir);
-    for name in ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"] {
+    for name in ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "prometheus"] {
         assert!(programs.iter().any(|line| line.split(' ').next().unwrap().ends_with(name)), "{name}: {programs:?}");
     }
     operator(&sandbox);
@@ -176,7 +176,7 @@ fn once(args: &[&str], env: &[(&str, &str)]) -> (Output, Vec<PathBuf>) {
 }
 
 #[test]
-fn once_exits_0_when_every_sample_is_available_and_says_how_long_each_step_took() {
+fn once_exits_0_when_every_sample_is_available_and_measured_and_says_how_long_each_step_took() {
     let (output, left) = once(&[], &[]);
     let (shown, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(0), "{shown}\n{error}");
@@ -190,8 +190,18 @@ fn once_exits_0_when_every_sample_is_available_and_says_how_long_each_step_took(
     for reason in ["edge: profile (score ", "full: throughput, latency, availability (score ", "dev: named by "] {
         assert!(shown.contains(reason), "{reason} in:\n{shown}");
     }
-    for step in ["programs found", "control plane", "operator ready", "samples deployed", "samples Available", "total"]
-    {
+    let measured = format!("{}/pay  2 replicas, 2 recommended: peak of 0.", samples::ENFORCED);
+    assert!(shown.contains(&measured), "{measured} in:\n{shown}");
+    for step in [
+        "programs found",
+        "control plane",
+        "Prometheus",
+        "operator ready",
+        "samples deployed",
+        "samples Available",
+        "recommendation",
+        "total",
+    ] {
         let took = shown.lines().filter_map(|line| line.trim().strip_prefix(step)?.trim().strip_suffix(" s"));
         let took: Vec<f64> = took.filter_map(|seconds| seconds.parse().ok()).collect();
         assert_eq!(took.len(), 1, "{step} in:\n{shown}");
@@ -298,7 +308,7 @@ fn a_program_that_fails_at_once_is_an_error_with_its_last_words() {
 /// Fills a directory with programs that do what the script says.
 fn complete(dir: &Path, script: &str) {
     fs::create_dir_all(dir.join("stages")).unwrap();
-    for name in ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"] {
+    for name in ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "prometheus"] {
         executable_file(&dir.join(name), script);
     }
     for name in ["node-initialize", "node-heartbeat-with-lease", "pod-ready", "pod-complete", "pod-delete"] {

@@ -8,7 +8,8 @@ use kube::runtime::reflector::ObjectRef;
 use super::act::{self, Gate, Write};
 use super::component::Part;
 use super::decide::Decided;
-use super::look::Report;
+use super::look::{Report, named};
+use super::page;
 use super::report::{self, Analysis};
 use super::subject::{Measured, Present};
 use super::{Analyzer, Written};
@@ -67,6 +68,7 @@ impl Analyzer {
         let parts = measured.iter().flat_map(|measured| &measured.parts).map(|present| &present.part);
         let decided: Vec<_> = parts.zip(decided).collect();
         let generation = record.metadata.generation.unwrap_or_default();
+        self.show(&record, &decided, &outcomes);
         let analysis = report::analysis(&status, (&observed, generation), &decided, applied, now);
         let written = self.write_status(&record, &status, analysis).await;
         self.log((&record, &basis), &decided, outcomes, written.as_ref().err());
@@ -200,6 +202,19 @@ impl Analyzer {
         }
     }
 
+    /// Shows what was decided, and what became of it.
+    fn show(&self, record: &RawRecord, decided: &[(&Part, Vec<Decided>)], outcomes: &[(usize, Dimension, Outcome)]) {
+        let components = decided.iter().enumerate().map(|(at, (part, all))| {
+            let known = all.iter().filter_map(|one| {
+                let found = outcomes.iter().find(|(index, dimension, _)| (*index, *dimension) == (at, one.dimension));
+                Some((one, found?.2.clone()))
+            });
+            page::component(part, &self.memory.store.samples(&part.key), known)
+        });
+        let (namespace, name) = named(record);
+        self.wiring.page.note(namespace, name, components.collect());
+    }
+
     /// Tells the reconciler what keeps a class from its target, and asks it for a look where that is news.
     fn note_cap(&self, record: &RawRecord, capped: Option<Problem>, news: &mut Vec<News>) {
         let uid = record.metadata.uid.as_deref().unwrap_or_default();
@@ -238,10 +253,10 @@ impl Analyzer {
 }
 
 fn reference(record: &RawRecord) -> RecordRef {
-    let meta = &record.metadata;
+    let (meta, (namespace, name)) = (&record.metadata, named(record));
     RecordRef {
-        namespace: meta.namespace.clone().unwrap_or_default(),
-        name: meta.name.clone().unwrap_or_default(),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
     }

@@ -46,6 +46,8 @@ impl Analyzer {
         self.memory.written.retain(|uid, _| uids.contains(uid.as_str()));
         self.wiring.context.capped.retain(|uid| uids.contains(uid));
         self.wiring.log.retain(|uid| uids.contains(uid));
+        let names: HashSet<_> = records.iter().map(|record| named(record)).collect();
+        self.wiring.page.begin(now, |namespace, name| names.contains(&(namespace, name)));
         let view = View { state, caches: &self.wiring.context.caches, pods: &self.wiring.pods, now };
         let off = matches!(self.sight, Sight::Off);
         let subject = |record: Arc<RawRecord>| {
@@ -147,6 +149,12 @@ impl Memory {
             _ => record.typed_status(),
         }
     }
+}
+
+/// Namespace and name of a record.
+pub(super) fn named(record: &RawRecord) -> (&str, &str) {
+    let meta = &record.metadata;
+    (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }
 
 fn specs(policy: &Policy, options: &super::Options) -> Vec<Spec> {

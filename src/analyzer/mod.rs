@@ -10,6 +10,7 @@ mod component;
 mod decide;
 mod look;
 mod now;
+mod page;
 mod report;
 mod subject;
 
@@ -32,6 +33,7 @@ use crate::controller::Context;
 use crate::signals::{Pods, Source, Store};
 
 pub use component::Limits;
+pub use page::{ClassShown, ComponentShown, DecisionShown, Page, Sample, Whole};
 
 /// How old a moment must be before it is asked about: until then its samples may still be on their way from scrape to
 /// store. Seconds, not judgement: it only delays.
@@ -100,6 +102,8 @@ pub struct Wiring {
     pub right: Right,
     /// Where decisions are logged.
     pub log: Arc<DecisionLog>,
+    /// Where decisions are shown.
+    pub page: Page,
 }
 
 impl Analyzer {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::analyzer::{Analyzer, Limits, Options, Sight, Wiring};
+use crate::analyzer::{Analyzer, Limits, Options, Page, Sight, Wiring};
 use crate::audit::DecisionLog;
 use crate::cluster::pods::PodIndex;
 use crate::cluster::record::RawRecord;
@@ -41,7 +41,7 @@ pub(super) fn sight(config: &Config) -> Result<Sight, PrometheusError> {
 pub(super) fn spawn(
     config: &Config,
     client: &Client,
-    (context, relook, log): (&Arc<Context>, UnboundedSender<ObjectRef<RawRecord>>, Arc<DecisionLog>),
+    (context, relook, log, page): (&Arc<Context>, UnboundedSender<ObjectRef<RawRecord>>, Arc<DecisionLog>, Page),
     sight: Sight,
     tasks: &mut JoinSet<()>,
     shutdown: &CancellationToken,
@@ -54,7 +54,7 @@ pub(super) fn spawn(
         };
         tasks.spawn(pods.clone().run(client.clone(), namespace, shutdown.clone()));
     }
-    let wiring = Wiring { context: Arc::clone(context), pods, relook, right: Right::default(), log };
+    let wiring = Wiring { context: Arc::clone(context), pods, relook, right: Right::default(), log, page };
     let limits = Limits {
         max_replicas: f64::from(config.max_replicas),
         cpu_per_pod: f64::from(config.cpu_per_pod_milli) / 1000.0,

@@ -11,7 +11,8 @@ use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::sandbox::binaries::{self, Search};
-use crate::sandbox::crm::Crm;
+use crate::sandbox::crm::{Crm, NAMESPACE};
+use crate::sandbox::measure::Measurement;
 use crate::sandbox::show::{Laps, Screen};
 use crate::sandbox::{ControlPlane, Options, SandboxError, Step, guard, install};
 use progress::Progress;
@@ -25,12 +26,14 @@ const EXAMPLES: &str = "\
 Examples:
   oprc-crm sandbox                    stay up: a live table, and a kubeconfig to play with
   oprc-crm sandbox --once             prove that it works: end with 0 when every sample is Available
+                                      and the first recommendation is in its status
   oprc-crm sandbox --once --keep      the same, and leave the logs to look at
 
-The first run builds etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok from their published Go \
-modules, about ten minutes on two cores, and keeps them in the cache directory. It needs Go and asks nothing.
+The first run builds etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok and Prometheus from their \
+published Go modules, about ten minutes on two cores, and keeps them in the cache directory. It needs Go and asks nothing.
 
-Pods run on fake nodes: no image is ever pulled. The operator runs with the rights of k8s/rbac/crm-rbac.yaml and no \
+Pods run on fake nodes: no image is ever pulled, and what pods would use is made up: that of class checkout rises \
+and falls, and its replicas follow. What is done about it is the operator's. It runs with the rights of k8s/rbac/crm-rbac.yaml and no \
 others. However the sandbox ends, no process and no file of it stays.
 
 Environment:
@@ -39,13 +42,13 @@ Environment:
   RUST_LOG                  how much the operator writes to its log
   NO_COLOR                  no colours
 
-Exit codes: 0 done, 1 the samples are not Available or the operator failed, 2 the sandbox could not run.";
+Exit codes: 0 done, 1 the samples are not Available or nothing is recommended in time or the operator failed, 2 the sandbox could not run.";
 
 /// Arguments of `sandbox`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// End when every sample is Available, and say how long each step took
+    /// End when every sample is Available and something is recommended, and say how long each step took
     #[arg(long)]
     once: bool,
     /// With --once: how long the samples may take
@@ -111,7 +114,7 @@ async fn serve(args: &Args) -> Result<(), Failure> {
     }
     progress.interrupted();
     if args.once {
-        return Err(Failure::NotAvailable("interrupted before every sample was Available".to_owned()));
+        return Err(Failure::NotAvailable("interrupted before every sample was Available and measured".to_owned()));
     }
     Ok(())
 }
@@ -120,9 +123,13 @@ async fn work(args: &Args, progress: &mut Progress) -> Result<(), Failure> {
     let program = std::env::current_exe().map_err(|source| file("cannot find", Path::new("this program"), source))?;
     let mut laps = Laps::start();
     let (plane, client) = start_plane(args, &program, progress, &mut laps).await?;
+    progress.show(&Step::Starting("Prometheus"));
+    let measured = Measurement::start(&plane, &client, NAMESPACE).await?;
+    laps.lap("Prometheus");
     progress.show(&Step::Starting("the operator"));
     install::crm(&client, RBAC).await.map_err(SandboxError::from)?;
-    let crm = Crm::start(&plane, &program).await.map_err(|error| Failure::NotAvailable(error.to_string()))?;
+    let crm = Crm::start(&plane, &program, Some(&measured.url())).await;
+    let crm = crm.map_err(|error| Failure::NotAvailable(error.to_string()))?;
     laps.lap("operator ready");
     progress.done();
 
@@ -131,6 +138,7 @@ async fn work(args: &Args, progress: &mut Progress) -> Result<(), Failure> {
     screen.head(show::head(args, &plane, &crm, &apply, screen.style()));
     let shown = tokio::select! {
         error = plane.any_failure() => Err(error.into()),
+        error = measured.failure() => Err(error.into()),
         error = crm.failure() => Err(Failure::NotAvailable(error.to_string())),
         shown = show::live(args, &client, &crm, &mut screen, &mut laps) => shown,
     };

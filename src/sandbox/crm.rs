@@ -1,7 +1,7 @@
 //! The operator itself, as a process beside the control plane, with the rights of its `ServiceAccount` and no others.
 
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,19 +26,18 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// Another process may take the port between its choice and its use.
 const TRIES: u32 = 3;
 
-/// What is on and off, whatever the profile says: data grids are on; what this version does not have is off.
-const ENVIRONMENT: [(&str, &str); 12] = [
+/// What is on and off, whatever the profile says: data grids are on; what the sandbox or this version does not have is off.
+const ENVIRONMENT: [(&str, &str); 11] = [
     ("OPRC_CRM_PROFILE", PROFILE),
     ("OPRC_CRM_K8S_NAMESPACE", NAMESPACE),
     ("POD_NAMESPACE", super::install::CRM_NAMESPACE),
     ("OPRC_CRM_FEATURES_ODGM", "true"),
     ("OPRC_CRM_FEATURES_KNATIVE", "false"),
-    ("OPRC_CRM_FEATURES_PROMETHEUS", "false"),
-    ("OPRC_CRM_FEATURES_NFR_ENFORCEMENT", "false"),
     ("OPRC_CRM_FEATURES_HPA", "false"),
     ("OPRC_CRM_FEATURES_LEADER_ELECTION", "false"),
     ("OPRC_CRM_SECURITY_MTLS", "false"),
-    // The API server is on this machine, not behind a proxy.
+    ("OPRC_CRM_ANALYZER_INTERVAL_SECS", "5"),
+    // The API server and Prometheus are on this machine, not behind a proxy.
     ("HTTPS_PROXY", ""),
     ("https_proxy", ""),
 ];
@@ -51,22 +50,31 @@ pub struct Crm {
 }
 
 impl Crm {
-    /// Starts `program run` and waits until it is ready. What else the environment says holds for it too, so that
+    /// Starts `program run`, which measures by the Prometheus at a URL where there is one, and waits until it is ready. What else the environment says holds for it too, so that
     /// somebody's own policy can be tried out.
-    pub async fn start(plane: &ControlPlane, program: &Path) -> Result<Self, SandboxError> {
+    pub async fn start(plane: &ControlPlane, program: &Path, prometheus: Option<&str>) -> Result<Self, SandboxError> {
         for _ in 1..TRIES {
-            match Self::try_start(plane, program).await {
+            match Self::try_start(plane, program, prometheus).await {
                 Err(error) if error.is_port_conflict() => {}
                 other => return other,
             }
         }
-        Self::try_start(plane, program).await
+        Self::try_start(plane, program, prometheus).await
     }
 
-    async fn try_start(plane: &ControlPlane, program: &Path) -> Result<Self, SandboxError> {
+    async fn try_start(plane: &ControlPlane, program: &Path, prometheus: Option<&str>) -> Result<Self, SandboxError> {
         let port = free_port().map_err(SandboxError::Port)?;
         let (kubeconfig, shown_port) = (plane.crm_kubeconfig().display().to_string(), port.to_string());
-        let mut env = vec![("KUBECONFIG", kubeconfig.as_str()), ("HTTP_PORT", shown_port.as_str())];
+        let measures = if prometheus.is_some() { "true" } else { "false" };
+        let log = decision_log(plane)?.display().to_string();
+        let mut env = vec![
+            ("KUBECONFIG", kubeconfig.as_str()),
+            ("HTTP_PORT", shown_port.as_str()),
+            ("OPRC_CRM_PROM_URL", prometheus.unwrap_or_default()),
+            ("OPRC_CRM_FEATURES_PROMETHEUS", measures),
+            ("OPRC_CRM_FEATURES_NFR_ENFORCEMENT", measures),
+            ("OPRC_CRM_DECISION_LOG", log.as_str()),
+        ];
         env.extend(ENVIRONMENT);
         let process = plane.spawn(NAME, program, &["run"], &env).await?;
         let crm = Self { process, port };
@@ -111,6 +119,17 @@ impl Crm {
     pub async fn failure(&self) -> SandboxError {
         self.process.failure().await
     }
+}
+
+/// Where it logs what it decides: a directory of its own, in which the policies that decided are kept too.
+pub fn decision_log(plane: &ControlPlane) -> Result<PathBuf, SandboxError> {
+    let dir = plane.dir().join("decisions");
+    std::fs::create_dir_all(&dir).map_err(|source| SandboxError::File {
+        what: "cannot create",
+        path: dir.clone(),
+        source,
+    })?;
+    Ok(dir.join("decisions.jsonl"))
 }
 
 /// It listens on every address, so the port must be free on all of them.

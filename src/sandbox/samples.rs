@@ -1,4 +1,4 @@
-//! The classes that the sandbox shows: what a Package Manager sends by gRPC, and one that a person applies.
+//! The classes that the sandbox shows: what a Package Manager sends by gRPC, and what a person applies.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,14 +18,17 @@ use crate::grpc::pb::oaas::common::{NfrRequirements, ProvisionConfig};
 use crate::model::names::record_name;
 
 /// The manifests of `k8s/samples`, by file name.
-pub const MANIFESTS: [(&str, &str); 4] = [
+pub const MANIFESTS: [(&str, &str); 5] = [
+    ("enforced.yaml", include_str!("../../k8s/samples/enforced.yaml")),
     ("minimal.yaml", include_str!("../../k8s/samples/minimal.yaml")),
     ("odgm.yaml", include_str!("../../k8s/samples/odgm.yaml")),
     ("requirements.yaml", include_str!("../../k8s/samples/requirements.yaml")),
     ("several-functions.yaml", include_str!("../../k8s/samples/several-functions.yaml")),
 ];
-/// The one that is applied; the others are left to the user.
-const APPLIED: (&str, &str, &str) = ("hello", "minimal.yaml", include_str!("../../k8s/samples/minimal.yaml"));
+/// Those that are applied, by record and file; the others are left to the user.
+const APPLIED: [(&str, &str); 2] = [(ENFORCED, "enforced.yaml"), ("hello", "minimal.yaml")];
+/// The class whose replicas follow its load.
+pub const ENFORCED: &str = "checkout";
 
 /// Deploy, by the name under which the Package Manager in the field calls it.
 const DEPLOY: &str = "/oaas.deployment.DeploymentService/Deploy";
@@ -52,17 +55,17 @@ pub enum SampleError {
         /// The operator's answer.
         status: Box<Status>,
     },
-    /// The API server refuses the one that is applied.
+    /// The API server refuses one that is applied.
     #[error(transparent)]
     Apply(#[from] InstallError),
 }
 
 /// The names of all samples' records.
 pub fn names() -> Vec<String> {
-    units().iter().map(|unit| record_name(&unit.id)).chain([APPLIED.0.to_owned()]).collect()
+    units().iter().map(|unit| record_name(&unit.id)).chain(APPLIED.map(|(name, _)| name.to_owned())).collect()
 }
 
-/// Deploys all of them: by gRPC on `port`, and one by `client`. Those that are refused do not hinder the others.
+/// Deploys all of them: by gRPC on `port`, and the others by `client`. Those that are refused do not hinder the others.
 pub async fn deploy(client: &Client, port: u16) -> Vec<SampleError> {
     let mut refused = Vec::new();
     match Endpoint::from_shared(format!("http://127.0.0.1:{port}")) {
@@ -76,13 +79,16 @@ pub async fn deploy(client: &Client, port: u16) -> Vec<SampleError> {
         },
         Err(source) => refused.push(SampleError::Connect { port, source }),
     }
-    refused.extend(apply(client).await.err());
+    for (_, file) in APPLIED {
+        refused.extend(apply(client, file).await.err());
+    }
     refused
 }
 
-async fn apply(client: &Client) -> Result<(), SampleError> {
-    let (_, file, text) = APPLIED;
-    install::apply_yaml(client, &format!("k8s/samples/{file}"), text).await?;
+async fn apply(client: &Client, file: &str) -> Result<(), SampleError> {
+    for (_, text) in MANIFESTS.iter().filter(|(name, _)| *name == file) {
+        install::apply_yaml(client, &format!("k8s/samples/{file}"), text).await?;
+    }
     Ok(())
 }
 
@@ -170,10 +176,9 @@ mod tests {
         for (file, text) in MANIFESTS {
             let record: DeploymentRecord = serde_saphyr::from_str(text).unwrap();
             let name = record.metadata.name.unwrap();
-            if file == APPLIED.1 {
-                assert_eq!(name, APPLIED.0);
-            } else {
-                names.push(name);
+            match APPLIED.iter().find(|(_, applied)| *applied == file) {
+                Some((record, _)) => assert_eq!(name, *record),
+                None => names.push(name),
             }
         }
         let total = names.len();

@@ -90,16 +90,18 @@ pub struct Services {
     pub pages: Router,
 }
 
-/// `/policy`, as JSON, and `/metrics`, as text of a media type.
-pub fn pages(
+/// `/policy` and `/nfr`, as JSON, and `/metrics`, as text of a media type.
+pub fn pages<N: serde::Serialize + Send + 'static>(
     policy: impl Fn() -> Value + Clone + Send + Sync + 'static,
+    nfr: impl Fn() -> N + Clone + Send + Sync + 'static,
     metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
     metrics_type: &'static str,
 ) -> Router {
-    Router::new().route("/policy", get(move || std::future::ready(Json(policy())))).route(
-        "/metrics",
-        get(move || std::future::ready(([(axum::http::header::CONTENT_TYPE, metrics_type)], metrics()))),
-    )
+    let metrics = move || std::future::ready(([(axum::http::header::CONTENT_TYPE, metrics_type)], metrics()));
+    Router::new()
+        .route("/policy", get(move || std::future::ready(Json(policy()))))
+        .route("/nfr", get(move || std::future::ready(Json(nfr()))))
+        .route("/metrics", get(metrics))
 }
 
 /// Serves the probes, the pages and the gRPC services until `shutdown`, then lets what is under way end.

@@ -10,7 +10,8 @@ use super::{Args, Failure, LOG_LINES, listen, seconds};
 use crate::sandbox::binaries::kubernetes_version;
 use crate::sandbox::board::Board;
 use crate::sandbox::crm::{Crm, NAMESPACE, PROFILE};
-use crate::sandbox::show::{Laps, Row, Screen, Style, Tone};
+use crate::sandbox::measure::Watched;
+use crate::sandbox::show::{Laps, Row, Screen, Style, Tone, sizings};
 use crate::sandbox::{ControlPlane, samples};
 
 /// A call to try out; the shorter of the service's two names.
@@ -30,18 +31,20 @@ pub(super) fn head(args: &Args, plane: &ControlPlane, crm: &Crm, manifests: &Pat
     let commands = [
         format!("export KUBECONFIG={}", plane.admin_kubeconfig().display()),
         "kubectl get dr".to_owned(),
-        "kubectl describe dr trading".to_owned(),
+        "kubectl describe dr checkout".to_owned(),
         format!("kubectl apply -f {}", manifests.join("odgm.yaml").display()),
         format!("grpcurl -plaintext -d '{{\"deployment_id\":\"carts\"}}' localhost:{port} {STATUS}"),
     ];
     lines.push(style.paint(Tone::Quiet, "  In another terminal:"));
     lines.extend(commands.iter().map(|command| format!("    {command}")));
+    lines.push(style.paint(Tone::Quiet, &format!("  Pages: http://localhost:{port}/nfr, /policy and /metrics")));
     lines.push(style.paint(Tone::Quiet, &format!("  Logs: {}", plane.dir().join("logs").display())));
     lines.push(String::new());
     lines
 }
 
-/// Deploys the samples and shows all classes; with `--once` until every sample is Available.
+/// Deploys the samples and shows all classes; with `--once` until every sample is Available and the one
+/// that follows its load has a recommendation.
 pub(super) async fn live(
     args: &Args,
     client: &Client,
@@ -50,10 +53,11 @@ pub(super) async fn live(
     laps: &mut Laps,
 ) -> Result<(), Failure> {
     let mut board = Board::watch(client, NAMESPACE);
+    let mut nfr = Watched::start(crm.port());
     let mut resized = listen(SignalKind::window_change())?;
     let deploying = samples::deploy(client, crm.port());
     tokio::pin!(deploying);
-    let mut stage = Stage::Deploying;
+    let (mut stage, mut recommended) = (Stage::Deploying, false);
     let mut deadline = Instant::now();
     loop {
         let rows = board.rows();
@@ -62,11 +66,22 @@ pub(super) async fn live(
             laps.lap("samples Available");
             stage = Stage::Available(laps.total());
         }
-        screen.show(&rows, &stage.tells(args, &rows));
+        if matches!(stage, Stage::Available(_))
+            && !recommended
+            && rows.iter().any(|row| row.class == samples::ENFORCED && row.recommended)
+        {
+            laps.lap("recommendation");
+            recommended = true;
+        }
+        screen.show(&rows, &sizings(&nfr.page()), &stage.tells(args, &rows));
         match &stage {
-            Stage::Available(_) if args.once => {
+            Stage::Available(_) if args.once && recommended => {
                 screen.end(&[vec![String::new()], laps.lines()].concat());
                 return Ok(());
+            }
+            Stage::Available(_) if args.once && Instant::now() >= deadline => {
+                screen.end(&[]);
+                return Err(Failure::NotAvailable(unmeasured(args, &rows, crm)));
             }
             Stage::Deployed(refused) if args.once && (!refused.is_empty() || Instant::now() >= deadline) => {
                 screen.end(&[]);
@@ -81,8 +96,9 @@ pub(super) async fn live(
                 deadline = Instant::now() + seconds(args);
             }
             () = board.changed() => {}
+            () = nfr.changed() => {}
             _ = resized.recv() => {}
-            () = sleep_until(deadline), if args.once && matches!(stage, Stage::Deployed(_)) => {}
+            () = sleep_until(deadline), if args.once && !matches!(stage, Stage::Deploying) => {}
         }
     }
 }
@@ -119,6 +135,19 @@ fn missing(rows: &[Row]) -> Vec<String> {
         None => Some(format!("{name}: there is no record")),
     };
     samples::names().iter().filter_map(state).collect()
+}
+
+/// Why nothing is recommended, as far as is known.
+fn unmeasured(args: &Args, rows: &[Row], crm: &Crm) -> String {
+    let said = rows.iter().filter_map(|row| row.unmeasured.as_ref().map(|why| format!("{}: {why}", row.class)));
+    let said: Vec<String> = said.collect();
+    let why = if said.is_empty() { "no class says why".to_owned() } else { said.join("\n  ") };
+    let log = crm.log_tail(LOG_LINES).replace('\n', "\n  ");
+    format!(
+        "nothing is recommended for {} {} s after the samples were deployed:\n  {why}\nthe last lines of the operator's log:\n  {log}",
+        samples::ENFORCED,
+        args.timeout
+    )
 }
 
 fn reason(args: &Args, missing: &[String], refused: &[String], crm: &Crm) -> String {

@@ -2,6 +2,7 @@
 
 mod row;
 mod screen;
+mod sizing;
 mod style;
 mod table;
 mod text;
@@ -9,5 +10,6 @@ mod timing;
 
 pub use row::{Row, row};
 pub use screen::{Screen, fit_terminal};
+pub use sizing::{Sizing, sizings};
 pub use style::{Style, Tone};
 pub use timing::Laps;

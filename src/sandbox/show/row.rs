@@ -27,6 +27,10 @@ pub struct Row {
     pub event: String,
     /// Where the class stands, in a sentence.
     pub message: String,
+    /// Something is recommended for it.
+    pub recommended: bool,
+    /// Why it is not measured, where that is said.
+    pub unmeasured: Option<String>,
 }
 
 impl Row {
@@ -75,6 +79,8 @@ pub fn row(record: &DeploymentRecord, ready: i32, event: Option<&Event>) -> Row 
         phase,
         pods: if known { format!("{ready}/{wanted}") } else { NOTHING.to_owned() },
         event: event.map_or_else(|| NOTHING.to_owned(), said),
+        recommended: !status.nfr_recommendations.is_empty(),
+        unmeasured: unmeasured(&status),
         message: tame(status.message.as_deref().unwrap_or("the operator has not looked at it yet")),
     }
 }
@@ -93,6 +99,11 @@ fn why(status: &DeploymentRecordStatus) -> String {
         Some((score, rules)) => tame(&format!("{rules} (score {score})")),
         None => tame(line),
     }
+}
+
+fn unmeasured(status: &DeploymentRecordStatus) -> Option<String> {
+    let condition = status.conditions.iter().find(|one| one.type_ == "NfrObserved" && one.status == "False")?;
+    Some(tame(&format!("{}: {}", condition.reason, condition.message)))
 }
 
 fn said(event: &Event) -> String {

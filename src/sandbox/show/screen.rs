@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
 use super::row::Row;
+use super::sizing::{self, Sizing};
 use super::style::{Style, Tone};
 use super::table;
 use super::text::cut;
@@ -31,6 +32,7 @@ pub struct Screen {
     drawn: usize,
     size: (usize, usize),
     shown: BTreeMap<String, Row>,
+    sized: BTreeMap<String, Sizing>,
 }
 
 impl Screen {
@@ -46,6 +48,7 @@ impl Screen {
             drawn: 0,
             size: size(),
             shown: BTreeMap::new(),
+            sized: BTreeMap::new(),
         }
     }
 
@@ -60,9 +63,14 @@ impl Screen {
         write(&ended(&self.head, "\n"));
     }
 
-    /// Shows the classes and one line below them.
-    pub fn show(&mut self, rows: &[Row], below: &str) {
-        if self.terminal { self.draw(rows, below) } else { self.print_changes(rows) }
+    /// Shows the classes, how their functions are sized, and one line below them.
+    pub fn show(&mut self, rows: &[Row], sizings: &[Sizing], below: &str) {
+        if self.terminal {
+            self.draw(rows, sizings, below);
+        } else {
+            self.print_changes(rows);
+            self.print_sizes(sizings);
+        }
     }
 
     /// Prints lines below the table, which is not drawn again.
@@ -71,10 +79,10 @@ impl Screen {
         write(&ended(lines, "\n"));
     }
 
-    fn draw(&mut self, rows: &[Row], below: &str) {
+    fn draw(&mut self, rows: &[Row], sizings: &[Sizing], below: &str) {
         let size = size();
         let (columns, height) = size;
-        let lines = self.block(rows, below, columns, height);
+        let lines = self.block(rows, sizings, below, (columns, height));
         let mut text = if size != self.size {
             // Lines have wrapped in a way that nobody can know: begin anew. What is to be copied is not cut.
             self.size = size;
@@ -92,7 +100,7 @@ impl Screen {
     }
 
     /// No more lines than the terminal has, or the next drawing would not find its place.
-    fn block(&self, rows: &[Row], below: &str, columns: usize, height: usize) -> Vec<String> {
+    fn block(&self, rows: &[Row], sizings: &[Sizing], below: &str, (columns, height): (usize, usize)) -> Vec<String> {
         let problems: Vec<&Row> = rows.iter().filter(|row| row.phase == Phase::Degraded).take(MAX_PROBLEMS).collect();
         // Heading, empty line, line below, and the one where the cursor stands; one that says how many more there are.
         let room = height.saturating_sub(5 + problems.len()).max(1);
@@ -103,11 +111,28 @@ impl Screen {
             add(Tone::Quiet, &format!("  and {} more", rows.len() - shown.len()));
         }
         add(Tone::Plain, "");
+        let left = height.saturating_sub(lines.len() + problems.len() + 2);
+        // A heading, at least one function, and an empty line; what does not fit is left to `/nfr`.
+        if left > 3 {
+            let sizes =
+                sizing::table(sizings.get(..sizings.len().min(left - 3)).unwrap_or_default(), columns, self.style);
+            let end = (!sizes.is_empty()).then(String::new);
+            lines.extend(sizes.into_iter().chain(end));
+        }
+        let mut add = |tone, text: &str| lines.push(self.style.paint(tone, &cut(text, columns)));
         for row in &problems {
             add(Tone::Bad, &format!("  {}: {}", row.class, row.message));
         }
         add(Tone::Quiet, &format!("  {below}"));
         lines
+    }
+
+    fn print_sizes(&mut self, sizings: &[Sizing]) {
+        let seconds = self.began.elapsed().as_secs_f64();
+        let lines = sizings.iter().filter_map(|one| one.change(self.sized.get(&one.function)));
+        let lines: Vec<String> = lines.map(|line| format!("{seconds:7.1} s  {line}")).collect();
+        self.sized = sizings.iter().map(|one| (one.function.clone(), one.clone())).collect();
+        write(&ended(&lines, "\n"));
     }
 
     fn print_changes(&mut self, rows: &[Row]) {

@@ -120,6 +120,8 @@ mod tests {
             pods: "2/2".to_owned(),
             event: event.to_owned(),
             message: String::new(),
+            recommended: false,
+            unmeasured: None,
         };
         vec![
             row("hello", "profile (score 100)", "Applied: created Deployment hello, created Service hello-svc"),
