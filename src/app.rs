@@ -25,6 +25,7 @@ use crate::cluster::grid::{HttpProber, Prober};
 use crate::cluster::keeper::Keeper;
 use crate::cluster::nodes::Nodes;
 use crate::cluster::record::RawRecord;
+use crate::cluster::right::Right;
 use crate::cluster::{KubeRecords, discovery, heartbeat};
 use crate::config::{Config, GrpcPayload, Namespaces};
 use crate::controller::{
@@ -92,12 +93,14 @@ pub struct Surroundings {
     pub prober: Arc<dyn Prober>,
     /// How often they are asked.
     pub ask_every: Duration,
+    /// The right of the NFR loop to write.
+    pub right: Right,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
         let prober = Arc::new(HttpProber::in_cluster());
-        Self { readiness: Readiness::default(), prober, ask_every: GRID_INTERVAL }
+        Self { readiness: Readiness::default(), prober, ask_every: GRID_INTERVAL, right: Right::default() }
     }
 }
 
@@ -109,7 +112,7 @@ pub async fn run_with(
     surroundings: Surroundings,
     shutdown: CancellationToken,
 ) -> Result<(), AppError> {
-    let Surroundings { readiness, prober, ask_every } = surroundings;
+    let Surroundings { readiness, prober, ask_every, right } = surroundings;
     let sight = nfr::sight(&config)?;
     let metrics = Arc::new(Metrics::default());
     let log = log::open(&config, &metrics)?;
@@ -147,8 +150,8 @@ pub async fn run_with(
     tasks.spawn(heartbeat(client.clone(), readiness.clone(), shutdown.clone()));
     tasks.spawn(rollout(&config, &client, &context, first, keeper, facts, relook).run(shutdown.clone()));
     let page = Page::default();
-    let loop_shares = (&context, relook_at, Arc::clone(&log), page.clone());
-    nfr::spawn(&config, &client, loop_shares, sight, &mut tasks, &shutdown);
+    let shared = nfr::Shared { relook: relook_at, log: Arc::clone(&log), page: page.clone(), right };
+    nfr::spawn(&config, &client, (&context, shared), sight, &mut tasks, &shutdown);
     let options = Options { concurrency: config.concurrency };
     let mut control = tokio::spawn(controller::run(context, watches, looks, options, shutdown.clone()));
 

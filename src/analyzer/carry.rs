@@ -104,7 +104,7 @@ impl Analyzer {
                     Some(_) => Outcome::Held,
                     None => {
                         done.capped = done.capped.or_else(|| act::capped(&present.part, one));
-                        self.change(record, present, one, now, &mut done).await
+                        self.change((record, basis), present, one, now, &mut done).await
                     }
                 };
                 done.outcomes.push((at, one.dimension, outcome));
@@ -116,7 +116,7 @@ impl Analyzer {
     /// Makes one change that may be made; what became of it.
     async fn change(
         &self,
-        record: &RawRecord,
+        (record, basis): (&RawRecord, &Basis),
         present: &Present,
         decided: &Decided,
         now: Timestamp,
@@ -125,6 +125,9 @@ impl Analyzer {
         let part = &present.part;
         let write = act::write(part, decided, (present.replicas.as_ref(), present.field.as_ref()), now);
         let Some(write) = write else { return Outcome::Held };
+        if let Some(entry) = entry((record, basis), part, decided, Outcome::Begun) {
+            self.wiring.log.record_first(entry).await;
+        }
         let note = note(present, decided);
         match write {
             Write::Render(entry) => {
@@ -183,22 +186,15 @@ impl Analyzer {
         for (at, dimension, outcome) in outcomes {
             let Some((part, all)) = decided.get(at) else { continue };
             let Some(one) = all.iter().find(|one| one.dimension == dimension) else { continue };
-            let Some(inputs) = one.inputs.clone() else { continue };
             let outcome = match (outcome, failed) {
                 (Outcome::Applied, Some(error)) if act::is_rendered(part, dimension) => {
                     Outcome::Failed { error: error.to_string() }
                 }
                 (outcome, _) => outcome,
             };
-            self.wiring.log.record(Entry {
-                record: reference(record),
-                component: part.name().to_owned(),
-                inputs,
-                decision: one.decision.clone(),
-                outcome,
-                policy: Arc::clone(basis.policy()),
-                source: Arc::clone(basis.source()),
-            });
+            if let Some(entry) = entry((record, basis), part, one, outcome) {
+                self.wiring.log.record(entry);
+            }
         }
     }
 
@@ -250,6 +246,19 @@ impl Analyzer {
             tracing::warn!(%error, ?reason, note, "event not published");
         }
     }
+}
+
+/// A decision as it is logged; `None` where what it followed from was not kept, because nothing is logged.
+fn entry((record, basis): (&RawRecord, &Basis), part: &Part, decided: &Decided, outcome: Outcome) -> Option<Entry> {
+    Some(Entry {
+        record: reference(record),
+        component: part.name().to_owned(),
+        inputs: decided.inputs.clone()?,
+        decision: decided.decision.clone(),
+        outcome,
+        policy: Arc::clone(basis.policy()),
+        source: Arc::clone(basis.source()),
+    })
 }
 
 fn reference(record: &RawRecord) -> RecordRef {

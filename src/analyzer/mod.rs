@@ -13,6 +13,8 @@ mod now;
 mod page;
 mod report;
 mod subject;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -126,7 +128,8 @@ impl Analyzer {
             loop {
                 ticks.tick().await;
                 let begun = std::time::Instant::now();
-                self.look(Timestamp::now()).await;
+                // Whole seconds, as everything that is kept of it: what people read is then as short as it is exact.
+                self.look(report::whole(Timestamp::now()).0).await;
                 self.wiring.context.metrics.nfr.looked(begun.elapsed());
             }
         };

@@ -37,11 +37,23 @@ pub(super) fn sight(config: &Config) -> Result<Sight, PrometheusError> {
     Ok(Sight::Seeing(Arc::new(Prometheus::new(options)?)))
 }
 
+/// What the loop shares with others.
+pub(super) struct Shared {
+    /// Asks the reconciler for a look at a record.
+    pub(super) relook: UnboundedSender<ObjectRef<RawRecord>>,
+    /// Where decisions are logged.
+    pub(super) log: Arc<DecisionLog>,
+    /// Where decisions are shown.
+    pub(super) page: Page,
+    /// The right to write.
+    pub(super) right: Right,
+}
+
 /// Starts the loop.
 pub(super) fn spawn(
     config: &Config,
     client: &Client,
-    (context, relook, log, page): (&Arc<Context>, UnboundedSender<ObjectRef<RawRecord>>, Arc<DecisionLog>, Page),
+    (context, shared): (&Arc<Context>, Shared),
     sight: Sight,
     tasks: &mut JoinSet<()>,
     shutdown: &CancellationToken,
@@ -54,7 +66,8 @@ pub(super) fn spawn(
         };
         tasks.spawn(pods.clone().run(client.clone(), namespace, shutdown.clone()));
     }
-    let wiring = Wiring { context: Arc::clone(context), pods, relook, right: Right::default(), log, page };
+    let Shared { relook, log, page, right } = shared;
+    let wiring = Wiring { context: Arc::clone(context), pods, relook, right, log, page };
     let limits = Limits {
         max_replicas: f64::from(config.max_replicas),
         cpu_per_pod: f64::from(config.cpu_per_pod_milli) / 1000.0,

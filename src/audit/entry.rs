@@ -45,6 +45,9 @@ pub struct RecordRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "kebab-case")]
 pub enum Outcome {
+    /// The size is about to be written. What became of that is told by the next line of the same component and dimension,
+    /// unless the process was ended in between: then what it wrote stands beside the number, in the cluster.
+    Begun,
     /// The size was written.
     Applied,
     /// It would be written, were it allowed.
@@ -79,6 +82,7 @@ impl Outcome {
     /// In words.
     pub fn text(&self) -> String {
         match self {
+            Self::Begun => "about to be applied".to_owned(),
             Self::Applied => "applied".to_owned(),
             Self::WouldApply { because } => format!("not applied: {}", because.text()),
             Self::Held => "held".to_owned(),

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::bundles::{Bundles, beside, identify};
 use super::entry::Entry;
@@ -26,6 +27,8 @@ use crate::telemetry::metrics::Metrics;
 
 /// Entries that wait for the disk; what comes when so many do is lost, and counted.
 const WAITING: usize = 4096;
+/// Longest wait for a line to be on the disk before what it tells is done all the same.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is tried again to write a mark that is owed.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -84,10 +87,17 @@ pub struct Standing {
 /// The decision log.
 pub struct DecisionLog {
     target: Target,
-    sender: Mutex<Option<SyncSender<Box<Entry>>>>,
+    sender: Mutex<Option<SyncSender<Letter>>>,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
     news: Mutex<News>,
+}
+
+/// An entry on its way to the disk.
+struct Letter {
+    entry: Box<Entry>,
+    /// Told, by being dropped, when the line is as safe as it will be.
+    done: Option<oneshot::Sender<()>>,
 }
 
 struct Shared {
@@ -157,13 +167,27 @@ impl DecisionLog {
     /// Logs a decision, unless that was the last that was logged of this dimension of the component and nothing has been
     /// written. It returns at once; where too many wait the line is lost, counted, and marked in the log.
     pub fn record(&self, entry: Entry) {
+        self.send(entry, None);
+    }
+
+    /// Logs a decision that is about to be carried out, and returns once the line is on the disk: if the process is killed
+    /// between this and the write, the log still has it. A disk that does not answer holds nothing up for longer than
+    /// [`PATIENCE`].
+    pub async fn record_first(&self, entry: Entry) {
+        let (done, written) = oneshot::channel();
+        self.send(entry, Some(done));
+        // Told by being dropped; and what is lost is counted there.
+        let _ = tokio::time::timeout(PATIENCE, written).await;
+    }
+
+    fn send(&self, entry: Entry, done: Option<oneshot::Sender<()>>) {
         let sender = lock(&self.sender);
         let Some(sender) = sender.as_ref() else { return };
         if !lock(&self.news).take(&entry) {
             return;
         }
         let uid = entry.record.uid.clone();
-        if sender.try_send(Box::new(entry)).is_err() {
+        if sender.try_send(Letter { entry: Box::new(entry), done }).is_err() {
             self.shared.overflow.fetch_add(1, Ordering::Relaxed);
             self.shared.lost(1, "too many lines wait for the disk");
             // What nobody was told is news at the next look.
@@ -270,28 +294,31 @@ struct Known {
 }
 
 impl<O: Output> Writer<O> {
-    fn run(mut self, entries: &Receiver<Box<Entry>>) {
+    fn run(mut self, entries: &Receiver<Letter>) {
         loop {
-            let entry = if self.owes() {
+            let letter = if self.owes() {
                 match entries.recv_timeout(RETRY) {
-                    Ok(entry) => Some(entry),
+                    Ok(letter) => Some(letter),
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
             } else {
                 match entries.recv() {
-                    Ok(entry) => Some(entry),
+                    Ok(letter) => Some(letter),
                     Err(_) => break,
                 }
             };
-            let mut written = self.write(entry.as_deref());
-            while let Ok(entry) = entries.try_recv() {
-                written = self.write(Some(&entry));
+            let mut written = self.write(letter.as_ref().map(|letter| &*letter.entry));
+            let mut waiting = vec![letter.and_then(|letter| letter.done)];
+            while let Ok(letter) = entries.try_recv() {
+                written = self.write(Some(&letter.entry));
+                waiting.push(letter.done);
             }
             if written.is_ok() {
                 written = self.journal.sync();
             }
             self.show(written.err());
+            drop(waiting);
         }
         let last = self.write(None).and_then(|()| self.journal.sync());
         self.show(last.err());

@@ -43,7 +43,8 @@ impl News {
         let (uid, dimension, decision) = (&entry.record.uid, entry.decision.dimension, &entry.decision);
         let what = What { action: decision.action, by: decision.by.clone(), outcome: entry.outcome.clone() };
         // What is applied is told each time: something was written.
-        let told = entry.outcome != Outcome::Applied && self.last_of(uid, &entry.component, dimension) == Some(&what);
+        let writes = matches!(entry.outcome, Outcome::Begun | Outcome::Applied);
+        let told = !writes && self.last_of(uid, &entry.component, dimension) == Some(&what);
         if told || !self.wants(uid, &entry.component, decision) {
             return false;
         }

@@ -9,9 +9,12 @@ use crate::cluster::ClusterError;
 use crate::cluster::autoscalers::Scaler;
 use crate::cluster::caches::{Caches, LiveObject};
 use crate::cluster::ownership::belongs_to;
-use crate::cluster::scale::{Hold, Owned, Reach, number};
+use crate::cluster::scale::{Enforced, Hold, Owned, Reach, number};
 use crate::model::Class;
 use crate::render::{ObjectKind, Rendered, RenderedObject};
+
+/// Stands for a rule where an autoscaler left the number.
+const HANDED_BACK: &str = "handed-back";
 
 impl Step<'_> {
     /// Birth: everything by `oprc-crm`, the same number by `oprc-crm-scale`, then everything without the number. The
@@ -138,13 +141,24 @@ impl Step<'_> {
         if self.ctx.applier.is_scaled(&self.class.namespace, &object.name).await? {
             return Ok(());
         }
-        self.set_scale(object, live, &Owned::base(there), Reach::Forced).await?;
+        self.set_scale(object, live, &self.handed_back(object, there), Reach::Forced).await?;
         self.outcome.taken.push(format!(
             "took replicas of {} {} back at {there}: the HorizontalPodAutoscaler that set them is gone",
             object.kind.title(),
             object.name
         ));
         Ok(())
+    }
+
+    /// The number that an autoscaler left. Where the enforcer may change it, it is held as if it were the enforcer's: a load
+    /// that needed so many a moment ago is not left with the record's few, and what is too many goes by the safeguards.
+    fn handed_back(&self, object: &RenderedObject, there: u32) -> Owned {
+        let above = self.aim(object).is_some_and(|aim| aim.enforced && there > aim.base);
+        if !above {
+            return Owned::base(there);
+        }
+        let revision = self.ctx.judgement.state().target().policy().revision().to_owned();
+        Owned::enforced(Enforced { at: now(), target: there, rule: HANDED_BACK.to_owned(), revision })
     }
 
     /// What is wanted of an object's number.

@@ -24,6 +24,8 @@ pub struct Load {
     pub cores: f64,
     /// Memory of each pod, bytes.
     pub memory: f64,
+    /// Memory that all pods hold together, each its share, bytes.
+    pub shared: f64,
     /// Requests a second; without any there are no metrics of requests.
     pub rps: f64,
     /// How long a request takes, seconds.
@@ -54,6 +56,7 @@ struct State {
 struct Counters {
     cpu_seconds: f64,
     memory: f64,
+    shared: f64,
     requests: f64,
     buckets: [f64; BOUNDS.len()],
 }
@@ -114,10 +117,11 @@ impl Exporter {
             let id = (pod.namespace.clone(), pod.name.clone());
             let mut counters = before.remove(&id).unwrap_or_default();
             let load = state.loads.get(&(pod.namespace.clone(), pod.workload.clone())).copied().unwrap_or_default();
-            counters.memory = load.memory;
+            (counters.memory, counters.shared) = (load.memory, 0.0);
             if let Some(ready) =
                 ready.get(&(pod.namespace.as_str(), pod.workload.as_str())).filter(|_| pod.ready_since.is_some())
             {
+                counters.shared = load.shared / f64::from(*ready);
                 counters.work(load, seconds / f64::from(*ready));
             }
             state.counters.insert(id, counters);
@@ -157,6 +161,7 @@ impl Counters {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "container_cpu_usage_seconds_total{{{container}}} {}", self.cpu_seconds);
         let _ = writeln!(text, "container_memory_working_set_bytes{{{container}}} {}", self.memory);
+        let _ = writeln!(text, "container_memory_rss{{{container}}} {}", self.shared);
         if self.requests <= 0.0 {
             return;
         }

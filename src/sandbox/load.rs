@@ -25,7 +25,8 @@ const STEADY: [(&str, f64, f64); 8] = [
 ];
 
 /// The class of many requests.
-const BUSY: (&str, Load) = ("trading", Load { cores: 0.2, memory: 120.0 * MIB, rps: 1200.0, latency: 0.02 });
+const BUSY: (&str, Load) =
+    ("trading", Load { cores: 0.2, memory: 120.0 * MIB, shared: 0.0, rps: 1200.0, latency: 0.02 });
 
 /// A wave: low, up, high, down and low again, seconds from its start. The long trough is there because pods are taken
 /// away only after minutes.

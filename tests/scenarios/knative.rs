@@ -377,7 +377,7 @@ async fn knative_that_is_missing_is_said_and_what_comes_or_goes_later_is_noticed
         if seen == (Some("full"), Some(Phase::Available), "True") { Ok(()) } else { Err(format!("{seen:?}")) }
     })
     .await;
-    assert_eq!(ns.objects().await, ["Deployment/scored", "Service/scored-svc"]);
+    assert_eq!(ns.objects().await, ["Deployment/scored", "PodDisruptionBudget/scored", "Service/scored-svc"]);
     crm.stop().await;
 }
 

@@ -23,6 +23,7 @@ mod integrator;
 mod knative;
 mod nfr;
 mod nfr_enforce;
+mod nfr_killed;
 mod odgm;
 mod outage;
 mod package_manager;

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use crate::idle::settled;
 use crate::support::class::condition;
-use crate::support::nfr::{Lab, QUIET, applied, class, recommended};
+use crate::support::crm::Crm;
+use crate::support::faults::Faults;
+use crate::support::nfr::{Lab, Proxy, QUIET, WHILE, applied, class, recommended};
 use crate::support::scaling::{Numbers, writes_to_deployments};
+use crate::support::{eventually, http_get};
 
 #[tokio::test]
 async fn a_class_is_measured_and_its_recommendation_stands_in_its_status_while_nothing_is_written() {
@@ -106,7 +109,7 @@ async fn what_is_not_measured_says_so_and_an_operator_without_an_address_too() {
     crm.stop().await;
 
     // Nothing listens there.
-    let crm = lab.crm_at("http://127.0.0.1:9", &[], &crate::support::faults::Faults::default()).await;
+    let crm = lab.crm_at("http://127.0.0.1:9", &[], &Faults::default()).await;
     let unreachable =
         |status: &oprc_crm::api::DeploymentRecordStatus| condition(status, "NfrObserved").1 == "Unreachable";
     let status = lab.ns.status("blind", "it is unreachable", unreachable).await;
@@ -121,5 +124,56 @@ async fn what_is_not_measured_says_so_and_an_operator_without_an_address_too() {
         status.conditions.iter().all(|one| one.type_ != "NfrObserved") && status.nfr_recommendations.is_empty()
     };
     lab.ns.status("blind", "nothing is said of NFRs", gone).await;
+    crm.stop().await;
+}
+
+/// A number from `/metrics`.
+async fn metric(crm: &Crm, name: &str) -> u64 {
+    let (_, text) = http_get(crm.address, "/metrics").await;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
+    line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{name} in:\n{text}"))
+}
+
+/// Queries that a look makes, as Prometheus' own side counts them, and classes that have been decided about.
+async fn queries_of_a_look(proxy: &Proxy, crm: &Crm) -> f64 {
+    const LOOKS: &str = "oprc_crm_nfr_looks_total";
+    let (asked, looks) = (proxy.asked(), metric(crm, LOOKS).await);
+    eventually(WHILE, "ten more looks", || async {
+        let now = metric(crm, LOOKS).await;
+        if now >= looks + 10 { Ok(()) } else { Err(format!("{looks} and now {now}")) }
+    })
+    .await;
+    let (asked, looks) = (proxy.asked() - asked, metric(crm, LOOKS).await - looks);
+    f64::from(u32::try_from(asked).unwrap()) / f64::from(u32::try_from(looks).unwrap())
+}
+
+#[tokio::test]
+async fn a_look_asks_each_signal_once_however_many_classes_there_are() {
+    const SIGNALS: f64 = 6.0;
+    const CLASSES: usize = 40;
+    let lab = Lab::new("nfr-many").await;
+    let proxy = Proxy::start(lab.prometheus.url()).await;
+    let crm = lab.crm_at(&proxy.url, &[], &Faults::default()).await;
+    let spec = class("observe", &["replicas"], 1);
+    lab.cores("many-0", 0.3);
+    lab.ns.apply("many-0", spec.clone()).await;
+    lab.ns.status("many-0", "measured", |status| condition(status, "NfrObserved").0 == "True").await;
+    let of_one = queries_of_a_look(&proxy, &crm).await;
+    for index in 1..CLASSES {
+        let name = format!("many-{index}");
+        lab.cores(&name, 0.3);
+        lab.ns.apply(&name, spec.clone()).await;
+    }
+    eventually(WHILE, "all of them are decided about", || async {
+        let (_, page) = http_get(crm.address, "/nfr").await;
+        let measured = page.matches("\"recommended\":\"1\"").count();
+        if measured >= CLASSES { Ok(()) } else { Err(format!("{measured} of {CLASSES}")) }
+    })
+    .await;
+    let of_many = queries_of_a_look(&proxy, &crm).await;
+    // The look that is under way may have asked or not: half of one in ten looks and more.
+    for found in [of_one, of_many] {
+        assert!((found - SIGNALS).abs() <= SIGNALS * 0.1, "{of_one} and {of_many} queries a look");
+    }
     crm.stop().await;
 }

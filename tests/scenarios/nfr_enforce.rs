@@ -3,15 +3,19 @@
 use std::time::{Duration, Instant};
 
 use kube::api::{Patch, PatchParams};
+use oprc_crm::app::Surroundings;
+use oprc_crm::cluster::right::Right;
+use oprc_crm::sandbox::exporter::Load;
 use serde_json::json;
 
 use crate::idle::settled;
 use crate::support::class::{Namespace, SOON, condition};
-use crate::support::eventually;
 use crate::support::faults::Faults;
-use crate::support::nfr::{Lab, Mode, Proxy, applied, class, recommended};
+use crate::support::nfr::{Lab, Mode, Proxy, WHILE, applied, class, recommended};
 use crate::support::scaling::{Numbers, owners, writes_to_deployments};
+use crate::support::{eventually, http_get};
 
+const MIB: f64 = 1_048_576.0;
 /// Longer than the falling window, its look-back and the settling of a sample.
 const OUTAGE: Duration = Duration::from_secs(24);
 
@@ -85,6 +89,92 @@ async fn with_an_autoscaler_only_its_minimum_is_raised_and_the_cluster_does_the_
 }
 
 #[tokio::test]
+async fn an_autoscaler_that_goes_hands_its_number_back_and_it_follows_the_load_from_there() {
+    let lab = Lab::new("nfr-back").await;
+    let crm = lab.crm(&[("OPRC_CRM_FEATURES_HPA", "true")]).await;
+    let spec = class("enforce", &["replicas"], 2);
+    let mut scaled = spec.clone();
+    scaled["functions"][0]["max_scale"] = json!(8);
+    lab.cores("back", 2.3);
+    lab.ns.apply("back", scaled).await;
+    lab.ns.available("back").await;
+    let numbers = Numbers::follow(&lab.ns, "back");
+    numbers.until(6).await;
+    assert_eq!(owners(&lab.ns.deployments(), "back").await, ["kube-controller-manager"]);
+
+    lab.ns.apply("back", spec).await;
+    eventually(SOON, "the field is ours", || async {
+        let owners = owners(&lab.ns.deployments(), "back").await;
+        if owners == ["oprc-crm-scale"] { Ok(()) } else { Err(format!("{owners:?}")) }
+    })
+    .await;
+    assert!(lab.ns.autoscalers().get_opt("back").await.unwrap().is_none());
+    assert_eq!(numbers.so_far().last(), Some(&6), "handed over as it was");
+    lab.cores("back", 0.7);
+    numbers.until(2).await;
+    let seen = numbers.end();
+    let falls = seen.iter().position(|number| *number == 6).map(|at| &seen[at..]).unwrap();
+    assert!(falls.windows(2).all(|pair| pair[0] - pair[1] <= (pair[0] * 3 / 10).max(1)), "by steps: {seen:?}");
+    crm.stop().await;
+}
+
+#[tokio::test]
+async fn without_the_right_to_write_nothing_is_written_and_with_it_all_of_it_is() {
+    let lab = Lab::new("nfr-right").await;
+    let right = Right::default();
+    right.set(false);
+    let faults = Faults::default();
+    let surroundings = Surroundings { right: right.clone(), ..Surroundings::default() };
+    let crm = lab.crm_in(&lab.prometheus.url(), &[], &faults, surroundings).await;
+    let numbers = Numbers::follow(&lab.ns, "led");
+    lab.cores("led", 2.3);
+    lab.ns.apply("led", class("enforce", &["replicas"], 2)).await;
+    lab.ns.available("led").await;
+    eventually(SOON, "it is decided that there should be more", || async {
+        let (status, page) = http_get(crm.address, "/nfr").await;
+        if status == 200 && page.contains("no-right") { Ok(()) } else { Err(page) }
+    })
+    .await;
+    settled(&crm).await;
+    let before = crm.writes();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!((crm.writes(), numbers.so_far()), (before, vec![2]));
+    let status = lab.ns.records().get("led").await.unwrap().typed_status();
+    assert!(status.nfr_recommendations.is_empty() && applied(&status, "replicas").is_none(), "{status:?}");
+
+    right.set(true);
+    numbers.until(6).await;
+    lab.ns.status("led", "6 stand applied", |s| applied(s, "replicas").is_some_and(|one| one.target == "6")).await;
+    crm.stop().await;
+}
+
+#[tokio::test]
+async fn a_memory_request_follows_its_peak_by_bounded_steps_each_a_roll_out_of_its_own() {
+    let lab = Lab::new("nfr-memory").await;
+    let crm = lab.crm(&[]).await;
+    lab.exporter.set(&lab.ns.name, "held", Load { memory: 300.0 * MIB, ..Load::default() });
+    lab.ns.apply("held", class("enforce", &["memory"], 2)).await;
+    lab.ns.available("held").await;
+    // 300 MiB and a margin of 15 %, by doubling from 128 MiB.
+    let steps = ["128Mi", "256Mi", "345Mi"];
+    let seen = std::sync::Mutex::new(Vec::new());
+    eventually(WHILE, "a request of 345 MiB", || async {
+        let now = memory_request(&lab.ns, "held").await;
+        let mut seen = seen.lock().unwrap();
+        if seen.last() != Some(&now) {
+            seen.push(now);
+        }
+        if seen.len() == steps.len() { Ok(()) } else { Err(format!("{seen:?}")) }
+    })
+    .await;
+    assert_eq!(seen.into_inner().unwrap(), steps);
+    let status =
+        lab.ns.status("held", "it stands applied", |s| applied(s, "memory").is_some_and(|one| one.target == "345Mi"));
+    assert_eq!(applied(&status.await, "memory").unwrap().base.as_deref(), Some("128Mi"));
+    crm.stop().await;
+}
+
+#[tokio::test]
 async fn a_persons_number_is_left_alone_for_its_grace_and_then_taken_back_once() {
     let lab = Lab::new("nfr-person").await;
     let crm = lab.crm(&[]).await;
@@ -124,10 +214,12 @@ async fn a_request_follows_usage_by_way_of_the_status_in_one_roll_out_and_a_new_
     let status = lab.ns.status("sized", "it stands applied", |status| applied(status, "cpu").is_some()).await;
     let found = applied(&status, "cpu").unwrap();
     assert_eq!((millis(&found.target) / 100, found.base.as_deref()), (9, Some("500m")));
-    let advised = recommended(&status, "cpu").map(|one| millis(&one.target) / 100);
-    assert_eq!(advised, Some(9), "the same but for the noise that the dead-band takes");
+    // What is recommended is not held by the dead-band, so it moves with the samples; it is of the same size.
+    let advised = recommended(&status, "cpu").map(|one| millis(&one.target));
+    assert!(advised.is_some_and(|advised| (800..=1000).contains(&advised)), "{advised:?}");
     assert!(applied(&status, "memory").is_none() && applied(&status, "replicas").is_none(), "not listed");
-    assert!(lab.ns.event("sized", "NfrApplied").await.contains("cpu of f 500m -> 9"));
+    let event = lab.ns.event("sized", "NfrApplied").await;
+    assert!(event.contains("cpu of f 500m -> 9"), "{event}");
 
     // A restart neither undoes nor repeats it.
     lab.ns.available("sized").await;
@@ -145,6 +237,12 @@ async fn a_request_follows_usage_by_way_of_the_status_in_one_roll_out_and_a_new_
     lab.ns.apply("sized", other).await;
     request(&lab.ns, "sized", 700..=700).await;
     crm.stop().await;
+}
+
+/// The memory request of a Deployment's pods.
+async fn memory_request(ns: &Namespace, name: &str) -> String {
+    let pod = ns.deployment(name).await.spec.unwrap().template.spec.unwrap();
+    pod.containers[0].resources.clone().unwrap().requests.unwrap()["memory"].0.clone()
 }
 
 /// A CPU quantity in thousandths of a core.

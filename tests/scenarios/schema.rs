@@ -51,7 +51,7 @@ fn every_status_field() -> Value {
         "nfr_recommendations": [{"component": "f", "dimension": "replicas", "target": "2", "basis": "b",
             "confidence": 0.5, "since": time, "policy": "p"}],
         "last_applied_recommendations": [{"component": "f", "dimension": "replicas", "target": "2",
-            "applied_at": time, "policy": "p"}],
+            "base": "500m", "applied_at": time, "policy": "p"}],
         "last_applied_at": time,
         "decision": {"policy_revision": "r", "template": "edge", "trace": ["t"]},
     })

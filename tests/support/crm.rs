@@ -64,7 +64,8 @@ impl Crm {
         Self::listening(listener.await, cluster, namespace, &[], &Faults::default(), Surroundings::default()).await
     }
 
-    async fn launch(
+    /// With all of it.
+    pub async fn launch(
         cluster: &Cluster,
         namespace: &str,
         variables: &[(&str, &str)],

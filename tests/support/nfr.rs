@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use oprc_crm::api::{AppliedRecommendation, DeploymentRecordStatus, NfrRecommendation};
+use oprc_crm::app::Surroundings;
 use oprc_crm::cluster::pods::PodIndex;
 use oprc_crm::sandbox::exporter::{Exporter, Load};
 use oprc_crm::sandbox::prometheus::Prometheus;
@@ -53,6 +54,17 @@ impl Lab {
 
     /// The same with another address of Prometheus.
     pub async fn crm_at(&self, url: &str, variables: &[(&str, &str)], faults: &Faults) -> Crm {
+        self.crm_in(url, variables, faults, Surroundings::default()).await
+    }
+
+    /// The same with surroundings of the test's.
+    pub async fn crm_in(
+        &self,
+        url: &str,
+        variables: &[(&str, &str)],
+        faults: &Faults,
+        surroundings: Surroundings,
+    ) -> Crm {
         let policy = policy_dir();
         let mut all = vec![
             ("OPRC_CRM_FEATURES_PROMETHEUS", "true"),
@@ -63,7 +75,7 @@ impl Lab {
             ("OPRC_CRM_POLICY_DIR", policy.as_str()),
         ];
         all.extend_from_slice(variables);
-        Crm::start_through(self.cluster, &self.ns.name, &all, faults).await
+        Crm::launch(self.cluster, &self.ns.name, &all, faults, surroundings).await
     }
 
     /// Sets the CPU load of a workload, cores of all its pods together.

@@ -210,6 +210,26 @@ fn a_log_that_is_off_takes_entries_and_tells_nothing() {
     assert!(!log.is_on() && log.page().is_null() && log.close(Duration::ZERO));
 }
 
+#[tokio::test]
+async fn what_is_about_to_be_done_is_on_the_disk_before_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("decisions.jsonl");
+    let log = start(&path, &Arc::default()).unwrap();
+    let loaded = policy(10);
+    let results = || -> Vec<bool> {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.ends_with('\n'), "{text}");
+        text.lines().filter(|line| line.contains("\"result\"")).map(|line| line.contains("\"begun\"")).collect()
+    };
+    log.record_first(entry(&loaded, 2.0, 4.0, Outcome::Begun)).await;
+    assert_eq!(results(), [true]);
+    log.record(entry(&loaded, 2.0, 4.0, Outcome::Applied));
+    // The next one waits for what was recorded before it, too.
+    log.record_first(entry(&loaded, 2.0, 4.0, Outcome::Begun)).await;
+    assert_eq!(results(), [true, false, true]);
+    assert!(log.close(PATIENCE));
+}
+
 #[test]
 fn lines_that_find_no_place_to_wait_are_counted_and_marked_and_nobody_waits() {
     let dir = tempfile::tempdir().unwrap();

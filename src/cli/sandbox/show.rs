@@ -11,7 +11,7 @@ use crate::sandbox::binaries::kubernetes_version;
 use crate::sandbox::board::Board;
 use crate::sandbox::crm::{Crm, NAMESPACE, PROFILE};
 use crate::sandbox::measure::Watched;
-use crate::sandbox::show::{Laps, Row, Screen, Style, Tone, sizings};
+use crate::sandbox::show::{Laps, Row, Screen, Sizing, Style, Tone, sizings};
 use crate::sandbox::{ControlPlane, samples};
 
 /// A call to try out; the shorter of the service's two names.
@@ -66,14 +66,12 @@ pub(super) async fn live(
             laps.lap("samples Available");
             stage = Stage::Available(laps.total());
         }
-        if matches!(stage, Stage::Available(_))
-            && !recommended
-            && rows.iter().any(|row| row.class == samples::ENFORCED && row.recommended)
-        {
+        let sizings = sizings(&nfr.page());
+        if matches!(stage, Stage::Available(_)) && !recommended && is_recommended(&rows, &sizings) {
             laps.lap("recommendation");
             recommended = true;
         }
-        screen.show(&rows, &sizings(&nfr.page()), &stage.tells(args, &rows));
+        screen.show(&rows, &sizings, &stage.tells(args, &rows));
         match &stage {
             Stage::Available(_) if args.once && recommended => {
                 screen.end(&[vec![String::new()], laps.lines()].concat());
@@ -125,6 +123,12 @@ impl Stage {
             Self::Deployed(_) | Self::Available(_) => format!("{available} of {all} classes Available"),
         }
     }
+}
+
+/// Whether the class that follows its load has a recommendation: in its status, and to be shown.
+fn is_recommended(rows: &[Row], sizings: &[Sizing]) -> bool {
+    let stands = rows.iter().any(|row| row.class == samples::ENFORCED && row.recommended);
+    stands && sizings.iter().any(|one| one.class() == samples::ENFORCED && one.is_recommended())
 }
 
 /// The samples that are not Available, with what is known of each.

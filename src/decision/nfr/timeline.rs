@@ -205,7 +205,7 @@ impl<'a> Timeline<'a> {
         let down = direction == Direction::Down;
         if down && span.start() < since.as_millisecond() {
             let length = span_text(self.newest - span.start());
-            return Some(format!("spec and policy are what they are only since {since}, and it is {length} long"));
+            return Some(format!("spec and policy are what they are only since {since:.0}, and it is {length} long"));
         }
         for reading in self.readings.iter().filter(|one| self.needs(one, direction)) {
             // Downwards the look back of the oldest point belongs to it: a peak there must have been seen.

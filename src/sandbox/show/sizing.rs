@@ -52,7 +52,7 @@ fn what(decision: &DecisionShown) -> (String, Tone) {
     let rule = decision.by.rsplit('/').next().unwrap_or_default();
     let target = decision.target.as_deref().unwrap_or_default();
     match &decision.outcome {
-        Outcome::Applied => (format!("applied {target} ({rule}): {}", decision.reason), Tone::Good),
+        Outcome::Begun | Outcome::Applied => (format!("applied {target} ({rule}): {}", decision.reason), Tone::Good),
         Outcome::WouldApply { because: WhyNot::Mode } => (format!("only observed: would be {target}"), Tone::Quiet),
         Outcome::WouldApply { .. } => (format!("would be {target}: {}", decision.outcome.text()), Tone::Quiet),
         Outcome::Held if decision.recommended.as_ref().is_none_or(|one| *one == decision.current) => {
@@ -65,6 +65,16 @@ fn what(decision: &DecisionShown) -> (String, Tone) {
 }
 
 impl Sizing {
+    /// The class that the function belongs to.
+    pub fn class(&self) -> &str {
+        self.function.split('/').next().unwrap_or_default()
+    }
+
+    /// Whether there is anything recommended for it.
+    pub fn is_recommended(&self) -> bool {
+        self.advice != NOTHING
+    }
+
     fn cells(&self) -> [(&str, Tone); 5] {
         [
             (&self.function, Tone::Strong),

@@ -208,3 +208,22 @@ fn the_same_answer_in_another_order_gives_the_same_bits() {
     let bits = |rows| points(&answered("cpu", rows, &Pods::default()).0, "shop", "cpu")[0].1.to_bits();
     assert_eq!(bits(rows), bits(backwards));
 }
+
+#[test]
+fn a_thousand_classes_in_a_hundred_namespaces_are_asked_about_with_one_query_a_signal() {
+    let specs: Vec<Spec> =
+        policy().signals().iter().map(|one| Spec::of(one, Duration::from_secs(600), Duration::from_secs(30))).collect();
+    let key = |index: usize| ComponentKey::new(&format!("team-{}", index % 100), &format!("class-{index}"));
+    let known: HashSet<ComponentKey> = (0..1000).map(key).collect();
+    let scope = Scope::of(known.iter().map(|key| key.namespace.as_str()));
+    let (mut store, pods) = (Store::default(), Pods::default());
+    for look in 0..3 {
+        let asks = store.plan(&specs, &scope, (1000 + look) * STEP, 0);
+        assert_eq!(asks.len(), specs.len());
+        let longest = asks.iter().map(|ask| ask.query.query.len()).max().unwrap();
+        assert!(longest < 500, "the query does not grow with the classes: {longest}");
+        for ask in &asks {
+            store.take(ask, &Ok(Vec::new()), &pods, &known);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! From a decision to a write.
+
+use serde_json::json;
+
+use super::super::act::{Gate, Write, capped, standing, write};
+use super::super::now::{Hpa, Replicas};
+use super::{class, class_with, decided, deployment, of, parts_of, replicas, second, spec, steady};
+use crate::api::DeploymentRecordStatus;
+use crate::cluster::scale::Reach;
+use crate::decision::nfr::Action;
+
+const MIB: f64 = 1_048_576.0;
+
+#[test]
+fn a_number_is_written_to_the_object_that_has_it_and_a_request_to_the_status() {
+    let class = class("enforce", &["replicas", "cpu", "memory"]);
+    let (part, all) = decided(&class, &replicas(2), &steady(1.6, 300.0 * MIB));
+    let field = deployment();
+
+    let found = write(&part, of(&all, "replicas"), (Some(&replicas(2)), Some(&field)), second(0));
+    let Some(Write::Scale { owned, reach, taken_back, .. }) = found else { panic!("{found:?}") };
+    let enforced = owned.enforced.unwrap();
+    assert_eq!((enforced.target, enforced.at, reach, taken_back), (4, second(0), Reach::Seen, None));
+
+    let found = write(&part, of(&all, "cpu"), (Some(&replicas(2)), Some(&field)), second(0));
+    let Some(Write::Render(entry)) = found else { panic!("{found:?}") };
+    assert_eq!((entry.dimension.as_str(), entry.target.as_str(), entry.base.as_deref()), ("cpu", "920m", Some("500m")));
+    assert!(entry.policy.unwrap().starts_with("Recommendation/cpu/usage@"));
+
+    // 300 MiB and 15 %, from 128 MiB: doubled at most in one step.
+    let found = write(&part, of(&all, "memory"), (Some(&replicas(2)), Some(&field)), second(0));
+    let Some(Write::Render(entry)) = found else { panic!("{found:?}") };
+    assert_eq!(
+        (entry.target.as_str(), entry.policy.as_deref().map(|rule| rule.contains("bounded-change"))),
+        ("256Mi", Some(true))
+    );
+}
+
+#[test]
+fn a_hold_and_a_number_that_is_nobodys_of_ours_to_write_are_no_write() {
+    let class = class("enforce", &["replicas"]);
+    let (part, all) = decided(&class, &replicas(4), &steady(1.5, 100.0 * MIB));
+    let held = of(&all, "replicas");
+    assert_eq!(held.decision.action, Action::Hold);
+    assert!(write(&part, held, (Some(&replicas(4)), Some(&deployment())), second(0)).is_none());
+    let (part, all) = decided(&class, &replicas(2), &steady(1.6, 100.0 * MIB));
+    assert!(of(&all, "replicas").is_change());
+    assert!(write(&part, of(&all, "replicas"), (Some(&replicas(2)), None), second(0)).is_none());
+}
+
+#[test]
+fn a_number_that_somebody_set_is_taken_back_by_force_and_that_is_told() {
+    let class = class("enforce", &["replicas"]);
+    let theirs = Replicas { set_at: Some(second(-3600)), changed_by: Some("kubectl".to_owned()), ..replicas(2) };
+    let (part, all) = decided(&class, &theirs, &steady(1.6, 100.0 * MIB));
+    let found = write(&part, of(&all, "replicas"), (Some(&theirs), Some(&deployment())), second(0));
+    let Some(Write::Scale { reach, taken_back, .. }) = found else { panic!("{found:?}") };
+    assert_eq!((reach, taken_back.as_deref()), (Reach::Forced, Some("kubectl")));
+    // Within the grace nothing is done.
+    let fresh = Replicas { set_at: Some(second(-60)), ..theirs };
+    let (_, all) = decided(&class, &fresh, &steady(1.6, 100.0 * MIB));
+    assert!(of(&all, "replicas").decision.by.is("manual-change"));
+}
+
+#[test]
+fn what_keeps_a_class_from_its_target_is_a_cap_and_nothing_else_is() {
+    let class = class("enforce", &["replicas"]);
+    let scaled = Replicas { hpa: Some(Hpa { min_replicas: 2, max_replicas: 2, targets_cpu: true }), ..replicas(2) };
+    let (part, all) = decided(&class, &scaled, &steady(1.6, 100.0 * MIB));
+    // The shipped policy leaves an autoscaler alone while the feature is off: a hold, no cap.
+    assert!(of(&all, "replicas").decision.by.is("hpa-off"));
+    assert!(capped(&part, of(&all, "replicas")).is_none());
+    let (part, all) = decided(&class, &replicas(20), &steady(30.0, 100.0 * MIB));
+    let problem = capped(&part, of(&all, "replicas")).unwrap();
+    assert!(
+        problem.message.starts_with("replicas of f stays at 20, though 75 is recommended: "),
+        "{}",
+        problem.message
+    );
+    let (part, all) = decided(&class, &replicas(4), &steady(1.5, 100.0 * MIB));
+    assert!(capped(&part, of(&all, "replicas")).is_none());
+}
+
+#[test]
+fn what_was_applied_stands_as_long_as_it_is_enforced_and_its_base_is_the_same() {
+    let entry = json!({
+        "component": "f", "dimension": "cpu", "target": "920m", "base": "500m", "applied_at": "2026-01-01T00:00:00Z",
+        "policy": "Recommendation/cpu/usage@r",
+    });
+    let status = json!({"last_applied_recommendations": [entry]});
+    let typed: DeploymentRecordStatus = serde_json::from_value(status.clone()).unwrap();
+    let stands = |spec: &serde_json::Value, feature: bool| {
+        let class = class_with(spec, &status);
+        let part = parts_of(&class).remove(0);
+        standing(&part, Some(&replicas(2)), &typed, &Gate { feature, right: true, class: &class }).len()
+    };
+    let enforced = spec("enforce", &["cpu"]);
+    assert_eq!(stands(&enforced, true), 1);
+    assert_eq!(stands(&enforced, false), 0);
+    assert_eq!(stands(&spec("observe", &["cpu"]), true), 0);
+    assert_eq!(stands(&spec("enforce", &["memory"]), true), 0);
+    let mut other = enforced.clone();
+    other["functions"][0]["resources"]["cpu_request"] = json!("600m");
+    assert_eq!(stands(&other, true), 0);
+    other["functions"][0]["resources"]["cpu_request"] = json!("0.5");
+    assert_eq!(stands(&other, true), 1, "the same, written otherwise");
+}

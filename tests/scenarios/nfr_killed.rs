@@ -1,0 +1,218 @@
+//! A controller that is killed in the middle of a window and of a cooldown decides what one decides that never was.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use oprc_crm::sandbox::Process;
+use oprc_crm::sandbox::exporter::Load;
+use serde_json::Value;
+
+use crate::support::class::condition;
+use crate::support::crm::environment;
+use crate::support::nfr::{Lab, WHILE, class};
+use crate::support::scaling::Numbers;
+use crate::support::{eventually, executable, http_get, shipped};
+
+/// The falling window of the policy, and the least time between two falls.
+const WINDOW: f64 = 12.0;
+const COOLDOWN: f64 = 8.0;
+/// What one replica bears.
+const SHARE: f64 = 100e6;
+
+/// A controller in a process of its own, with a decision log.
+struct Operator<'a> {
+    lab: &'a Lab,
+    policy: PathBuf,
+    log: PathBuf,
+    process: Process,
+    starts: u32,
+}
+
+impl<'a> Operator<'a> {
+    async fn start(lab: &'a Lab, dir: &Path) -> Self {
+        let (policy, log) = (dir.join("policy"), dir.join("decisions.jsonl"));
+        policy_of_memory(&policy);
+        let process = launch(lab, &policy, &log, 0).await;
+        Self { lab, policy, log, process, starts: 1 }
+    }
+
+    /// Killed, and started again at once.
+    async fn killed(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait(WHILE).await.unwrap();
+        self.process = launch(self.lab, &self.policy, &self.log, self.starts).await;
+        self.starts += 1;
+    }
+}
+
+async fn launch(lab: &Lab, policy: &Path, log: &Path, start: u32) -> Process {
+    let port = std::net::TcpListener::bind(("0.0.0.0", 0)).unwrap().local_addr().unwrap().port();
+    let (url, shown_port) = (lab.prometheus.url(), port.to_string());
+    let mut env = environment(
+        &lab.ns.name,
+        &[
+            ("HTTP_PORT", &shown_port),
+            ("KUBECONFIG", lab.cluster.crm_kubeconfig().to_str().unwrap()),
+            ("POD_NAMESPACE", &lab.ns.name),
+            ("OPRC_CRM_FEATURES_PROMETHEUS", "true"),
+            ("OPRC_CRM_FEATURES_NFR_ENFORCEMENT", "true"),
+            ("OPRC_CRM_PROM_URL", &url),
+            ("OPRC_CRM_PROM_STEP", "1s"),
+            ("OPRC_CRM_ANALYZER_INTERVAL_SECS", "1"),
+            ("OPRC_CRM_POLICY_DIR", policy.to_str().unwrap()),
+            ("OPRC_CRM_DECISION_LOG", log.to_str().unwrap()),
+        ],
+    );
+    env.extend(["HTTPS_PROXY", "https_proxy"].map(|name| (name.to_owned(), String::new())));
+    let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let name = format!("oprc-crm-{}-{start}", lab.ns.name);
+    let process = lab.cluster.plane().spawn(&name, executable(), &["run"], &env).await.unwrap();
+    let address = ([127, 0, 0, 1], port).into();
+    let ready = eventually(WHILE, "the operator is ready", || async {
+        if let Some(exit) = process.exited() {
+            return Ok(Err(format!("{exit:?}: {}", process.log_tail(20))));
+        }
+        match http_get(address, "/readyz").await {
+            (200, _) => Ok(Ok(())),
+            (status, body) => Err(format!("{status}: {body}")),
+        }
+    });
+    ready.await.unwrap();
+    process
+}
+
+/// The policy of these stories, with a load that jumps from one sample to the next: a rate would rise over its window,
+/// and what is decided meanwhile depend on the moment of the look.
+fn policy_of_memory(dir: &Path) {
+    fs::create_dir(dir).unwrap();
+    for name in ["bundle.yaml", "recommendations.yaml", "signals.yaml"] {
+        let text = shipped(&format!("tests/support/nfr/{name}"));
+        let rate = "sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{container!=\"\",$scope}[4s]))";
+        let held = format!("sum by (namespace, pod) (container_memory_rss{{$scope}}) / {SHARE} * 0.4");
+        fs::write(dir.join(name), text.replacen(rate, &held, 1)).unwrap();
+    }
+}
+
+/// A line of a decision log that was applied.
+#[derive(Debug)]
+struct Applied {
+    target: f64,
+    by: String,
+    /// Seconds since the load fell.
+    at: f64,
+}
+
+/// To the millisecond: a difference of two of them is then what it seems.
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
+/// What was applied from a moment on, as a decision log has it.
+fn applied(log: &Path, since: Timestamp) -> Vec<Applied> {
+    let lines: Vec<Value> =
+        fs::read_to_string(log).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // A line stands there before its write is made: one that was killed in between has done it all the same, as far as
+    // this story goes, which waits for the number to be there.
+    let done = lines.iter().filter(|line| line["outcome"]["result"] == "begun");
+    let done = done.map(|line| {
+        let now: Timestamp = line["inputs"]["now"].as_str().unwrap().parse().unwrap();
+        let decision = &line["decision"];
+        let by = decision["by"].as_str().unwrap().to_owned();
+        Applied {
+            target: decision["target"].as_f64().unwrap(),
+            by,
+            at: rounded(now.duration_since(since).as_secs_f64()),
+        }
+    });
+    done.filter(|one| one.at >= 0.0).collect()
+}
+
+/// The product's own commands find nothing wrong with a log, and decide each of its lines again to the same bytes.
+fn is_whole(log: &Path) {
+    let run = |args: &[&str]| {
+        let output = Command::new(executable()).args(args).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "{args:?}: {}{}", text(&output.stdout), text(&output.stderr));
+    };
+    run(&["policy", "audit", "verify", log.to_str().unwrap()]);
+    let text = fs::read_to_string(log).unwrap();
+    let decided = text.lines().enumerate().filter(|(_, line)| line.contains("\"decision\":"));
+    let all: Vec<usize> = decided.map(|(index, _)| index + 1).collect();
+    assert!(all.len() >= 7, "{all:?}");
+    for line in all {
+        run(&["policy", "explain", "--decision", &format!("{}:{line}", log.display())]);
+    }
+}
+
+fn set(labs: [&Lab; 2], replicas: f64) {
+    for lab in labs {
+        lab.exporter.set(&lab.ns.name, "shop", Load { shared: (replicas - 0.5) * SHARE, ..Load::default() });
+    }
+}
+
+#[tokio::test]
+async fn killed_in_the_middle_of_a_window_and_of_a_cooldown_it_decides_what_one_decides_that_never_was() {
+    let (whole, killed) = tokio::join!(Lab::new("nfr-whole"), Lab::new("nfr-killed"));
+    let labs = [&whole, &killed];
+    let dir = tempfile::tempdir().unwrap();
+    let place = |name: &str| {
+        let place = dir.path().join(name);
+        fs::create_dir(&place).unwrap();
+        place
+    };
+    let (of_whole, of_killed) = (place("whole"), place("killed"));
+    let (first, mut second) = tokio::join!(Operator::start(&whole, &of_whole), Operator::start(&killed, &of_killed));
+    set(labs, 2.0);
+    for lab in labs {
+        lab.ns.apply("shop", class("enforce", &["replicas"], 2)).await;
+        lab.ns.available("shop").await;
+        lab.ns.status("shop", "measured", |status| condition(status, "NfrObserved").0 == "True").await;
+    }
+    let numbers = labs.map(|lab| Numbers::follow(&lab.ns, "shop"));
+    let rose = Timestamp::now();
+    set(labs, 10.0);
+    for numbers in &numbers {
+        numbers.until(10).await;
+    }
+
+    // Six seconds into a window of twelve, and just after the first of several falls.
+    let fell = Timestamp::now();
+    set(labs, 2.0);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    second.killed().await;
+    numbers[1].until(8).await;
+    second.killed().await;
+    for numbers in &numbers {
+        numbers.until(2).await;
+    }
+    // The line of the last write may be a moment behind it.
+    for operator in [&first, &second] {
+        eventually(WHILE, "the last fall is logged", || async {
+            let last = applied(&operator.log, fell).pop();
+            if last.as_ref().is_some_and(|last| last.target == 2.0) { Ok(()) } else { Err(format!("{last:?}")) }
+        })
+        .await;
+    }
+
+    let outcomes =
+        |log: &Path| -> Vec<(f64, String)> { applied(log, rose).into_iter().map(|one| (one.target, one.by)).collect() };
+    assert_eq!(outcomes(&second.log), outcomes(&first.log));
+    for operator in [&first, &second] {
+        let falls = applied(&operator.log, fell);
+        let targets: Vec<f64> = falls.iter().map(|one| one.target).collect();
+        assert_eq!(targets, [8.0, 6.0, 5.0, 4.0, 3.0, 2.0]);
+        assert!(falls[0].at >= WINDOW, "before its window was over: {falls:?}");
+        assert!(
+            falls.windows(2).all(|pair| rounded(pair[1].at - pair[0].at) >= COOLDOWN),
+            "within a cooldown: {falls:?}"
+        );
+        is_whole(&operator.log);
+    }
+    let end = |log: &Path| applied(log, fell).last().unwrap().at;
+    let late = end(&second.log) - end(&first.log);
+    assert!(late.abs() < COOLDOWN, "a restart costs no window and no cooldown: {late} s");
+    assert!(numbers.into_iter().all(|numbers| numbers.end() == [2, 4, 8, 10, 8, 6, 5, 4, 3, 2]));
+}
