@@ -38,6 +38,7 @@ use crate::server::{self, Readiness, Services, Timing};
 use crate::signals::PrometheusError;
 use crate::telemetry::metrics::{self, Metrics};
 use policy::First;
+pub(crate) use policy::fixed;
 
 /// How often optional kinds and nodes are looked for.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
@@ -95,12 +96,20 @@ pub struct Surroundings {
     pub ask_every: Duration,
     /// The right of the NFR loop to write.
     pub right: Right,
+    /// How often optional kinds and nodes are looked for.
+    pub discover_every: Duration,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
         let prober = Arc::new(HttpProber::in_cluster());
-        Self { readiness: Readiness::default(), prober, ask_every: GRID_INTERVAL, right: Right::default() }
+        Self {
+            readiness: Readiness::default(),
+            prober,
+            ask_every: GRID_INTERVAL,
+            right: Right::default(),
+            discover_every: DISCOVERY_INTERVAL,
+        }
     }
 }
 
@@ -112,7 +121,7 @@ pub async fn run_with(
     surroundings: Surroundings,
     shutdown: CancellationToken,
 ) -> Result<(), AppError> {
-    let Surroundings { readiness, prober, ask_every, right } = surroundings;
+    let Surroundings { readiness, prober, ask_every, right, discover_every } = surroundings;
     let sight = nfr::sight(&config)?;
     let metrics = Arc::new(Metrics::default());
     let log = log::open(&config, &metrics)?;
@@ -124,7 +133,7 @@ pub async fn run_with(
         Namespaces::All => None,
         Namespaces::One(name) => Some(name.as_str()),
     };
-    let (caches, watches, knative) = Caches::new(&client, namespace, cluster.knative);
+    let (caches, watches, feeds) = Caches::new(&client, namespace, &cluster);
     let listed = caches.clone();
     let context = Arc::new(Context {
         caches: caches.clone(),
@@ -144,9 +153,9 @@ pub async fn run_with(
     let grids = GridLoop { caches: caches.clone(), grids, prober, every: ask_every, relook: relook.one.clone() };
     let mut tasks = JoinSet::new();
     tasks.spawn(synced(caches, Arc::clone(&judgement), readiness.clone(), shutdown.clone()));
-    tasks.spawn(knative.run(facts.clone(), shutdown.clone()));
+    tasks.spawn(feeds.run(facts.clone(), shutdown.clone()));
     tasks.spawn(grids.run(shutdown.clone()));
-    tasks.spawn(discover(client.clone(), tell, shutdown.clone()));
+    tasks.spawn(discover(client.clone(), discover_every, tell, shutdown.clone()));
     tasks.spawn(heartbeat(client.clone(), readiness.clone(), shutdown.clone()));
     tasks.spawn(rollout(&config, &client, &context, first, keeper, facts, relook).run(shutdown.clone()));
     let page = Page::default();
@@ -282,12 +291,19 @@ async fn synced(caches: Caches, judgement: Arc<Judgement>, readiness: Readiness,
 }
 
 /// Looks for optional kinds and nodes and tells what it found.
-async fn discover(client: Client, tell: watch::Sender<ClusterFacts>, shutdown: CancellationToken) {
+async fn discover(client: Client, every: Duration, tell: watch::Sender<ClusterFacts>, shutdown: CancellationToken) {
     loop {
-        if shutdown.run_until_cancelled(tokio::time::sleep(DISCOVERY_INTERVAL)).await.is_none() {
+        if shutdown.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
             return;
         }
+        // A kind that can't be asked about for a moment has not gone.
+        let known = *tell.borrow();
         let found = discovery::look(&client).await;
+        let found = ClusterFacts {
+            service_monitor: found.service_monitor.or(known.service_monitor),
+            pod_monitor: found.pod_monitor.or(known.pod_monitor),
+            ..found
+        };
         let news = tell.send_if_modified(|known| {
             let news = *known != found;
             *known = found;

@@ -49,7 +49,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("grpc", &["api", "decision", "model", "policy", "render", "server"]),
     ("server", &[]),
     ("telemetry", &[]),
-    ("sandbox", &["api", "cluster", "grpc", "model"]),
+    ("sandbox", &["analyzer", "api", "audit", "cluster", "grpc", "model"]),
     ("signals", &["policy"]),
     ("audit", &["decision", "policy", "rollout", "telemetry"]),
     (

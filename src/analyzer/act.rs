@@ -9,7 +9,7 @@ use super::report::whole;
 use crate::api::{AppliedRecommendation, DeploymentRecordStatus, EnforcementMode};
 use crate::audit::WhyNot;
 use crate::cluster::caches::LiveObject;
-use crate::cluster::scale::{Enforced, Owned, Reach};
+use crate::cluster::scale::{Enforced, Owned, Reach, is_shared};
 use crate::controller::{Problem, rule_reason};
 use crate::decision::nfr::{Action, By, Invariant, size_text};
 use crate::model::{Class, Quantity};
@@ -93,7 +93,9 @@ pub fn write(
     });
     // The policy lets go what somebody set: its grace is over, and that is told.
     let taken_back = replicas.and_then(|replicas| replicas.changed_by.clone());
-    let reach = if taken_back.is_some() { Reach::Forced } else { Reach::Seen };
+    // Whoever set the very number that was wanted owns it too (an autoscaler that is gone, say) and will not move it.
+    let forced = taken_back.is_some() || is_shared(field);
+    let reach = if forced { Reach::Forced } else { Reach::Seen };
     Some(Write::Scale { field: Box::new(field.clone()), owned, reach, taken_back })
 }
 

@@ -8,11 +8,12 @@ use jiff::Timestamp;
 
 use super::AppError;
 use crate::cluster::keeper::Keeper;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::controller::{Judgement, Loader, Lookout};
 use crate::decision::{ClusterFacts, Setting};
 use crate::policy::{Diagnostics, Inputs};
-use crate::rollout::{self, Basis, Health, Loaded, Origin, Rollout};
+use crate::render::{Scrape, ScrapeKind};
+use crate::rollout::{self, Basis, Fixed, Health, Loaded, Origin, Rollout};
 
 /// How often the kept state of the policy is asked for, where the policy's own files are of no use.
 const RECALLS: u32 = 5;
@@ -64,7 +65,18 @@ impl First {
 /// What makes policies for a configuration.
 fn loader(config: &Config) -> Loader {
     let inputs = Inputs { profile: config.profile.name().to_owned(), environment: config.environment.clone() };
-    Loader { inputs, commit: config.policy_commit.clone(), odgm_image: config.odgm_image.clone() }
+    Loader { inputs, commit: config.policy_commit.clone(), fixed: fixed(config) }
+}
+
+/// What the operator set for all classes, whatever the policy says.
+pub(crate) fn fixed(config: &Config) -> Fixed {
+    let kind = match config.prometheus.scrape_kind {
+        config::ScrapeKind::Service => ScrapeKind::Service,
+        config::ScrapeKind::Pod => ScrapeKind::Pod,
+        config::ScrapeKind::Auto => ScrapeKind::Auto,
+    };
+    let scrape = Scrape { kind, labels: config.prometheus.match_labels.clone() };
+    Fixed { odgm_image: config.odgm_image.clone(), scrape }
 }
 
 /// The policy as it stands now, in the directory or else in the binary; and what looks at the directory from then on.

@@ -14,7 +14,7 @@ use super::records::{self, Record};
 use crate::decision::{Decision, Setting, decide};
 use crate::model::{Class, Schema};
 use crate::policy::{Inputs, Policy};
-use crate::render::{RenderSettings, Rendered, RenderedObject, render};
+use crate::render::{RenderSettings, Rendered, RenderedObject, Scrape, render};
 
 /// Arguments of `render`.
 #[derive(clap::Args)]
@@ -78,12 +78,13 @@ impl Bench {
         let bundle = origin.read().map_err(|refused| refused.to_string())?;
         // Warnings about the bundle are `policy check`'s.
         let (policy, _) = bundle.compile(&inputs).map_err(|diagnostics| diagnostics.to_string())?;
+        let monitors = Scrape::default().within(&setting.cluster);
         Ok(Self {
             policy,
             schema: Schema::new().map_err(|error| error.to_string())?,
             setting,
             // A file says what is asked for; what enforcement applied stands in a cluster.
-            settings: RenderSettings { odgm_image: args.odgm_image.clone(), enforcement: false },
+            settings: RenderSettings { odgm_image: args.odgm_image.clone(), monitors, ..RenderSettings::default() },
             namespace: args.offline.namespace.clone(),
         })
     }

@@ -32,7 +32,7 @@ Examples:
 The first run builds etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok and Prometheus from their \
 published Go modules, about ten minutes on two cores, and keeps them in the cache directory. It needs Go and asks nothing.
 
-Pods run on fake nodes: no image is ever pulled, and what pods would use is made up: that of class checkout rises \
+Pods run on fake nodes: no image is ever pulled, and what pods would use is made up: that of class elastic rises \
 and falls, and its replicas follow. What is done about it is the operator's. It runs with the rights of k8s/rbac/crm-rbac.yaml and no \
 others. However the sandbox ends, no process and no file of it stays.
 

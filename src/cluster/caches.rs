@@ -18,12 +18,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::autoscalers::{self, Scaler};
 use super::fresh::Fresh;
-use super::knative::{Fed, Feed, KnativeService, Presence};
+use super::optional::{Fed, Feed, Knative, OfPods, OfServices, OptionalKind, OptionalObject, Presence};
 use super::record::{RawRecord, spec_writes};
 use crate::api::MANAGED_BY;
+use crate::decision::ClusterFacts;
 use crate::render::ObjectKind;
 
 /// A watch that fills a cache; it must be polled.
@@ -38,10 +40,11 @@ pub struct Caches {
     pub fresh: Fresh,
     deployments: Store<Deployment>,
     services: Store<Service>,
-    knative: Store<KnativeService>,
+    knative: Optional<Knative>,
+    service_monitors: Optional<OfServices>,
+    pod_monitors: Optional<OfPods>,
     autoscalers: Store<HorizontalPodAutoscaler>,
     budgets: Store<PodDisruptionBudget>,
-    presence: watch::Receiver<Presence>,
     filled: [watch::Receiver<bool>; 5],
 }
 
@@ -59,11 +62,40 @@ pub struct Watches {
     /// Services that carry our label.
     pub services: WatchStream<Service>,
     /// Knative Services that carry our label.
-    pub knative: WatchStream<KnativeService>,
+    pub knative: WatchStream<OptionalObject<Knative>>,
+    /// ServiceMonitors that carry our label.
+    pub service_monitors: WatchStream<OptionalObject<OfServices>>,
+    /// PodMonitors that carry our label.
+    pub pod_monitors: WatchStream<OptionalObject<OfPods>>,
     /// Autoscalers of everybody.
     pub autoscalers: WatchStream<HorizontalPodAutoscaler>,
     /// PodDisruptionBudgets that carry our label.
     pub budgets: WatchStream<PodDisruptionBudget>,
+}
+
+/// The cache of a kind that the cluster has or has not.
+#[derive(Clone)]
+struct Optional<K: OptionalKind> {
+    store: Store<OptionalObject<K>>,
+    presence: watch::Receiver<Presence>,
+}
+
+/// What fills the caches of optional kinds; each must be run.
+pub struct Feeds {
+    knative: Feed<Knative>,
+    service_monitors: Feed<OfServices>,
+    pod_monitors: Feed<OfPods>,
+}
+
+impl Feeds {
+    /// Runs all of them until `shutdown`.
+    pub async fn run(self, facts: watch::Receiver<ClusterFacts>, shutdown: CancellationToken) {
+        tokio::join!(
+            self.knative.run(facts.clone(), shutdown.clone()),
+            self.service_monitors.run(facts.clone(), shutdown.clone()),
+            self.pod_monitors.run(facts, shutdown)
+        );
+    }
 }
 
 /// One object of the cluster, in one shape for all kinds.
@@ -78,9 +110,9 @@ pub struct LiveObject {
 }
 
 impl Caches {
-    /// Caches over one namespace, or over all where `namespace` is `None`, the watches that fill them, and the feed of
-    /// Knative Services, which the cluster has or has not: `knative` is what is known of that now.
-    pub fn new(client: &Client, namespace: Option<&str>, knative: Option<bool>) -> (Self, Watches, Feed) {
+    /// Caches over one namespace, or over all where `namespace` is `None`, the watches that fill them, and the feeds
+    /// of kinds that the cluster has or has not: `cluster` is what is known of that now.
+    pub fn new(client: &Client, namespace: Option<&str>, cluster: &ClusterFacts) -> (Self, Watches, Feeds) {
         let fresh = Fresh::default();
         let (records, record_watch, records_filled) =
             tracked::<RawRecord>(client, namespace, watcher::Config::default(), fresh.clone(), Kept::records());
@@ -91,21 +123,36 @@ impl Caches {
             cache::<Service>(client, namespace, ours.clone(), Kept::whole());
         let (budgets, budget_watch, budgets_filled) =
             cache::<PodDisruptionBudget>(client, namespace, ours.clone(), Kept::whole());
-        let (feed, Fed { store: knative, changes: knative_watch, presence }) =
-            Feed::new(client, namespace, ours, knative);
+        let (knative_feed, knative, knative_watch) = optional(client, namespace, &ours, cluster);
+        let (services_feed, service_monitors, service_monitor_watch) = optional(client, namespace, &ours, cluster);
+        let (pods_feed, pod_monitors, pod_monitor_watch) = optional(client, namespace, &ours, cluster);
+        let feeds = Feeds { knative: knative_feed, service_monitors: services_feed, pod_monitors: pods_feed };
         let (autoscalers, autoscaler_watch, autoscalers_filled) =
             cache::<HorizontalPodAutoscaler>(client, namespace, watcher::Config::default(), autoscalers::kept());
         let filled = [records_filled, deployments_filled, services_filled, autoscalers_filled, budgets_filled];
-        let caches = Self { records, fresh, deployments, services, knative, autoscalers, budgets, presence, filled };
+        let caches = Self {
+            records,
+            fresh,
+            deployments,
+            services,
+            knative,
+            service_monitors,
+            pod_monitors,
+            autoscalers,
+            budgets,
+            filled,
+        };
         let watches = Watches {
             records: record_watch,
             deployments: deployment_watch,
             services: service_watch,
             knative: knative_watch,
+            service_monitors: service_monitor_watch,
+            pod_monitors: pod_monitor_watch,
             autoscalers: autoscaler_watch,
             budgets: budget_watch,
         };
-        (caches, watches, feed)
+        (caches, watches, feeds)
     }
 
     /// Resolves when every cache has been filled once; never while the watches are not polled. A kind that the cluster
@@ -114,61 +161,65 @@ impl Caches {
         for filled in &self.filled {
             filled.clone().wait_for(|filled| *filled).await.map_err(|_| WatchesEnded)?;
         }
-        let settled = |presence: &Presence| *presence != Presence::Filling;
-        self.presence.clone().wait_for(settled).await.map(|_| ()).map_err(|_| WatchesEnded)
+        self.knative.settled().await?;
+        self.service_monitors.settled().await?;
+        self.pod_monitors.settled().await
     }
 
-    /// Whether the cluster has this kind, as far as anybody knows.
+    /// Whether the cluster has this kind, as far as anybody knows. One that a class can do without is not there either
+    /// where the API server does not let us list it.
     pub fn has(&self, kind: ObjectKind) -> bool {
-        kind != ObjectKind::KnativeService || *self.presence.borrow() != Presence::Absent
+        let presence = match kind {
+            ObjectKind::KnativeService => *self.knative.presence.borrow(),
+            ObjectKind::ServiceMonitor => *self.service_monitors.presence.borrow(),
+            ObjectKind::PodMonitor => *self.pod_monitors.presence.borrow(),
+            ObjectKind::Deployment | ObjectKind::Service | ObjectKind::Autoscaler | ObjectKind::PodDisruptionBudget => {
+                return true;
+            }
+        };
+        presence != Presence::Absent && !(kind.is_dispensable() && presence == Presence::Refused)
     }
 
     /// The cached object of a kind and name, where it carries our label; an autoscaler also where it does not.
     pub fn get(&self, kind: ObjectKind, namespace: &str, name: &str) -> Option<LiveObject> {
         match kind {
-            ObjectKind::Deployment => {
-                self.deployments.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o))
-            }
-            ObjectKind::Service => self.services.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o)),
-            ObjectKind::KnativeService => {
-                self.knative.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o))
-            }
-            ObjectKind::Autoscaler => {
-                self.autoscalers.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o))
-            }
-            ObjectKind::PodDisruptionBudget => {
-                self.budgets.get(&ObjectRef::new(name).within(namespace)).map(|o| live(kind, &*o))
-            }
+            ObjectKind::Deployment => found(kind, &self.deployments, namespace, name),
+            ObjectKind::Service => found(kind, &self.services, namespace, name),
+            ObjectKind::KnativeService => found(kind, &self.knative.store, namespace, name),
+            ObjectKind::Autoscaler => found(kind, &self.autoscalers, namespace, name),
+            ObjectKind::PodDisruptionBudget => found(kind, &self.budgets, namespace, name),
+            ObjectKind::ServiceMonitor => found(kind, &self.service_monitors.store, namespace, name),
+            ObjectKind::PodMonitor => found(kind, &self.pod_monitors.store, namespace, name),
         }
     }
 
     /// Whether [`Caches::get`] would find one.
     pub fn contains(&self, kind: ObjectKind, namespace: &str, name: &str) -> bool {
         match kind {
-            ObjectKind::Deployment => self.deployments.get(&ObjectRef::new(name).within(namespace)).is_some(),
-            ObjectKind::Service => self.services.get(&ObjectRef::new(name).within(namespace)).is_some(),
-            ObjectKind::KnativeService => self.knative.get(&ObjectRef::new(name).within(namespace)).is_some(),
-            ObjectKind::Autoscaler => self.autoscalers.get(&ObjectRef::new(name).within(namespace)).is_some(),
-            ObjectKind::PodDisruptionBudget => self.budgets.get(&ObjectRef::new(name).within(namespace)).is_some(),
+            ObjectKind::Deployment => is_in(&self.deployments, namespace, name),
+            ObjectKind::Service => is_in(&self.services, namespace, name),
+            ObjectKind::KnativeService => is_in(&self.knative.store, namespace, name),
+            ObjectKind::Autoscaler => is_in(&self.autoscalers, namespace, name),
+            ObjectKind::PodDisruptionBudget => is_in(&self.budgets, namespace, name),
+            ObjectKind::ServiceMonitor => is_in(&self.service_monitors.store, namespace, name),
+            ObjectKind::PodMonitor => is_in(&self.pod_monitors.store, namespace, name),
         }
     }
 
     /// Everything in a namespace that belongs to a record: controlled by its UID or, with no controller at all, ours
     /// by its labels (somebody took the owner reference away).
     pub fn children(&self, namespace: &str, uid: &str, owner_label: &str) -> Vec<LiveObject> {
-        let mut found = Vec::new();
-        for kind in ObjectKind::ALL {
-            match kind {
-                ObjectKind::Deployment => collect(kind, &self.deployments, namespace, uid, owner_label, &mut found),
-                ObjectKind::Service => collect(kind, &self.services, namespace, uid, owner_label, &mut found),
-                ObjectKind::KnativeService => collect(kind, &self.knative, namespace, uid, owner_label, &mut found),
-                ObjectKind::Autoscaler => collect(kind, &self.autoscalers, namespace, uid, owner_label, &mut found),
-                ObjectKind::PodDisruptionBudget => {
-                    collect(kind, &self.budgets, namespace, uid, owner_label, &mut found);
-                }
-            }
-        }
-        found
+        let whose = (namespace, uid, owner_label);
+        let of_kind = |kind| match kind {
+            ObjectKind::Deployment => collect(kind, &self.deployments, whose),
+            ObjectKind::Service => collect(kind, &self.services, whose),
+            ObjectKind::KnativeService => collect(kind, &self.knative.store, whose),
+            ObjectKind::Autoscaler => collect(kind, &self.autoscalers, whose),
+            ObjectKind::PodDisruptionBudget => collect(kind, &self.budgets, whose),
+            ObjectKind::ServiceMonitor => collect(kind, &self.service_monitors.store, whose),
+            ObjectKind::PodMonitor => collect(kind, &self.pod_monitors.store, whose),
+        };
+        ObjectKind::ALL.into_iter().flat_map(of_kind).collect()
     }
 
     /// The autoscalers that target a Deployment, whoever made them; by name.
@@ -183,14 +234,47 @@ impl Caches {
     }
 }
 
-fn collect<K>(kind: ObjectKind, store: &Store<K>, namespace: &str, uid: &str, owner: &str, found: &mut Vec<LiveObject>)
+impl<K: OptionalKind> Optional<K> {
+    /// Resolves when the cache is filled, or needs no filling.
+    async fn settled(&self) -> Result<(), WatchesEnded> {
+        let settled = |presence: &Presence| *presence != Presence::Filling;
+        self.presence.clone().wait_for(settled).await.map(|_| ()).map_err(|_| WatchesEnded)
+    }
+}
+
+/// The cache of an optional kind, what fills it, and its changes.
+fn optional<K: OptionalKind>(
+    client: &Client,
+    namespace: Option<&str>,
+    ours: &watcher::Config,
+    cluster: &ClusterFacts,
+) -> (Feed<K>, Optional<K>, WatchStream<OptionalObject<K>>) {
+    let (feed, Fed { store, changes, presence }) = Feed::new(client, namespace, ours.clone(), K::installed(cluster));
+    (feed, Optional { store, presence }, changes)
+}
+
+fn found<K>(kind: ObjectKind, store: &Store<K>, namespace: &str, name: &str) -> Option<LiveObject>
+where
+    K: Resource<DynamicType = ()> + Clone + Serialize + 'static,
+{
+    store.get(&ObjectRef::new(name).within(namespace)).map(|object| live(kind, &*object))
+}
+
+fn is_in<K>(store: &Store<K>, namespace: &str, name: &str) -> bool
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    store.get(&ObjectRef::new(name).within(namespace)).is_some()
+}
+
+fn collect<K>(kind: ObjectKind, store: &Store<K>, (namespace, uid, owner): (&str, &str, &str)) -> Vec<LiveObject>
 where
     K: Resource<DynamicType = ()> + Clone + Serialize + 'static,
 {
     let ours = |object: &K| {
         object.meta().namespace.as_deref() == Some(namespace) && super::ownership::belongs_to(object.meta(), uid, owner)
     };
-    found.extend(store.state_filter(ours).iter().map(|object| live(kind, &**object)));
+    store.state_filter(ours).iter().map(|object| live(kind, &**object)).collect()
 }
 
 /// One shape for an object of any kind.

@@ -164,6 +164,12 @@ pub fn holder(live: &LiveObject) -> (Holder, Option<Timestamp>) {
     (holder, since)
 }
 
+/// Whether we own the field together with others, who agreed to the number: to change it is to take it from them.
+pub fn is_shared(live: &LiveObject) -> bool {
+    let (ours, others): (Vec<_>, Vec<_>) = owning(live).partition(|entry| is_ours(entry));
+    !ours.is_empty() && !others.is_empty()
+}
+
 /// Whether a field manager owns the field.
 pub fn owned_by(live: &LiveObject, manager: &str) -> bool {
     owning(live).any(|entry| entry.manager.as_deref() == Some(manager))

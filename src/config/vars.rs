@@ -92,7 +92,7 @@ const LATER: &str = "checked, takes effect in a later release";
 pub(super) fn note(name: &str, value: Option<&str>) -> Option<&'static str> {
     match name {
         MTLS | LEADER_ELECTION => (value == Some("true")).then_some(UNAVAILABLE),
-        PROM_MATCH_LABELS | PROM_SCRAPE_KIND | TLS_CERT | TLS_KEY | TLS_CLIENT_CA => Some(LATER),
+        TLS_CERT | TLS_KEY | TLS_CLIENT_CA => Some(LATER),
         _ => None,
     }
 }

@@ -75,7 +75,8 @@ async fn apply_all(
     memory: &mut RecordMemory,
     outcome: &mut Outcome,
 ) {
-    if let Some(object) = rendered.objects.iter().find(|object| !ctx.caches.has(object.kind)) {
+    let lacking = |object: &&RenderedObject| !ctx.caches.has(object.kind);
+    if let Some(object) = rendered.objects.iter().filter(lacking).find(|object| !object.kind.is_dispensable()) {
         outcome.problem = Some(kind_missing(object));
         return;
     }
@@ -83,7 +84,7 @@ async fn apply_all(
     let _births = ctx.births.begin(&class.namespace, rendered.objects.iter().filter(missing).map(key)).await;
     let mut step = Step { ctx, class, rendered, memory, outcome };
     let mut found = Vec::with_capacity(rendered.objects.len());
-    for object in &rendered.objects {
+    for object in rendered.objects.iter().filter(|object| !lacking(object)) {
         match step.survey(object).await {
             Ok(surveyed) => found.push((object, surveyed)),
             Err(error) => step.failed(object, error),

@@ -291,9 +291,7 @@ fn functions(
         // A Knative Service says itself where the outside reaches it.
         let url = match function.kind {
             ObjectKind::KnativeService => workload.url,
-            ObjectKind::Deployment | ObjectKind::Service | ObjectKind::Autoscaler | ObjectKind::PodDisruptionBudget => {
-                Some(function.url.clone())
-            }
+            _ => Some(function.url.clone()),
         };
         FunctionStatus {
             function_key: function.key.clone(),

@@ -55,6 +55,8 @@ pub async fn run(
         .watches_stream(watches.deployments, |child| owners(&child))
         .watches_stream(watches.services, |child| owners(&child))
         .watches_stream(watches.knative, |child| owners(&child))
+        .watches_stream(watches.service_monitors, |child| owners(&child))
+        .watches_stream(watches.pod_monitors, |child| owners(&child))
         .watches_stream(watches.autoscalers, move |scaler| scaled(&caches, &scaler))
         .watches_stream(watches.budgets, |child| owners(&child))
         .reconcile_all_on(looks.all)

@@ -15,8 +15,8 @@ pub use difference::{
     BlastRadius, Cause, Change, ClassChange, Difference, FieldChange, Reading, difference, unexplained,
 };
 pub use outcome::{
-    Admission, AutoscalerPlan, Candidate, Chosen, ClusterFacts, Decision, Features, Finding, OdgmPlan, PdbPlan,
-    SecurityPlan, Setting, TemplatePlan, TemplateProblem, WorkloadKind,
+    Admission, AutoscalerPlan, Candidate, Chosen, ClusterFacts, Decision, Features, Finding, MonitorPlan, OdgmPlan,
+    PdbPlan, SecurityPlan, Setting, TemplatePlan, TemplateProblem, WorkloadKind,
 };
 pub use testing::{CaseReport, TestRun, run_tests};
 

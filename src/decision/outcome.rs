@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ADDON_ODGM, ADDON_PDB, Function, Resources};
-use crate::policy::{PdbShape, RuleTrace};
+use crate::model::{ADDON_MONITOR, ADDON_ODGM, ADDON_PDB, Function, Resources};
+use crate::policy::{MonitorShape, PdbShape, RuleTrace};
 
 /// What the deployment of the controller says: the same for every class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -164,12 +164,18 @@ pub struct TemplatePlan {
     pub odgm: Option<OdgmPlan>,
     /// PodDisruptionBudgets; `None` where the policy leaves them out.
     pub pdb: Option<PdbPlan>,
+    /// How its functions are scraped; `None` where the policy leaves it out.
+    pub monitor: Option<MonitorPlan>,
 }
 
 impl TemplatePlan {
     /// Names of the addons that the class gets.
     pub fn addons(&self) -> Vec<&'static str> {
-        let given = [(ADDON_ODGM, self.odgm.is_some()), (ADDON_PDB, self.pdb.is_some())];
+        let given = [
+            (ADDON_ODGM, self.odgm.is_some()),
+            (ADDON_PDB, self.pdb.is_some()),
+            (ADDON_MONITOR, self.monitor.is_some()),
+        ];
         given.into_iter().filter_map(|(name, given)| given.then_some(name)).collect()
     }
 
@@ -225,6 +231,9 @@ pub struct OdgmPlan {
 
 /// The PodDisruptionBudgets of a class: what the policy says is what is rendered.
 pub type PdbPlan = PdbShape;
+
+/// How the functions of a class are scraped: the same.
+pub type MonitorPlan = MonitorShape;
 
 #[cfg(test)]
 mod tests {

@@ -157,7 +157,7 @@ fn undecided((rule, message): &Failure) -> TemplateProblem {
 fn plan(entry: &Entry<'_>, facts: &Facts, why: String, kept: Option<Finding>) -> Result<Chosen, TemplateProblem> {
     let shape = entry.template.shape(&entry.scope).map_err(|failure| undecided(&failure))?;
     let Shape { knative, replicas, resources: texts, probes, grace, security: safe, autoscaler, odgm, addons } = shape;
-    let AddonShapes { pdb } = addons;
+    let AddonShapes { pdb, monitor } = addons;
     let failed = |message: String| undecided(&(format!("{}/resources", entry.template.unit().name()), message));
     let odgm = match odgm.filter(|_| facts.has("class.odgm")) {
         None => None,
@@ -180,6 +180,7 @@ fn plan(entry: &Entry<'_>, facts: &Facts, why: String, kept: Option<Finding>) ->
             .map(|AutoscalerShape { cpu_utilization, max_replicas }| AutoscalerPlan { cpu_utilization, max_replicas }),
         odgm,
         pdb,
+        monitor,
     };
     Ok(Chosen { plan, why, kept })
 }

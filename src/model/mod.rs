@@ -9,7 +9,7 @@ mod parse;
 mod quantity;
 mod schema;
 
-pub use addon::{ADDON_ODGM, ADDON_PDB, addon, addons};
+pub use addon::{ADDON_MONITOR, ADDON_ODGM, ADDON_PDB, addon, addons};
 pub use class::{Applied, AppliedSize, Class, Function, NfrTargets, Odgm, Resources};
 pub use names::Names;
 pub use parse::{FieldError, InvalidRecord, parse};

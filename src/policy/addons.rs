@@ -1,18 +1,27 @@
 //! What a Template gives beside the workload: one block an addon, read, compiled and evaluated.
 
-use super::cel::Expression;
+use super::cel::{Expression, Type};
 use super::compiler::Compiler;
 use super::diagnostic::Sink;
 use super::fields;
 use super::form::Form;
 use super::kinds::{compile_pods, pods};
 use super::unit::Scope;
+use super::units::spelled;
 use super::yaml::{Node, Text};
 
 /// The addons of a template, as written. (The data grid has a block of its own, `odgm`.)
 #[derive(Debug, Default)]
 pub(crate) struct AddonForms {
     pdb: Option<PdbForm>,
+    monitor: Option<MonitorForm>,
+}
+
+#[derive(Debug)]
+struct MonitorForm {
+    enabled: Option<Text>,
+    path: Text,
+    interval: Text,
 }
 
 #[derive(Debug)]
@@ -32,6 +41,14 @@ enum BudgetForm {
 #[derive(Debug, Default)]
 pub(super) struct Addons {
     pdb: Option<Pdb>,
+    monitor: Option<Monitor>,
+}
+
+#[derive(Debug)]
+struct Monitor {
+    enabled: Option<Expression>,
+    path: Expression,
+    interval: Expression,
 }
 
 #[derive(Debug)]
@@ -52,6 +69,17 @@ enum BudgetRule {
 pub struct AddonShapes {
     /// PodDisruptionBudgets.
     pub pdb: Option<PdbShape>,
+    /// Monitors of Prometheus' operator.
+    pub monitor: Option<MonitorShape>,
+}
+
+/// How the pods of one class are scraped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MonitorShape {
+    /// Path of the metrics.
+    pub path: String,
+    /// Seconds between two scrapes, at least 1.
+    pub interval_seconds: u32,
 }
 
 /// PodDisruptionBudgets of the workloads of one class.
@@ -82,7 +110,17 @@ pub enum Budget {
 /// Reads the block `addons`.
 pub(super) fn read(node: Option<&Node>, sink: &mut Sink) -> AddonForms {
     let form = node.and_then(|node| Form::of(node, &fields::ADDONS, sink));
-    AddonForms { pdb: form.and_then(|form| form.get("pdb")).and_then(|node| pdb(node, sink)) }
+    let Some(form) = form else { return AddonForms::default() };
+    AddonForms {
+        pdb: form.get("pdb").and_then(|node| pdb(node, sink)),
+        monitor: form.get("monitor").and_then(|node| monitor(node, sink)),
+    }
+}
+
+fn monitor(node: &Node, sink: &mut Sink) -> Option<MonitorForm> {
+    let form = Form::of(node, &fields::MONITOR, sink)?;
+    let (path, interval) = (form.expression("path", sink), form.expression("interval", sink));
+    Some(MonitorForm { enabled: form.expression("enabled", sink), path: path?, interval: interval? })
 }
 
 fn pdb(node: &Node, sink: &mut Sink) -> Option<PdbForm> {
@@ -111,15 +149,21 @@ fn counted(text: Text, sink: &mut Sink) -> Option<Text> {
 
 impl Addons {
     pub(super) fn compile(forms: &AddonForms, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Self> {
-        let AddonForms { pdb } = forms;
-        Some(Self { pdb: both(pdb.as_ref().map(|form| Pdb::compile(form, compiler, sink)))? })
+        let AddonForms { pdb, monitor } = forms;
+        let pdb = both(pdb.as_ref().map(|form| Pdb::compile(form, compiler, sink)));
+        let monitor = both(monitor.as_ref().map(|form| Monitor::compile(form, compiler, sink)));
+        Some(Self { pdb: pdb?, monitor: monitor? })
     }
 
     /// What of it a class gets; the field and reason where that can't be evaluated.
     pub(super) fn shapes(&self, scope: &Scope<'_>) -> Result<AddonShapes, (String, String)> {
-        let Self { pdb } = self;
+        let Self { pdb, monitor } = self;
         let pdb = pdb.as_ref().map_or(Ok(None), |pdb| pdb.shape(scope));
-        Ok(AddonShapes { pdb: pdb.map_err(|(field, reason)| (format!("addons.pdb.{field}"), reason))? })
+        let monitor = monitor.as_ref().map_or(Ok(None), |monitor| monitor.shape(scope));
+        Ok(AddonShapes {
+            pdb: pdb.map_err(|(field, reason)| (format!("addons.pdb.{field}"), reason))?,
+            monitor: monitor.map_err(|(field, reason)| (format!("addons.monitor.{field}"), reason))?,
+        })
     }
 }
 
@@ -151,6 +195,31 @@ impl Pdb {
         let from_replicas = self.from_replicas.as_ref().map_or(Ok(1), |from| pods(scope, from, 0.0));
         Ok(Some(PdbShape { budget, from_replicas: from_replicas.map_err(|reason| ("from_replicas", reason))? }))
     }
+}
+
+impl Monitor {
+    fn compile(form: &MonitorForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Self> {
+        let enabled = form.enabled.as_ref().map(|text| compiler.condition(text, sink));
+        let path = compiler.compile(&form.path, &Type::Text, sink);
+        let interval = compiler.compile(&spelled(&form.interval), &Type::Duration, sink);
+        Some(Self { enabled: both(enabled)?, path: path?, interval: interval? })
+    }
+
+    fn shape(&self, scope: &Scope<'_>) -> Result<Option<MonitorShape>, (&'static str, String)> {
+        let on = self.enabled.as_ref().map_or(Ok(true), |enabled| scope.condition(enabled));
+        if !on.map_err(|reason| ("enabled", reason))? {
+            return Ok(None);
+        }
+        let path = scope.text(&self.path).and_then(is_path).map_err(|reason| ("path", reason))?;
+        let interval = scope.duration(&self.interval).map_err(|reason| ("interval", reason))?;
+        let seconds = u32::try_from(interval.as_secs()).ok().filter(|seconds| *seconds > 0);
+        let interval_seconds = seconds.ok_or_else(|| ("interval", "a second is the shortest interval".to_owned()))?;
+        Ok(Some(MonitorShape { path, interval_seconds }))
+    }
+}
+
+fn is_path(path: String) -> Result<String, String> {
+    if path.starts_with('/') { Ok(path) } else { Err(format!("{path:?} is no path: it begins with no slash")) }
 }
 
 /// What is not given, or was compiled; `None` where it was given and could not be.

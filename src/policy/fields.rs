@@ -396,8 +396,26 @@ pub(crate) static AUTOSCALER: Fields = fields(
         may("max_replicas", Takes::Expression, "most replicas, whatever the record's max_scale says"),
     ],
 );
-pub(crate) static ADDONS: Fields =
-    fields("addons", &[may("pdb", Takes::Fields(&PDB), "a PodDisruptionBudget for each Deployment of the class")]);
+pub(crate) static ADDONS: Fields = fields(
+    "addons",
+    &[
+        may("pdb", Takes::Fields(&PDB), "a PodDisruptionBudget for each Deployment of the class"),
+        may(
+            "monitor",
+            Takes::Fields(&MONITOR),
+            "monitors that tell Prometheus' operator to scrape the class's functions, where the cluster has such kinds",
+        ),
+    ],
+);
+
+pub(crate) static MONITOR: Fields = fields(
+    "monitor",
+    &[
+        or("enabled", Takes::Expression, "true", "condition under which a class gets them"),
+        need("path", Takes::Expression, "where the functions serve metrics, such as '\"/metrics\"'"),
+        need("interval", Takes::Expression, "time between two scrapes, such as `30s`; at least a second"),
+    ],
+);
 
 pub(crate) static PDB: Fields = Fields {
     what: "pdb",

@@ -44,7 +44,7 @@ mod yaml;
 
 use revision::Revision;
 
-pub use addons::{AddonShapes, Budget, PdbShape};
+pub use addons::{AddonShapes, Budget, MonitorShape, PdbShape};
 pub use autoscaler::AutoscalerShape;
 pub use bundle::{Bundle, FALLBACK_TEMPLATE, File};
 pub use cel::watch;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::yaml::Text;
+
 /// Value of a quantity such as `500m` or `1Gi`, in cores or bytes.
 pub(crate) fn quantity(text: &str) -> Option<f64> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -72,5 +74,13 @@ mod tests {
         }
         assert_eq!(number(999_999_999_999_999.0), "999999999999999");
         assert_eq!(number(f64::INFINITY), "inf");
+    }
+}
+
+/// A length of time that may stand as it is, such as `15s`, as an expression.
+pub(super) fn spelled(text: &Text) -> Text {
+    match duration(&text.text) {
+        Some(length) => Text { text: format!("duration(\"{}s\")", length.as_seconds_f64()), at: text.at.clone() },
+        None => text.clone(),
     }
 }

@@ -91,6 +91,7 @@ mod tests {
             autoscaler: Some(AutoscalerPlan { cpu_utilization: 80, max_replicas }),
             odgm: None,
             pdb: None,
+            monitor: None,
         }
     }
 

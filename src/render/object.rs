@@ -1,6 +1,11 @@
 //! What rendering gives: manifests with what the controller must know about each.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::decision::ClusterFacts;
 
 /// What rendering needs besides the class and its template.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,6 +14,64 @@ pub struct RenderSettings {
     pub odgm_image: Option<String>,
     /// What enforcement applied is rendered; without it everything is as record and template say.
     pub enforcement: bool,
+    /// What Prometheus' operator is to be told by.
+    pub monitors: Monitors,
+}
+
+/// What Prometheus' operator is told by where to scrape.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Monitors {
+    /// Deployments are scraped through their Services.
+    pub services: bool,
+    /// Pods are scraped by themselves: those of Deployments only where their Services are not, those of Knative always.
+    pub pods: bool,
+    /// Labels that the operator's Prometheus selects monitors by.
+    pub labels: BTreeMap<String, String>,
+    /// What is asked for and can't be had, for people.
+    pub lack: Option<String>,
+}
+
+/// Which monitors the operator asked for, and with which labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Scrape {
+    /// Kind of monitor.
+    pub kind: ScrapeKind,
+    /// Labels of all monitors.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Kind of monitor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScrapeKind {
+    /// ServiceMonitors where the cluster has them, else PodMonitors, else none.
+    #[default]
+    Auto,
+    /// ServiceMonitors.
+    Service,
+    /// PodMonitors.
+    Pod,
+}
+
+impl Scrape {
+    /// Which of them there can be in a cluster. What is not known of it is taken as not there.
+    pub fn within(&self, cluster: &ClusterFacts) -> Monitors {
+        let has = |known: Option<bool>| known == Some(true);
+        let (services, pods) = (has(cluster.service_monitor), has(cluster.pod_monitor));
+        let lack = |kind: &str, word: &str| {
+            format!(
+                "OPRC_CRM_PROM_SCRAPE_KIND is {word:?}, and this cluster has no {kind}: nothing is scraped by it; install the \
+                 Prometheus operator"
+            )
+        };
+        let (services, pods, lack) = match self.kind {
+            ScrapeKind::Auto => (services, pods, None),
+            ScrapeKind::Service => (services, false, (!services).then(|| lack("ServiceMonitor", "service"))),
+            ScrapeKind::Pod => (false, pods, (!pods).then(|| lack("PodMonitor", "pod"))),
+        };
+        Monitors { services, pods, labels: self.labels.clone(), lack }
+    }
 }
 
 /// Kinds of rendered objects.
@@ -24,12 +87,23 @@ pub enum ObjectKind {
     Autoscaler,
     /// `policy/v1` PodDisruptionBudget.
     PodDisruptionBudget,
+    /// `monitoring.coreos.com/v1` ServiceMonitor; only where the cluster has the Prometheus operator's kinds.
+    ServiceMonitor,
+    /// `monitoring.coreos.com/v1` PodMonitor; the same.
+    PodMonitor,
 }
 
 impl ObjectKind {
     /// Every kind, so that nothing that was ever rendered is left out when pruning.
-    pub const ALL: [Self; 5] =
-        [Self::Deployment, Self::Service, Self::KnativeService, Self::Autoscaler, Self::PodDisruptionBudget];
+    pub const ALL: [Self; 7] = [
+        Self::Deployment,
+        Self::Service,
+        Self::KnativeService,
+        Self::Autoscaler,
+        Self::PodDisruptionBudget,
+        Self::ServiceMonitor,
+        Self::PodMonitor,
+    ];
 
     /// API version, as in a manifest.
     pub fn api_version(self) -> &'static str {
@@ -39,6 +113,7 @@ impl ObjectKind {
             Self::KnativeService => "serving.knative.dev/v1",
             Self::Autoscaler => "autoscaling/v2",
             Self::PodDisruptionBudget => "policy/v1",
+            Self::ServiceMonitor | Self::PodMonitor => "monitoring.coreos.com/v1",
         }
     }
 
@@ -49,14 +124,16 @@ impl ObjectKind {
             Self::Service | Self::KnativeService => "Service",
             Self::Autoscaler => "HorizontalPodAutoscaler",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
+            Self::ServiceMonitor => "ServiceMonitor",
+            Self::PodMonitor => "PodMonitor",
         }
     }
 
     /// What people call it; unlike the kind, no two have the same.
     pub fn title(self) -> &'static str {
         match self {
-            Self::Deployment | Self::Service | Self::Autoscaler | Self::PodDisruptionBudget => self.kind(),
             Self::KnativeService => "Knative Service",
+            _ => self.kind(),
         }
     }
 
@@ -64,7 +141,9 @@ impl ObjectKind {
     pub fn is_workload(self) -> bool {
         match self {
             Self::Deployment | Self::KnativeService => true,
-            Self::Service | Self::Autoscaler | Self::PodDisruptionBudget => false,
+            Self::Service | Self::Autoscaler | Self::PodDisruptionBudget | Self::ServiceMonitor | Self::PodMonitor => {
+                false
+            }
         }
     }
 
@@ -73,7 +152,11 @@ impl ObjectKind {
         match self {
             Self::Deployment => Some("replicas"),
             Self::Autoscaler => Some("minReplicas"),
-            Self::Service | Self::KnativeService | Self::PodDisruptionBudget => None,
+            Self::Service
+            | Self::KnativeService
+            | Self::PodDisruptionBudget
+            | Self::ServiceMonitor
+            | Self::PodMonitor => None,
         }
     }
 
@@ -82,8 +165,13 @@ impl ObjectKind {
     pub fn serves(self) -> bool {
         match self {
             Self::Deployment | Self::Service | Self::KnativeService => true,
-            Self::Autoscaler | Self::PodDisruptionBudget => false,
+            Self::Autoscaler | Self::PodDisruptionBudget | Self::ServiceMonitor | Self::PodMonitor => false,
         }
+    }
+
+    /// Whether a class can do without: then it is left out where the cluster does not have the kind.
+    pub fn is_dispensable(self) -> bool {
+        matches!(self, Self::ServiceMonitor | Self::PodMonitor)
     }
 }
 
@@ -133,6 +221,8 @@ pub struct Rendered {
     pub objects: Vec<RenderedObject>,
     /// Functions in the record's order.
     pub functions: Vec<RenderedFunction>,
+    /// What people should know of what was rendered.
+    pub hints: Vec<String>,
     /// Names of the addons that are asked for and add nothing: the template leaves them out, or there is nothing for them.
     pub without: Vec<String>,
 }
@@ -143,6 +233,6 @@ impl Rendered {
         let note = |addon: &String| {
             format!("addon {addon:?} is asked for, and template {template:?} has nothing of it for this class")
         };
-        self.without.iter().map(note).collect()
+        self.without.iter().map(note).chain(self.hints.iter().cloned()).collect()
     }
 }

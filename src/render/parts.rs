@@ -23,7 +23,7 @@ pub const ANNOTATION_TEMPLATE: &str = "oaas.io/template";
 /// Label with who looks after an object.
 const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Name of the container's and the Service's only port; probes refer to it.
-const PORT_NAME: &str = "http";
+pub(super) const PORT_NAME: &str = "http";
 
 /// URL of a Service for anyone in the cluster, whatever the cluster's domain is called.
 pub fn service_url(class: &Class, service: &str) -> String {

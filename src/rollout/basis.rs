@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::decision::{Decision, Setting, decide, explain, read_of};
 use crate::model::Class;
 use crate::policy::{File, Inputs, Policy};
-use crate::render::RenderSettings;
+use crate::render::{RenderSettings, Scrape};
 
 /// A policy and the setting that it is asked in.
 #[derive(Debug)]
@@ -19,8 +19,18 @@ pub struct Basis {
     rules: String,
     policy: Arc<Policy>,
     setting: Setting,
+    fixed: Fixed,
     render: RenderSettings,
     source: Arc<Source>,
+}
+
+/// What the operator set for all classes, whatever the policy says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fixed {
+    /// Image of all data grids.
+    pub odgm_image: Option<String>,
+    /// Which monitors there are to be.
+    pub scrape: Scrape,
 }
 
 /// What a policy was compiled from: enough to compile it again, on another day by another program.
@@ -58,30 +68,31 @@ impl std::fmt::Display for Origin {
 }
 
 impl Basis {
-    /// A policy, what it came from, and the setting; `odgm_image` is the image of all data grids where the operator
-    /// names one.
-    pub fn new(policy: Arc<Policy>, source: Arc<Source>, setting: Setting, odgm_image: Option<&str>) -> Self {
-        let mut rest = format!("\0{}\0{odgm_image:?}", setting.profile);
+    /// A policy, what it came from, the setting, and what the operator set for all classes.
+    pub fn new(policy: Arc<Policy>, source: Arc<Source>, setting: Setting, fixed: &Fixed) -> Self {
+        let Fixed { odgm_image, scrape } = fixed;
+        let monitors = scrape.within(&setting.cluster);
+        let mut rest = format!("\0{}\0{odgm_image:?}\0{monitors:?}", setting.profile);
         for (path, value) in read_of(&policy, &setting) {
             let _ = write!(rest, "\0{path}={value:?}");
         }
         let revision = policy.revision();
         let id = short_hash(&[revision, &rest]);
         let rules = short_hash(&[revision.split_once('@').map_or(revision, |(rules, _)| rules), &rest]);
-        let render =
-            RenderSettings { odgm_image: odgm_image.map(str::to_owned), enforcement: setting.features.nfr_enforcement };
-        Self { id, rules, policy, setting, render, source }
+        let enforcement = setting.features.nfr_enforcement;
+        let render = RenderSettings { odgm_image: odgm_image.clone(), enforcement, monitors };
+        Self { id, rules, policy, setting, fixed: fixed.clone(), render, source }
     }
 
     /// The same policy in another setting.
     #[must_use]
     pub fn in_setting(&self, setting: Setting) -> Self {
         let (policy, source) = (Arc::clone(&self.policy), Arc::clone(&self.source));
-        Self::new(policy, source, setting, self.render.odgm_image.as_deref())
+        Self::new(policy, source, setting, &self.fixed)
     }
 
-    /// Two bases with one id decide the same for every class: it is made of the policy's revision and of what the policy
-    /// reads of the setting.
+    /// Two bases with one id decide the same for every class: it is made of the policy's revision and of what the policy,
+    /// and rendering, read of the setting.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -99,6 +110,11 @@ impl Basis {
     /// The setting.
     pub fn setting(&self) -> &Setting {
         &self.setting
+    }
+
+    /// What the operator set for all classes.
+    pub fn fixed(&self) -> &Fixed {
+        &self.fixed
     }
 
     /// What rendering needs besides class and plan.

@@ -13,8 +13,9 @@ use serde_json::Value;
 
 use super::pace::Log;
 use super::state::{ClassKey, Pending, Pin, Rollout, Verdict};
-use super::{Basis, Source};
+use super::{Basis, Fixed, Source};
 use crate::decision::Setting;
+use crate::render::Scrape;
 
 /// The form of what is kept.
 const VERSION: u32 = 1;
@@ -63,6 +64,8 @@ struct KeptBasis {
     source: Source,
     setting: Setting,
     odgm_image: Option<String>,
+    #[serde(default)]
+    scrape: Scrape,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -143,7 +146,8 @@ fn kept_basis(basis: &Basis) -> KeptBasis {
         revision: basis.policy().revision().to_owned(),
         source: Source::clone(basis.source()),
         setting: basis.setting().clone(),
-        odgm_image: basis.render().odgm_image.clone(),
+        odgm_image: basis.fixed().odgm_image.clone(),
+        scrape: basis.fixed().scrape.clone(),
     }
 }
 
@@ -180,8 +184,8 @@ pub fn decode(bytes: &[u8]) -> Result<Rollout, KeepError> {
 }
 
 fn basis(kept: KeptBasis) -> Result<Arc<Basis>, KeepError> {
-    let KeptBasis { revision, source, setting, odgm_image } = kept;
+    let KeptBasis { revision, source, setting, odgm_image, scrape } = kept;
     let policy = source.compile();
     let policy = policy.map_err(|diagnostics| KeepError::Policy { revision, diagnostics: diagnostics.to_string() })?;
-    Ok(Arc::new(Basis::new(Arc::new(policy), Arc::new(source), setting, odgm_image.as_deref())))
+    Ok(Arc::new(Basis::new(Arc::new(policy), Arc::new(source), setting, &Fixed { odgm_image, scrape })))
 }

@@ -15,7 +15,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use basis::{Basis, Origin, Source};
+pub use basis::{Basis, Fixed, Origin, Source};
 pub use keep::{KeepError, decode, encode};
 pub use load::{Loaded, load};
 pub use report::{Failure, Health, failure_json, page};

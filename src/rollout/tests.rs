@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Basis, ClassKey, Health, LiveClass, Offer, Origin, Rollout, Verdict, decode, encode, load, page};
+use super::{Basis, ClassKey, Fixed, Health, LiveClass, Offer, Origin, Rollout, Verdict, decode, encode, load, page};
 use crate::api::DeploymentRecord;
 use crate::decision::{ClusterFacts, Features, Setting};
 use crate::model::parse;
@@ -31,7 +31,7 @@ fn basis(params: &str, rollout: &str) -> Arc<Basis> {
     let files = vec![File { name: "bundle.yaml".to_owned(), text }];
     let inputs = Inputs { profile: "edge".to_owned(), ..Inputs::default() };
     let loaded = load(Origin::Builtin, files, Bundle::builtin_files(), &inputs, None).unwrap();
-    Arc::new(Basis::new(loaded.policy, loaded.source, setting(Some(false)), None))
+    Arc::new(Basis::new(loaded.policy, loaded.source, setting(Some(false)), &Fixed::default()))
 }
 
 fn record(name: &str, rps: u32, generation: i64) -> DeploymentRecord {

@@ -28,7 +28,7 @@ pub const MANIFESTS: [(&str, &str); 5] = [
 /// Those that are applied, by record and file; the others are left to the user.
 const APPLIED: [(&str, &str); 2] = [(ENFORCED, "enforced.yaml"), ("hello", "minimal.yaml")];
 /// The class whose replicas follow its load.
-pub const ENFORCED: &str = "checkout";
+pub const ENFORCED: &str = "elastic";
 
 /// Deploy, by the name under which the Package Manager in the field calls it.
 const DEPLOY: &str = "/oaas.deployment.DeploymentService/Deploy";

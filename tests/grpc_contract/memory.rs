@@ -165,5 +165,6 @@ fn plan() -> TemplatePlan {
         autoscaler: None,
         odgm: None,
         pdb: None,
+        monitor: None,
     }
 }

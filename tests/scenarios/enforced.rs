@@ -9,6 +9,7 @@ use oprc_crm::cluster::ClusterError;
 use oprc_crm::cluster::apply::Applier;
 use oprc_crm::cluster::caches::{Caches, LiveObject};
 use oprc_crm::cluster::scale::{self, Current, Enforced, Holder, Owned, Reach};
+use oprc_crm::decision::ClusterFacts;
 use oprc_crm::model::{Class, parse};
 use oprc_crm::render::ObjectKind;
 use serde_json::{Value, json};
@@ -203,7 +204,8 @@ async fn what_there_is_of_a_workload_is_told_from_the_caches() {
     ns.available("n").await;
     let record: DeploymentRecord = record.typed().unwrap();
     let class = parse(&record).unwrap();
-    let (caches, watches, _feed) = Caches::new(&support::cluster().await.crm(), Some(&ns.name), Some(false));
+    let (caches, watches, _feed) =
+        Caches::new(&support::cluster().await.crm(), Some(&ns.name), &ClusterFacts::default());
     let deployments = tokio::spawn(watches.deployments.for_each(|_| std::future::ready(())));
     let scalers = tokio::spawn(watches.autoscalers.for_each(|_| std::future::ready(())));
 

@@ -21,6 +21,7 @@ mod hpa;
 mod idle;
 mod integrator;
 mod knative;
+mod monitors;
 mod nfr;
 mod nfr_enforce;
 mod nfr_killed;

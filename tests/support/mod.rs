@@ -13,6 +13,7 @@ pub mod crm;
 pub mod faults;
 pub mod knative;
 pub mod lines;
+pub mod monitors;
 pub mod nfr;
 pub mod pm;
 pub mod policy;

@@ -56,6 +56,15 @@ fn a_number_that_somebody_set_is_taken_back_by_force_and_that_is_told() {
     let found = write(&part, of(&all, "replicas"), (Some(&theirs), Some(&deployment())), second(0));
     let Some(Write::Scale { reach, taken_back, .. }) = found else { panic!("{found:?}") };
     assert_eq!((reach, taken_back.as_deref()), (Reach::Forced, Some("kubectl")));
+    // One that is ours and theirs alike, because they set the very number that was wanted, is ours to change.
+    let (part, all) = decided(&class, &replicas(2), &steady(1.6, 100.0 * MIB));
+    let owner =
+        |manager: &str| json!({"manager": manager, "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}});
+    let mut shared = deployment();
+    shared.meta.managed_fields = serde_json::from_value(json!([owner("oprc-crm-scale"), owner("kubectl")])).unwrap();
+    let found = write(&part, of(&all, "replicas"), (Some(&replicas(2)), Some(&shared)), second(0));
+    let Some(Write::Scale { reach, taken_back, .. }) = found else { panic!("{found:?}") };
+    assert_eq!((reach, taken_back), (Reach::Forced, None));
     // Within the grace nothing is done.
     let fresh = Replicas { set_at: Some(second(-60)), ..theirs };
     let (_, all) = decided(&class, &fresh, &steady(1.6, 100.0 * MIB));

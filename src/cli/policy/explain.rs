@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::cli::offline::Offline;
 use crate::decision::play::Of;
 use crate::decision::{
-    AutoscalerPlan, Budget, Candidate, ClusterFacts, Decision, Features, PdbPlan, RuleMode, RuleOutcome, RuleTrace,
-    Setting, TemplatePlan, WorkloadKind, explain as explained,
+    AutoscalerPlan, Budget, Candidate, ClusterFacts, Decision, Features, MonitorPlan, PdbPlan, RuleMode, RuleOutcome,
+    RuleTrace, Setting, TemplatePlan, WorkloadKind, explain as explained,
 };
 use crate::model::Resources;
 
@@ -296,6 +296,9 @@ fn plan(plan: &TemplatePlan) -> Vec<String> {
         let from = super::count(*from_replicas as usize, "replica");
         lines.push(format!("PodDisruptionBudget, {says}, from {from} on"));
     }
+    if let Some(MonitorPlan { path, interval_seconds }) = &plan.monitor {
+        lines.push(format!("scraped at {path} every {interval_seconds} s, where Prometheus' operator is installed"));
+    }
     lines
 }
 
@@ -321,6 +324,11 @@ fn as_json(subject: &Subject, setting: &Setting, decision: &Decision) -> Value {
                 .autoscaler
                 .map(|one| json!({"cpu_utilization": one.cpu_utilization, "max_replicas": one.max_replicas}));
             let pdb = chosen.plan.pdb.as_ref().map(pdb);
+            let monitor = chosen
+                .plan
+                .monitor
+                .as_ref()
+                .map(|one| json!({"path": one.path, "interval_seconds": one.interval_seconds}));
             json!({
                 "name": chosen.plan.name,
                 "why": chosen.why,
@@ -330,6 +338,7 @@ fn as_json(subject: &Subject, setting: &Setting, decision: &Decision) -> Value {
                 "autoscaler": autoscaler,
                 "odgm": odgm,
                 "pdb": pdb,
+                "monitor": monitor,
             })
         }
         Err(problem) => json!({"problem": problem.to_string()}),

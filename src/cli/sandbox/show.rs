@@ -31,7 +31,7 @@ pub(super) fn head(args: &Args, plane: &ControlPlane, crm: &Crm, manifests: &Pat
     let commands = [
         format!("export KUBECONFIG={}", plane.admin_kubeconfig().display()),
         "kubectl get dr".to_owned(),
-        "kubectl describe dr checkout".to_owned(),
+        "kubectl describe dr elastic".to_owned(),
         format!("kubectl apply -f {}", manifests.join("odgm.yaml").display()),
         format!("grpcurl -plaintext -d '{{\"deployment_id\":\"carts\"}}' localhost:{port} {STATUS}"),
     ];

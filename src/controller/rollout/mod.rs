@@ -24,7 +24,8 @@ use crate::decision::{ClusterFacts, Setting};
 use crate::model::parse;
 use crate::policy::{Bundle, Diagnostics, File, Inputs};
 use crate::rollout::{
-    Basis, ClassKey, Failure, KeepError, LiveClass, Loaded, Offer, Origin, Released, Rollout, decode, encode, load,
+    Basis, ClassKey, Failure, Fixed, KeepError, LiveClass, Loaded, Offer, Origin, Released, Rollout, decode, encode,
+    load,
 };
 use crate::telemetry::metrics::Metrics;
 use fits::fits;
@@ -46,8 +47,8 @@ pub struct Loader {
     pub inputs: Inputs,
     /// Commit that the configuration names.
     pub commit: Option<String>,
-    /// Image of all data grids, where the operator names one.
-    pub odgm_image: Option<String>,
+    /// What the operator set for all classes.
+    pub fixed: Fixed,
 }
 
 impl Loader {
@@ -69,7 +70,7 @@ impl Loader {
     /// The policy in a setting.
     pub fn basis(&self, loaded: &Loaded, setting: Setting) -> Basis {
         let (policy, source) = (Arc::clone(&loaded.policy), Arc::clone(&loaded.source));
-        Basis::new(policy, source, setting, self.odgm_image.as_deref())
+        Basis::new(policy, source, setting, &self.fixed)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::{AutoscalerPlan, Budget, OdgmPlan, PdbPlan, SecurityPlan, TemplatePlan, WorkloadKind};
+use super::super::{AutoscalerPlan, Budget, MonitorPlan, OdgmPlan, PdbPlan, SecurityPlan, TemplatePlan, WorkloadKind};
 use crate::model::{Class, Quantity, Resources};
 
 /// One field of the workload that differs.
@@ -50,6 +50,7 @@ fn listed(class: &Class, plan: &TemplatePlan) -> Vec<(String, String)> {
         autoscaler,
         odgm,
         pdb,
+        monitor,
     } = plan;
     let kind = match workload {
         WorkloadKind::Deployment => "Deployment",
@@ -88,6 +89,10 @@ fn listed(class: &Class, plan: &TemplatePlan) -> Vec<(String, String)> {
         fields.extend(switches("odgm.security", *security));
     }
     fields.extend(pdb.iter().flat_map(|pdb| budgets(class, plan, *pdb)));
+    if let Some(MonitorPlan { path, interval_seconds }) = monitor {
+        fields.push(("addons.monitor.path".to_owned(), path.clone()));
+        fields.push(("addons.monitor.interval".to_owned(), format!("{interval_seconds}s")));
+    }
     fields
 }
 

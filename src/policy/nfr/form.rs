@@ -328,18 +328,10 @@ impl SafeguardForm {
 
 fn stabilize(node: &Node, sink: &mut Sink) -> Option<StabilizeForm> {
     let form = Form::of(node, &fields::STABILIZE, sink)?;
-    let up = needed(form.need("up", sink), "up", sink).map(spelled);
-    let down = needed(form.need("down", sink), "down", sink).map(spelled);
+    let up = needed(form.need("up", sink), "up", sink).map(|text| units::spelled(&text));
+    let down = needed(form.need("down", sink), "down", sink).map(|text| units::spelled(&text));
     let dead_band = needed(form.need("dead_band", sink), "dead_band", sink);
     Some(StabilizeForm { up: up?, down: down?, dead_band: dead_band? })
-}
-
-/// A length of time may stand as it is, such as `15s`.
-fn spelled(text: Text) -> Text {
-    match units::duration(&text.text) {
-        Some(length) => Text { text: format!("duration(\"{}s\")", length.as_seconds_f64()), at: text.at },
-        None => text,
-    }
 }
 
 fn guard(form: &Form<'_>, node: &Node, sink: &mut Sink) -> Option<GuardForm> {

@@ -2,6 +2,7 @@
 //! it adds stands in its module.
 
 mod collection;
+mod monitor;
 mod odgm;
 mod pdb;
 
@@ -13,7 +14,7 @@ use crate::decision::TemplatePlan;
 use crate::model::Class;
 
 /// All addons, in the order in which their objects are applied.
-static ALL: [&(dyn Addon + Sync); 2] = [&odgm::DataGrid, &pdb::Budgets];
+static ALL: [&(dyn Addon + Sync); 3] = [&odgm::DataGrid, &pdb::Budgets, &monitor::Scraped];
 
 /// What an addon works with.
 #[derive(Clone, Copy)]
@@ -84,5 +85,7 @@ pub(super) fn about(scene: Scene<'_>, mut added: Added, rendered: &mut Rendered)
     }
     let missing = scene.class.addons.iter().filter(|asked| !added.names.contains(&asked.as_str()));
     rendered.without = missing.cloned().collect();
+    rendered.hints =
+        scene.plan.monitor.as_ref().and_then(|_| scene.settings.monitors.lack.clone()).into_iter().collect();
     Ok(())
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{class, manifest, plan};
-use crate::decision::{Budget, PdbPlan, TemplatePlan, WorkloadKind};
-use crate::render::{ObjectKind, RenderSettings, Rendered, render};
+use crate::decision::{Budget, ClusterFacts, MonitorPlan, PdbPlan, TemplatePlan, WorkloadKind};
+use crate::render::{ObjectKind, RenderSettings, Rendered, Scrape, ScrapeKind, render};
 
 fn guarded(budget: Budget, from_replicas: u32) -> TemplatePlan {
     TemplatePlan { pdb: Some(PdbPlan { budget, from_replicas }), ..plan() }
@@ -90,4 +90,61 @@ fn an_addon_that_is_asked_for_and_adds_nothing_is_told() {
     );
     let unasked = with(&TemplatePlan { odgm: None, ..plan() }, json!({"function": {"image": "a"}}));
     assert!(unasked.without.is_empty());
+}
+
+/// The monitors of a class of two functions and a data grid, `Kind/name`, with what is said of them.
+fn monitors(workload: WorkloadKind, kind: ScrapeKind, services: bool, pods: bool) -> (Vec<String>, Vec<String>) {
+    let plan =
+        TemplatePlan { workload, monitor: Some(MonitorPlan { path: "/m".to_owned(), interval_seconds: 15 }), ..plan() };
+    let cluster = ClusterFacts { service_monitor: Some(services), pod_monitor: Some(pods), ..ClusterFacts::default() };
+    let scrape = Scrape { kind, labels: [("oaas.io/owner".to_owned(), "stranger".to_owned())].into() };
+    let settings = RenderSettings { monitors: scrape.within(&cluster), ..RenderSettings::default() };
+    let functions = ["a", "b"].map(|key| json!({"function_key": key, "image": "i"}));
+    let spec = json!({"functions": functions, "addons": ["odgm"]});
+    let rendered = render(&class(spec), &plan, &settings).unwrap();
+    let found = rendered.objects.iter().filter(|object| object.kind.is_dispensable());
+    for one in found.clone() {
+        assert_eq!(one.manifest["metadata"]["labels"]["oaas.io/owner"], "hello", "ours stay ours");
+    }
+    let names = found.map(|object| format!("{}/{}", object.kind.kind(), object.name)).collect();
+    (names, rendered.notes("edge"))
+}
+
+#[test]
+fn each_function_gets_the_monitor_that_was_asked_for_as_far_as_the_cluster_has_it() {
+    let (deployment, knative) = (WorkloadKind::Deployment, WorkloadKind::KnativeService);
+    let services = ["ServiceMonitor/hello-a", "ServiceMonitor/hello-b"];
+    let pods = ["PodMonitor/hello-a", "PodMonitor/hello-b"];
+    for (workload, kind, (has_services, has_pods), expected) in [
+        (deployment, ScrapeKind::Auto, (true, true), &services[..]),
+        (deployment, ScrapeKind::Auto, (false, true), &pods[..]),
+        (deployment, ScrapeKind::Auto, (false, false), &[]),
+        (deployment, ScrapeKind::Service, (true, true), &services[..]),
+        (deployment, ScrapeKind::Pod, (true, true), &pods[..]),
+        (knative, ScrapeKind::Auto, (true, true), &pods[..]),
+        (knative, ScrapeKind::Auto, (true, false), &[]),
+    ] {
+        let (found, notes) = monitors(workload, kind, has_services, has_pods);
+        assert_eq!(found, expected, "{workload:?} {kind:?} {has_services} {has_pods}");
+        assert_eq!(notes, Vec::<String>::new());
+    }
+    for (kind, lack) in [(ScrapeKind::Service, "ServiceMonitor"), (ScrapeKind::Pod, "PodMonitor")] {
+        let (found, notes) = monitors(deployment, kind, kind != ScrapeKind::Service, kind != ScrapeKind::Pod);
+        assert!(found.is_empty() && notes.len() == 1 && notes[0].contains(&format!("has no {lack}")), "{notes:?}");
+    }
+}
+
+#[test]
+fn pods_of_knative_are_scraped_at_the_port_that_counts_their_requests() {
+    let monitor = Some(MonitorPlan { path: "/m".to_owned(), interval_seconds: 15 });
+    let plan = TemplatePlan { workload: WorkloadKind::KnativeService, monitor, ..plan() };
+    let cluster = ClusterFacts { pod_monitor: Some(true), ..ClusterFacts::default() };
+    let settings = RenderSettings { monitors: Scrape::default().within(&cluster), ..RenderSettings::default() };
+    let rendered = render(&class(json!({"function": {"image": "a"}})), &plan, &settings).unwrap();
+    let found = manifest(&rendered, "PodMonitor", "hello");
+    let expected = json!({
+        "selector": {"matchLabels": {"serving.knative.dev/service": "hello"}},
+        "podMetricsEndpoints": [{"port": "http-usermetric", "interval": "15s"}],
+    });
+    assert_eq!(found["spec"], expected);
 }

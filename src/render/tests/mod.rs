@@ -45,6 +45,7 @@ fn plan() -> TemplatePlan {
             security: SecurityPlan { drop_capabilities: true, run_as_non_root: true },
         }),
         pdb: None,
+        monitor: None,
     }
 }
 

@@ -73,7 +73,7 @@ impl Asked {
         })
         .map_err(Refused::Unreadable)?;
         let (setting, inputs) = live::setting(&config, self.features.as_deref(), facts);
-        let loader = Loader { inputs, commit: None, odgm_image: config.odgm_image.clone() };
+        let loader = Loader { inputs, commit: None, fixed: crate::app::fixed(&config) };
         let basis = |origin: &Origin| -> Result<Arc<Basis>, Refused> {
             let found = match origin {
                 Origin::Builtin => loader.load(rollout::Origin::Builtin, None),

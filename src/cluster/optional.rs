@@ -1,7 +1,9 @@
-//! Knative Services: a kind that a cluster has or has not, and that comes and goes while the controller runs. They are
-//! watched for as long as it is there, also where the feature is off: what was made while it was on must still go.
+//! Kinds that a cluster has or has not, and that come and go while the controller runs: Knative Services and the monitors
+//! of the Prometheus operator. They are watched for as long as they are there, also where the feature is off: what was made
+//! while it was on must still go.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -23,47 +25,99 @@ use crate::render::ObjectKind;
 /// Objects that wait to be looked at before the watch waits too.
 const QUEUE: usize = 64;
 
-/// A Knative Service, as it came.
+/// A kind that a cluster has or has not.
+pub trait OptionalKind: Clone + std::fmt::Debug + Default + Send + Sync + 'static {
+    /// The kind.
+    const KIND: ObjectKind;
+    /// Its name in the API's paths.
+    const PLURAL: &'static str;
+
+    /// Whether the cluster has it, where that is known.
+    fn installed(facts: &ClusterFacts) -> Option<bool>;
+}
+
+/// Knative Services.
+#[derive(Clone, Debug, Default)]
+pub struct Knative;
+
+/// ServiceMonitors.
+#[derive(Clone, Debug, Default)]
+pub struct OfServices;
+
+/// PodMonitors.
+#[derive(Clone, Debug, Default)]
+pub struct OfPods;
+
+impl OptionalKind for Knative {
+    const KIND: ObjectKind = ObjectKind::KnativeService;
+    const PLURAL: &'static str = "services";
+
+    fn installed(facts: &ClusterFacts) -> Option<bool> {
+        facts.knative
+    }
+}
+
+impl OptionalKind for OfServices {
+    const KIND: ObjectKind = ObjectKind::ServiceMonitor;
+    const PLURAL: &'static str = "servicemonitors";
+
+    fn installed(facts: &ClusterFacts) -> Option<bool> {
+        facts.service_monitor
+    }
+}
+
+impl OptionalKind for OfPods {
+    const KIND: ObjectKind = ObjectKind::PodMonitor;
+    const PLURAL: &'static str = "podmonitors";
+
+    fn installed(facts: &ClusterFacts) -> Option<bool> {
+        facts.pod_monitor
+    }
+}
+
+/// An object of an optional kind, as it came.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct KnativeService {
-    #[serde(default = "api_version")]
+#[serde(rename_all = "camelCase", bound = "")]
+pub struct OptionalObject<K: OptionalKind> {
+    #[serde(default = "api_version::<K>")]
     api_version: Cow<'static, str>,
-    #[serde(default = "kind")]
+    #[serde(default = "kind::<K>")]
     kind: Cow<'static, str>,
     metadata: ObjectMeta,
     #[serde(default)]
     spec: Value,
     #[serde(default)]
     status: Value,
+    #[serde(skip)]
+    of: PhantomData<K>,
 }
 
-fn api_version() -> Cow<'static, str> {
-    ObjectKind::KnativeService.api_version().into()
+fn api_version<K: OptionalKind>() -> Cow<'static, str> {
+    K::KIND.api_version().into()
 }
 
-fn kind() -> Cow<'static, str> {
-    ObjectKind::KnativeService.kind().into()
+fn kind<K: OptionalKind>() -> Cow<'static, str> {
+    K::KIND.kind().into()
 }
 
-impl Resource for KnativeService {
+impl<K: OptionalKind> Resource for OptionalObject<K> {
     type DynamicType = ();
     type Scope = NamespaceResourceScope;
 
     fn kind((): &()) -> Cow<'_, str> {
-        kind()
+        kind::<K>()
     }
 
     fn group((): &()) -> Cow<'_, str> {
-        "serving.knative.dev".into()
+        K::KIND.api_version().split_once('/').map_or("", |(group, _)| group).into()
     }
 
     fn version((): &()) -> Cow<'_, str> {
-        "v1".into()
+        K::KIND.api_version().split_once('/').map_or("v1", |(_, version)| version).into()
     }
 
     fn plural((): &()) -> Cow<'_, str> {
-        "services".into()
+        K::PLURAL.into()
     }
 
     fn meta(&self) -> &ObjectMeta {
@@ -91,30 +145,30 @@ pub(super) enum Presence {
 }
 
 /// Fills the cache while the cluster has the kind; it must be run.
-pub struct Feed {
+pub struct Feed<K: OptionalKind> {
     client: Client,
     namespace: Option<String>,
     config: watcher::Config,
-    writer: reflector::store::Writer<KnativeService>,
-    tell: mpsc::Sender<KnativeService>,
+    writer: reflector::store::Writer<OptionalObject<K>>,
+    tell: mpsc::Sender<OptionalObject<K>>,
     presence: watch::Sender<Presence>,
 }
 
 /// What a feed gives: the cache, changes as they come, and how it stands.
-pub(super) struct Fed {
-    pub(super) store: Store<KnativeService>,
-    pub(super) changes: WatchStream<KnativeService>,
+pub(super) struct Fed<K: OptionalKind> {
+    pub(super) store: Store<OptionalObject<K>>,
+    pub(super) changes: WatchStream<OptionalObject<K>>,
     pub(super) presence: watch::Receiver<Presence>,
 }
 
-impl Feed {
+impl<K: OptionalKind> Feed<K> {
     /// A feed over one namespace, or over all; `installed` is what is known of the cluster now.
     pub(super) fn new(
         client: &Client,
         namespace: Option<&str>,
         config: watcher::Config,
         installed: Option<bool>,
-    ) -> (Self, Fed) {
+    ) -> (Self, Fed<K>) {
         let (store, writer) = reflector::store();
         let (tell, told) = mpsc::channel(QUEUE);
         let (presence, seen) = watch::channel(match installed {
@@ -131,7 +185,7 @@ impl Feed {
     pub async fn run(mut self, mut facts: watch::Receiver<ClusterFacts>, shutdown: CancellationToken) {
         let follow = async {
             loop {
-                let installed = facts.borrow_and_update().knative;
+                let installed = K::installed(&facts.borrow_and_update());
                 if installed == Some(true) {
                     self.presence.send_if_modified(|presence| {
                         let first = matches!(*presence, Presence::Unknown | Presence::Absent);
@@ -142,7 +196,7 @@ impl Feed {
                     });
                     tokio::select! {
                         () = self.watch() => return,
-                        gone = facts.wait_for(|facts| facts.knative == Some(false)) => if gone.is_err() { return },
+                        gone = facts.wait_for(|facts| K::installed(facts) == Some(false)) => if gone.is_err() { return },
                     }
                 } else {
                     if installed == Some(false) {
@@ -167,7 +221,7 @@ impl Feed {
     /// Ends only when nobody listens any more.
     async fn watch(&mut self) {
         let (client, namespace) = (self.client.clone(), self.namespace.as_deref());
-        let api: Api<KnativeService> =
+        let api: Api<OptionalObject<K>> =
             namespace.map_or_else(|| Api::all(client.clone()), |one| Api::namespaced(client.clone(), one));
         let events = watcher(api, self.config.clone()).backoff(Pauses::default()).modify(|object| {
             object.metadata.managed_fields = None;
@@ -178,7 +232,7 @@ impl Feed {
                 Ok(Some(event)) => event,
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::warn!(%error, "the watch of Knative Services failed and is taken up again");
+                    tracing::warn!(kind = K::KIND.title(), %error, "a watch failed and is taken up again");
                     if is_refused(&error) {
                         self.presence.send_replace(Presence::Refused);
                     }
