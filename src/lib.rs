@@ -7,6 +7,7 @@ pub mod analyzer;
 pub mod api;
 pub mod app;
 pub mod audit;
+pub mod backtest;
 pub mod cli;
 pub mod cluster;
 pub mod config;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::decision::Setting;
-use crate::model::{Class, Function, NfrTargets, Quantity};
+use crate::model::{Class, Function, Quantity};
 use crate::policy::{ComponentKind, Dimension, FactValue, Facts};
 use crate::render::{Component, ObjectKind, Rendered, RenderedObject};
 use crate::signals::ComponentKey;
@@ -145,7 +145,7 @@ impl Part {
 pub fn facts(class: &Class, setting: &Setting, part: &Part, limits: Limits) -> Facts {
     let mut facts = decision::facts(class, setting);
     if let Some(function) = part.function(class) {
-        decision::bind_nfr(&mut facts, &over(&function.nfr, &class.nfr));
+        decision::bind_nfr_of(&mut facts, class, function);
     }
     let name = if part.component == Component::Odgm { class.name.as_str() } else { part.name() };
     facts.set("component.name", FactValue::Text(name.to_owned()));
@@ -166,17 +166,6 @@ pub fn facts(class: &Class, setting: &Setting, part: &Part, limits: Limits) -> F
         }
     }
     facts
-}
-
-/// What is asked of a function: its own requirements, and the class's where it has none.
-fn over(own: &NfrTargets, class: &NfrTargets) -> NfrTargets {
-    NfrTargets {
-        min_throughput_rps: own.min_throughput_rps.or(class.min_throughput_rps),
-        max_latency_ms: own.max_latency_ms.or(class.max_latency_ms),
-        availability_pct: own.availability_pct.or(class.availability_pct),
-        cpu_utilization_target: own.cpu_utilization_target.or(class.cpu_utilization_target),
-        consistency: own.consistency.or(class.consistency),
-    }
 }
 
 /// The dimension of enforcement, where a record can list it.

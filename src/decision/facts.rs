@@ -49,6 +49,18 @@ pub fn bind_over(class: &Class, setting: &Setting, facts: &mut Facts) {
     }
 }
 
+/// What is asked of a function: its own requirements, and the class's where it has none.
+pub fn nfr_of(class: &Class, function: &Function) -> NfrTargets {
+    let (own, class) = (&function.nfr, &class.nfr);
+    NfrTargets {
+        min_throughput_rps: own.min_throughput_rps.or(class.min_throughput_rps),
+        max_latency_ms: own.max_latency_ms.or(class.max_latency_ms),
+        availability_pct: own.availability_pct.or(class.availability_pct),
+        cpu_utilization_target: own.cpu_utilization_target.or(class.cpu_utilization_target),
+        consistency: own.consistency.or(class.consistency),
+    }
+}
+
 /// Binds what is asked for; what is not asked for is absent.
 pub fn bind_nfr(facts: &mut Facts, targets: &NfrTargets) {
     for (path, value) in nfr(targets) {

@@ -22,7 +22,7 @@ pub use testing::{CaseReport, TestRun, run_tests};
 
 pub use crate::policy::{Budget, Margin, RuleMode, RuleOutcome, RuleTrace};
 
-use crate::model::{Class, NfrTargets};
+use crate::model::{Class, Function};
 use crate::policy::{FactValue, Facts, Policy};
 
 /// What a policy reads of a setting: two settings that say the same here decide the same.
@@ -48,13 +48,19 @@ pub fn facts(class: &Class, setting: &Setting) -> Facts {
     facts::bind(class, setting)
 }
 
-/// Binds other requirements than those of the class: a component may have its own.
-pub fn bind_nfr(facts: &mut Facts, targets: &NfrTargets) {
-    facts::bind_nfr(facts, targets);
+/// Binds what is asked of a function in place of what is asked of its class: it may have requirements of its own.
+pub fn bind_nfr_of(facts: &mut Facts, class: &Class, function: &Function) {
+    facts::bind_nfr(facts, &facts::nfr_of(class, function));
 }
 
 fn over(policy: &Policy, class: &Class, facts: &Facts, current_template: Option<&str>) -> Decision {
     let (template, candidates) = template::choose(policy, facts, class.selected_template.as_deref(), current_template);
+    let template = template.and_then(|mut chosen| {
+        if chosen.plan.autoscaler.is_some() {
+            chosen.plan.own_autoscalers = template::own_autoscalers(policy, class, facts, &chosen.plan.name)?;
+        }
+        Ok(chosen)
+    });
     Decision {
         revision: policy.revision().to_owned(),
         admission: admission::admit(policy, facts),

@@ -1,5 +1,7 @@
 //! What the policy is asked with, besides the class, and what it answers.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ADDON_MONITOR, ADDON_ODGM, ADDON_PDB, Function, Resources};
@@ -152,6 +154,8 @@ pub struct TemplatePlan {
     pub replicas: u32,
     /// Resources of each function, where the record states none.
     pub resources: Resources,
+    /// Most replicas of a function on Knative, whatever its record says; `None` where the policy has no bound.
+    pub max_replicas: Option<u32>,
     /// Seconds that a pod gets to end.
     pub termination_grace_seconds: Option<u32>,
     /// Whether functions whose record states a port get TCP probes on it.
@@ -160,6 +164,8 @@ pub struct TemplatePlan {
     pub security: SecurityPlan,
     /// What scales functions by their load; `None` where the policy leaves it out.
     pub autoscaler: Option<AutoscalerPlan>,
+    /// The same of functions that state a utilisation of their own, by their keys.
+    pub own_autoscalers: BTreeMap<String, AutoscalerPlan>,
     /// The data grid; `None` where the class asks for none or the policy leaves it out.
     pub odgm: Option<OdgmPlan>,
     /// PodDisruptionBudgets; `None` where the policy leaves them out.
@@ -177,6 +183,11 @@ impl TemplatePlan {
             (ADDON_MONITOR, self.monitor.is_some()),
         ];
         given.into_iter().filter_map(|(name, given)| given.then_some(name)).collect()
+    }
+
+    /// What scales a function by its load.
+    pub fn autoscaler_of(&self, function: &Function) -> Option<AutoscalerPlan> {
+        self.own_autoscalers.get(&function.key).copied().or(self.autoscaler)
     }
 
     /// Replicas of a function's Deployment. A number that the record states is taken as it is; the template's is kept

@@ -1,12 +1,15 @@
 //! Which template a class gets, and what it is for that class.
 
-use crate::model::{Quantity, Resources};
+use std::collections::BTreeMap;
+
+use crate::model::{Class, Function, Quantity, Resources};
 use crate::policy::{
     AddonShapes, AutoscalerShape, FALLBACK_TEMPLATE, Facts, Policy, ResourceTexts, RuleOutcome, Scope, Security, Shape,
     Standing,
 };
 use crate::policy::{RuleMode, TemplatePolicy};
 
+use super::facts::{bind_nfr, nfr_of};
 use super::{
     AutoscalerPlan, Candidate, Chosen, Finding, OdgmPlan, SecurityPlan, TemplatePlan, TemplateProblem, WorkloadKind,
 };
@@ -156,7 +159,18 @@ fn undecided((rule, message): &Failure) -> TemplateProblem {
 
 fn plan(entry: &Entry<'_>, facts: &Facts, why: String, kept: Option<Finding>) -> Result<Chosen, TemplateProblem> {
     let shape = entry.template.shape(&entry.scope).map_err(|failure| undecided(&failure))?;
-    let Shape { knative, replicas, resources: texts, probes, grace, security: safe, autoscaler, odgm, addons } = shape;
+    let Shape {
+        knative,
+        replicas,
+        max_replicas,
+        resources: texts,
+        probes,
+        grace,
+        security: safe,
+        autoscaler,
+        odgm,
+        addons,
+    } = shape;
     let AddonShapes { pdb, monitor } = addons;
     let failed = |message: String| undecided(&(format!("{}/resources", entry.template.unit().name()), message));
     let odgm = match odgm.filter(|_| facts.has("class.odgm")) {
@@ -172,17 +186,45 @@ fn plan(entry: &Entry<'_>, facts: &Facts, why: String, kept: Option<Finding>) ->
         name: entry.template.name().to_owned(),
         workload: if knative { WorkloadKind::KnativeService } else { WorkloadKind::Deployment },
         replicas,
+        max_replicas: max_replicas.filter(|_| knative),
         resources: resources(&texts).map_err(failed)?,
         termination_grace_seconds: grace,
         probes,
         security: security(safe),
-        autoscaler: autoscaler
-            .map(|AutoscalerShape { cpu_utilization, max_replicas }| AutoscalerPlan { cpu_utilization, max_replicas }),
+        autoscaler: autoscaler.map(autoscaler_plan),
+        own_autoscalers: BTreeMap::new(),
         odgm,
         pdb,
         monitor,
     };
     Ok(Chosen { plan, why, kept })
+}
+
+fn autoscaler_plan(AutoscalerShape { cpu_utilization, max_replicas }: AutoscalerShape) -> AutoscalerPlan {
+    AutoscalerPlan { cpu_utilization, max_replicas }
+}
+
+/// What scales each function that states a utilisation of its own: the template is asked again, with that of the function
+/// in place of the class's.
+pub fn own_autoscalers(
+    policy: &Policy,
+    class: &Class,
+    facts: &Facts,
+    template: &str,
+) -> Result<BTreeMap<String, AutoscalerPlan>, TemplateProblem> {
+    let stating = |function: &&Function| function.nfr.cpu_utilization_target.is_some();
+    let found = policy.templates().iter().find(|one| one.name() == template);
+    let Some(template) = found.filter(|_| class.functions.iter().any(|one| stating(&one))) else {
+        return Ok(BTreeMap::new());
+    };
+    let mut all = BTreeMap::new();
+    for function in class.functions.iter().filter(stating) {
+        let mut facts = facts.copied();
+        bind_nfr(&mut facts, &nfr_of(class, function));
+        let shape = template.shape(&template.unit().over(&facts)).map_err(|failure| undecided(&failure))?;
+        all.extend(shape.autoscaler.map(|shape| (function.key.clone(), autoscaler_plan(shape))));
+    }
+    Ok(all)
 }
 
 fn resources(texts: &ResourceTexts) -> Result<Resources, String> {

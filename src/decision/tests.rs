@@ -53,6 +53,32 @@ fn each_profile_gets_its_own_template() {
 }
 
 #[test]
+fn a_function_that_states_a_utilisation_of_its_own_is_scaled_by_it_and_the_others_by_the_classs() {
+    let nfr = |target| Some(NfrRequirements { cpu_utilization_target: target, ..NfrRequirements::default() });
+    let function = |key: &str, target| FunctionSpec {
+        function_key: key.to_owned(),
+        image: Some("nginx".to_owned()),
+        nfr_requirements: nfr(target),
+        ..FunctionSpec::default()
+    };
+    // As a share, as percent, and beyond all sense.
+    let functions = vec![
+        function("share", Some(0.5)),
+        function("percent", Some(65.0)),
+        function("odd", Some(900.0)),
+        function("plain", None),
+    ];
+    let spec = DeploymentRecordSpec { functions, nfr_requirements: nfr(Some(0.7)), ..DeploymentRecordSpec::default() };
+    let class = class(spec);
+    let scaling = Setting { features: Features { hpa: true, ..Features::default() }, ..setting("edge") };
+    let plan = decide(&policy("edge"), &class, &scaling, None).template.unwrap().plan;
+    let targets: Vec<_> = class.functions.iter().map(|one| plan.autoscaler_of(one).unwrap().cpu_utilization).collect();
+    assert_eq!(targets, [50, 65, 100, 70]);
+    let off = decide(&policy("edge"), &class, &setting("edge"), None).template.unwrap().plan;
+    assert!(class.functions.iter().all(|one| off.autoscaler_of(one).is_none()));
+}
+
+#[test]
 fn why_names_the_score_and_the_rules() {
     let nfr =
         NfrRequirements { min_throughput_rps: Some(2000), availability_pct: Some(99.99), ..NfrRequirements::default() };

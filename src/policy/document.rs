@@ -117,6 +117,7 @@ pub(crate) struct TemplateForm {
 pub(crate) struct WorkloadForm {
     pub(crate) knative: bool,
     pub(crate) replicas: Text,
+    pub(crate) max_replicas: Option<Text>,
     pub(crate) resources: ResourceTexts,
     pub(crate) probes: bool,
     pub(crate) grace: Option<u32>,
@@ -398,13 +399,29 @@ fn workload(node: &Node, sink: &mut Sink) -> Option<WorkloadForm> {
         sink.push(node.at.error("termination_grace_seconds has no effect on a KnativeService").help(help));
     }
     let replicas = form.need("replicas", sink).and_then(|node| form::expression(node, "replicas", sink));
+    let max_replicas = form.expression("max_replicas", sink);
+    if let Some(text) = max_replicas.as_ref().filter(|_| !knative) {
+        let help = "leave it out: autoscaler.max_replicas is the bound of what scales a Deployment";
+        sink.push(text.at.error("max_replicas has no effect on a Deployment").help(help));
+    }
     let resources = resources(form.get("resources"), sink);
     let security = security(form.get("security"), sink);
     let autoscaler = form.get("autoscaler").and_then(|node| autoscaler(node, knative, &resources, sink));
     let odgm = form.get("odgm").and_then(|node| odgm(node, sink));
     let addons = addons::read(form.get("addons"), sink);
     let probes = form.flag("probes", sink).unwrap_or(true);
-    Some(WorkloadForm { knative, replicas: replicas?, resources, probes, grace, security, autoscaler, odgm, addons })
+    Some(WorkloadForm {
+        knative,
+        replicas: replicas?,
+        max_replicas,
+        resources,
+        probes,
+        grace,
+        security,
+        autoscaler,
+        odgm,
+        addons,
+    })
 }
 
 fn autoscaler(node: &Node, knative: bool, resources: &ResourceTexts, sink: &mut Sink) -> Option<AutoscalerForm> {

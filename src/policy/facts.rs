@@ -267,7 +267,7 @@ pub(crate) fn is_signal_name(name: &str) -> bool {
 }
 
 /// A fact of a class.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Bound {
     Value(Box<dyn Val>),
     /// A group that is there; its facts have entries of their own.
@@ -288,6 +288,13 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// The same facts again, to be changed without changing these. Steps are not shared with these.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        let (bound, signals) = (self.bound.clone(), self.signals.clone());
+        Self { bound, signals, now: self.now, explained: self.explained, shared: None }
+    }
+
     /// Sets a fact. A path that is not in the table, or has another type there, is left out: reading it is then an
     /// error in the rule. `false` says so.
     pub fn set(&mut self, path: &str, value: FactValue) -> bool {

@@ -366,6 +366,11 @@ pub(crate) static WORKLOAD: Fields = fields(
             Takes::Expression,
             "replicas of each function (of a KnativeService: the fewest), rounded up; a number in the record wins",
         ),
+        may(
+            "max_replicas",
+            Takes::Expression,
+            "most replicas of a KnativeService, whatever the record's max_scale says; of a Deployment that is the autoscaler's",
+        ),
         RESOURCES_FIELD,
         or("probes", Takes::Flag, "true", "probes on ports that the record states"),
         SECURITY_FIELD,

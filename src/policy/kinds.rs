@@ -140,6 +140,7 @@ pub struct TemplatePolicy {
 struct Workload {
     knative: bool,
     replicas: Expression,
+    max_replicas: Option<Expression>,
     resources: ResourceTexts,
     probes: bool,
     grace: Option<u32>,
@@ -188,6 +189,8 @@ pub struct Shape {
     pub knative: bool,
     /// Replicas of each function.
     pub replicas: u32,
+    /// Most replicas of a function, of a Knative Service.
+    pub max_replicas: Option<u32>,
     /// Resources of each function.
     pub resources: ResourceTexts,
     /// TCP probes are rendered.
@@ -298,8 +301,9 @@ impl TemplatePolicy {
     /// What the template is for a class; the field and reason where that can't be evaluated.
     pub fn shape(&self, scope: &Scope<'_>) -> Result<Shape, (String, String)> {
         let failed = |field: &str, reason: String| (format!("{}/{field}", self.unit.name()), reason);
-        let Workload { knative, replicas, resources, probes, grace, security, autoscaler, odgm, addons } =
+        let Workload { knative, replicas, max_replicas, resources, probes, grace, security, autoscaler, odgm, addons } =
             &self.workload;
+        let most = max_replicas.as_ref().map(|most| pods(scope, most, 1.0)).transpose();
         let autoscaler = match autoscaler {
             None => None,
             Some(scaler) => {
@@ -313,6 +317,7 @@ impl TemplatePolicy {
         Ok(Shape {
             knative: *knative,
             replicas: pods(scope, replicas, 0.0).map_err(|reason| failed("replicas", reason))?,
+            max_replicas: most.map_err(|reason| failed("max_replicas", reason))?,
             resources: resources.clone(),
             probes: *probes,
             grace: *grace,
@@ -415,6 +420,10 @@ fn is_image(name: &str) -> Result<(), String> {
 
 fn workload(form: &WorkloadForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<Workload> {
     let replicas = compile_pods(&form.replicas, 0.0, compiler, sink);
+    let max_replicas = match &form.max_replicas {
+        None => None,
+        Some(text) => Some(compile_pods(text, 1.0, compiler, sink)?),
+    };
     let odgm = match &form.odgm {
         None => None,
         Some(form) => Some(odgm(form, compiler, sink)?),
@@ -428,6 +437,7 @@ fn workload(form: &WorkloadForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -
     Some(Workload {
         knative: form.knative,
         replicas: replicas?,
+        max_replicas,
         resources: form.resources.clone(),
         probes: form.probes,
         grace: form.grace,

@@ -63,6 +63,14 @@ pub(crate) fn number(value: f64) -> String {
     if size != 0.0 && !(1e-9..1e15).contains(&size) { format!("{value:e}") } else { value.to_string() }
 }
 
+/// A length of time that may stand as it is, such as `15s`, as an expression.
+pub(super) fn spelled(text: &Text) -> Text {
+    match duration(&text.text) {
+        Some(length) => Text { text: format!("duration(\"{}s\")", length.as_seconds_f64()), at: text.at.clone() },
+        None => text.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::number;
@@ -74,13 +82,5 @@ mod tests {
         }
         assert_eq!(number(999_999_999_999_999.0), "999999999999999");
         assert_eq!(number(f64::INFINITY), "inf");
-    }
-}
-
-/// A length of time that may stand as it is, such as `15s`, as an expression.
-pub(super) fn spelled(text: &Text) -> Text {
-    match duration(&text.text) {
-        Some(length) => Text { text: format!("duration(\"{}s\")", length.as_seconds_f64()), at: text.at.clone() },
-        None => text.clone(),
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Range {
 /// `None` where the policy gives no autoscaler, or the record no `max_scale`. The floor is the record's `min_scale`, else
 /// its replicas, else the template's; at least 1, because Kubernetes scales to nothing by no means that all clusters have.
 pub(super) fn range(plan: &TemplatePlan, function: &Function) -> Option<Range> {
-    let (plan_scaler, most) = (plan.autoscaler?, function.max_scale?);
+    let (plan_scaler, most) = (plan.autoscaler_of(function)?, function.max_scale?);
     let most = most.min(plan_scaler.max_replicas.unwrap_or(u32::MAX)).max(1);
     let least = function.min_scale.or(function.replicas).unwrap_or(plan.replicas).clamp(1, most);
     Some(Range { least, most, cpu_utilization: plan_scaler.cpu_utilization })
@@ -92,6 +92,8 @@ mod tests {
             odgm: None,
             pdb: None,
             monitor: None,
+            max_replicas: None,
+            own_autoscalers: std::collections::BTreeMap::new(),
         }
     }
 

@@ -142,13 +142,15 @@ fn on_container(context: SecurityContext, security: SecurityPlan) -> SecurityCon
 }
 
 /// The floor is the record's `min_scale`, else its replicas, else the template's. A record that states both starts each
-/// version with its replicas and lets it shrink to the floor. What enforcement applied lifts the floor.
+/// version with its replicas and lets it shrink to the floor. What enforcement applied lifts the floor. The
+/// ceiling is the record's `max_scale`, and no more than the template's.
 fn scale(plan: &TemplatePlan, function: &Function) -> BTreeMap<String, String> {
-    let most = function.max_scale.unwrap_or(u32::MAX);
+    let bound = function.max_scale.into_iter().chain(plan.max_replicas).min();
+    let most = bound.unwrap_or(u32::MAX);
     let base = function.min_scale.or(function.replicas).unwrap_or(plan.replicas).min(most);
     let least = enforced(base, function).clamp(base, most);
     let first = function.replicas.map(|replicas| replicas.min(most)).filter(|replicas| *replicas > least);
-    let stated = [(MIN_SCALE, Some(least)), (MAX_SCALE, function.max_scale), (INITIAL_SCALE, first)];
+    let stated = [(MIN_SCALE, Some(least)), (MAX_SCALE, bound), (INITIAL_SCALE, first)];
     stated.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?.to_string()))).collect()
 }
 

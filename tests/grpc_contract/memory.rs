@@ -166,5 +166,7 @@ fn plan() -> TemplatePlan {
         odgm: None,
         pdb: None,
         monitor: None,
+        max_replicas: None,
+        own_autoscalers: std::collections::BTreeMap::new(),
     }
 }

@@ -6,15 +6,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use oprc_crm::sandbox::Process;
 use oprc_crm::sandbox::exporter::Load;
 use serde_json::Value;
 
 use crate::support::class::condition;
-use crate::support::crm::environment;
 use crate::support::nfr::{Lab, WHILE, class};
+use crate::support::operator::Operator;
 use crate::support::scaling::Numbers;
-use crate::support::{eventually, executable, http_get, shipped};
+use crate::support::{eventually, executable, shipped};
 
 /// The falling window of the policy, and the least time between two falls.
 const WINDOW: f64 = 12.0;
@@ -22,41 +21,18 @@ const COOLDOWN: f64 = 8.0;
 /// What one replica bears.
 const SHARE: f64 = 100e6;
 
-/// A controller in a process of its own, with a decision log.
-struct Operator<'a> {
-    lab: &'a Lab,
-    policy: PathBuf,
+/// A controller that can be killed, with a decision log.
+struct Logging<'a> {
+    operator: Operator<'a>,
     log: PathBuf,
-    process: Process,
-    starts: u32,
 }
 
-impl<'a> Operator<'a> {
+impl<'a> Logging<'a> {
     async fn start(lab: &'a Lab, dir: &Path) -> Self {
         let (policy, log) = (dir.join("policy"), dir.join("decisions.jsonl"));
         policy_of_memory(&policy);
-        let process = launch(lab, &policy, &log, 0).await;
-        Self { lab, policy, log, process, starts: 1 }
-    }
-
-    /// Killed, and started again at once.
-    async fn killed(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait(WHILE).await.unwrap();
-        self.process = launch(self.lab, &self.policy, &self.log, self.starts).await;
-        self.starts += 1;
-    }
-}
-
-async fn launch(lab: &Lab, policy: &Path, log: &Path, start: u32) -> Process {
-    let port = std::net::TcpListener::bind(("0.0.0.0", 0)).unwrap().local_addr().unwrap().port();
-    let (url, shown_port) = (lab.prometheus.url(), port.to_string());
-    let mut env = environment(
-        &lab.ns.name,
-        &[
-            ("HTTP_PORT", &shown_port),
-            ("KUBECONFIG", lab.cluster.crm_kubeconfig().to_str().unwrap()),
-            ("POD_NAMESPACE", &lab.ns.name),
+        let url = lab.prometheus.url();
+        let variables = [
             ("OPRC_CRM_FEATURES_PROMETHEUS", "true"),
             ("OPRC_CRM_FEATURES_NFR_ENFORCEMENT", "true"),
             ("OPRC_CRM_PROM_URL", &url),
@@ -64,24 +40,9 @@ async fn launch(lab: &Lab, policy: &Path, log: &Path, start: u32) -> Process {
             ("OPRC_CRM_ANALYZER_INTERVAL_SECS", "1"),
             ("OPRC_CRM_POLICY_DIR", policy.to_str().unwrap()),
             ("OPRC_CRM_DECISION_LOG", log.to_str().unwrap()),
-        ],
-    );
-    env.extend(["HTTPS_PROXY", "https_proxy"].map(|name| (name.to_owned(), String::new())));
-    let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let name = format!("oprc-crm-{}-{start}", lab.ns.name);
-    let process = lab.cluster.plane().spawn(&name, executable(), &["run"], &env).await.unwrap();
-    let address = ([127, 0, 0, 1], port).into();
-    let ready = eventually(WHILE, "the operator is ready", || async {
-        if let Some(exit) = process.exited() {
-            return Ok(Err(format!("{exit:?}: {}", process.log_tail(20))));
-        }
-        match http_get(address, "/readyz").await {
-            (200, _) => Ok(Ok(())),
-            (status, body) => Err(format!("{status}: {body}")),
-        }
-    });
-    ready.await.unwrap();
-    process
+        ];
+        Self { operator: Operator::start(lab.cluster, &lab.ns.name, &variables).await, log }
+    }
 }
 
 /// The policy of these stories, with a load that jumps from one sample to the next: a rate would rise over its window,
@@ -164,7 +125,7 @@ async fn killed_in_the_middle_of_a_window_and_of_a_cooldown_it_decides_what_one_
         place
     };
     let (of_whole, of_killed) = (place("whole"), place("killed"));
-    let (first, mut second) = tokio::join!(Operator::start(&whole, &of_whole), Operator::start(&killed, &of_killed));
+    let (first, mut second) = tokio::join!(Logging::start(&whole, &of_whole), Logging::start(&killed, &of_killed));
     set(labs, 2.0);
     for lab in labs {
         lab.ns.apply("shop", class("enforce", &["replicas"], 2)).await;
@@ -182,16 +143,16 @@ async fn killed_in_the_middle_of_a_window_and_of_a_cooldown_it_decides_what_one_
     let fell = Timestamp::now();
     set(labs, 2.0);
     tokio::time::sleep(Duration::from_secs(6)).await;
-    second.killed().await;
+    second.operator.killed().await;
     numbers[1].until(8).await;
-    second.killed().await;
+    second.operator.killed().await;
     for numbers in &numbers {
         numbers.until(2).await;
     }
     // The line of the last write may be a moment behind it.
-    for operator in [&first, &second] {
+    for one in [&first, &second] {
         eventually(WHILE, "the last fall is logged", || async {
-            let last = applied(&operator.log, fell).pop();
+            let last = applied(&one.log, fell).pop();
             if last.as_ref().is_some_and(|last| last.target == 2.0) { Ok(()) } else { Err(format!("{last:?}")) }
         })
         .await;
@@ -200,8 +161,8 @@ async fn killed_in_the_middle_of_a_window_and_of_a_cooldown_it_decides_what_one_
     let outcomes =
         |log: &Path| -> Vec<(f64, String)> { applied(log, rose).into_iter().map(|one| (one.target, one.by)).collect() };
     assert_eq!(outcomes(&second.log), outcomes(&first.log));
-    for operator in [&first, &second] {
-        let falls = applied(&operator.log, fell);
+    for one in [&first, &second] {
+        let falls = applied(&one.log, fell);
         let targets: Vec<f64> = falls.iter().map(|one| one.target).collect();
         assert_eq!(targets, [8.0, 6.0, 5.0, 4.0, 3.0, 2.0]);
         assert!(falls[0].at >= WINDOW, "before its window was over: {falls:?}");
@@ -209,7 +170,7 @@ async fn killed_in_the_middle_of_a_window_and_of_a_cooldown_it_decides_what_one_
             falls.windows(2).all(|pair| rounded(pair[1].at - pair[0].at) >= COOLDOWN),
             "within a cooldown: {falls:?}"
         );
-        is_whole(&operator.log);
+        is_whole(&one.log);
     }
     let end = |log: &Path| applied(log, fell).last().unwrap().at;
     let late = end(&second.log) - end(&first.log);

@@ -12,6 +12,7 @@ use crate::support::class::Namespace;
 use crate::support::contract::{
     ALIAS, CANONICAL, DeploymentUnit, FunctionDeploymentSpec, ListRequest, OClassDeployment, Pm, RUNNING,
 };
+use crate::support::operator::Operator;
 use crate::support::{cluster, eventually};
 use crate::{IMAGE, start};
 
@@ -147,34 +148,87 @@ async fn assert_all_there_once(both: &Both, ns: &Namespace, image: &str) {
     }
 }
 
+/// Deploys every class, and reads each back; how many answers said that it was created.
+async fn deploy_all(both: &Both, deployed: &AtomicUsize) -> usize {
+    let created = &AtomicUsize::new(0);
+    each(|index| async move {
+        if deploy(both, index, IMAGE).await.starts_with("created") {
+            created.fetch_add(1, Ordering::SeqCst);
+        }
+        deployed.fetch_add(1, Ordering::SeqCst);
+        let found = read(both, index).await;
+        assert_eq!((found.key, found.class_key), (id(index), format!("Class{index}")));
+    })
+    .await;
+    created.load(Ordering::SeqCst)
+}
+
+/// Waits until so many are deployed.
+async fn until_deployed(deployed: &AtomicUsize, count: usize) {
+    eventually(LONG, "some are deployed", || async {
+        let done = deployed.load(Ordering::SeqCst);
+        if done >= count { Ok(()) } else { Err(done) }
+    })
+    .await;
+    assert!(deployed.load(Ordering::SeqCst) < CLASSES, "not all of them yet");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_again_and_again_it_loses_no_class_makes_none_twice_and_leaves_no_call_without_an_answer() {
+    let cluster = cluster().await;
+    let name = cluster.namespace("pm-killed").await;
+    let ns = Namespace::new(cluster.admin(), &name);
+    let mut operator = Operator::start(cluster, &name, &[]).await;
+    let both = Both([Pm::new(operator.address, CANONICAL), Pm::new(operator.address, ALIAS)]);
+    let deployed = AtomicUsize::new(0);
+    let kills = async {
+        for share in [4, 2] {
+            until_deployed(&deployed, CLASSES / share).await;
+            operator.killed().await;
+        }
+    };
+    let (created, ()) = tokio::join!(deploy_all(&both, &deployed), kills);
+    // One whose answer the kill took is there all the same, and a Deploy that is sent again finds it.
+    assert!(created <= CLASSES && created >= CLASSES - 2 * AT_ONCE, "{created}");
+    assert_all_there_once(&both, &ns, IMAGE).await;
+
+    let deleted = AtomicUsize::new(0);
+    let deletes = each(|index| {
+        let (both, deleted) = (&both, &deleted);
+        async move {
+            let id = id(index);
+            let answer = answered(&format!("delete {id:?}"), || both.writer(index).delete(&id)).await;
+            // The answer to the one before may have been lost with the controller.
+            let done = answer.as_ref().map_or_else(|status| status.code() == Code::NotFound, |_| true);
+            assert!(done, "{answer:?}");
+            deleted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let kill = async {
+        until_deployed(&deleted, CLASSES / 2).await;
+        operator.killed().await;
+    };
+    tokio::join!(deletes, kill);
+    eventually(LONG, "nothing is left", || async {
+        let (records, objects) =
+            (ns.records().list(&ListParams::default()).await.unwrap().items.len(), ns.objects().await.len());
+        if records + objects == 0 { Ok(()) } else { Err(format!("{records} records, {objects} objects")) }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_classes_of_all_shapes_of_ids_live_and_die_while_the_controller_is_restarted() {
     let (crm, ns) = start("pm").await;
     let both = Both([Pm::new(crm.address, CANONICAL), Pm::new(crm.address, ALIAS)]);
-    let (deployed, created) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let deploys = each(|index| {
-        let (both, deployed, created) = (&both, &deployed, &created);
-        async move {
-            if deploy(both, index, IMAGE).await.starts_with("created") {
-                created.fetch_add(1, Ordering::SeqCst);
-            }
-            deployed.fetch_add(1, Ordering::SeqCst);
-            let found = read(both, index).await;
-            assert_eq!((found.key, found.class_key), (id(index), format!("Class{index}")));
-        }
-    });
+    let deployed = AtomicUsize::new(0);
     let restart = async {
-        eventually(LONG, "half are deployed", || async {
-            let done = deployed.load(Ordering::SeqCst);
-            if done >= CLASSES / 2 { Ok(()) } else { Err(done) }
-        })
-        .await;
-        assert!(deployed.load(Ordering::SeqCst) < CLASSES, "it is restarted in the middle");
+        until_deployed(&deployed, CLASSES / 2).await;
         crm.restart(cluster().await, &ns.name).await
     };
-    let ((), crm) = tokio::join!(deploys, restart);
+    let (created, crm) = tokio::join!(deploy_all(&both, &deployed), restart);
     // A drained controller answers what it has begun, so no record was created without its caller knowing.
-    assert_eq!(created.load(Ordering::SeqCst), CLASSES);
+    assert_eq!(created, CLASSES);
     assert_all_there_once(&both, &ns, IMAGE).await;
 
     each(|index| {

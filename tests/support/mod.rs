@@ -15,6 +15,7 @@ pub mod knative;
 pub mod lines;
 pub mod monitors;
 pub mod nfr;
+pub mod operator;
 pub mod pm;
 pub mod policy;
 pub mod scaling;

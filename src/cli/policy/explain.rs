@@ -284,6 +284,12 @@ fn plan(plan: &TemplatePlan) -> Vec<String> {
         let most = max_replicas.map(|most| format!(", at most {most}")).unwrap_or_default();
         lines.push(format!("functions with max_scale: scaled to {cpu_utilization} % CPU{most}"));
     }
+    for (key, AutoscalerPlan { cpu_utilization, .. }) in &plan.own_autoscalers {
+        lines.push(format!("function {key}: scaled to {cpu_utilization} % CPU"));
+    }
+    if let Some(most) = plan.max_replicas {
+        lines.push(format!("at most {} of each function", super::count(most as usize, "replica")));
+    }
     if let Some(odgm) = &plan.odgm {
         let pods = super::count(odgm.replicas as usize, "pod");
         lines.push(format!("ODGM, {pods} of {}, {}", odgm.image, requests(&odgm.resources)));

@@ -43,11 +43,13 @@ fn listed(class: &Class, plan: &TemplatePlan) -> Vec<(String, String)> {
         name: _,
         workload,
         replicas,
+        max_replicas: bound,
         resources,
         termination_grace_seconds,
         probes,
         security,
         autoscaler,
+        own_autoscalers,
         odgm,
         pdb,
         monitor,
@@ -60,6 +62,7 @@ fn listed(class: &Class, plan: &TemplatePlan) -> Vec<(String, String)> {
     if class.functions.iter().any(|function| function.replicas.is_none()) {
         fields.push(("replicas".to_owned(), replicas.to_string()));
     }
+    fields.extend(bound.map(|bound| ("max_replicas".to_owned(), bound.to_string())));
     let taken = |stated: fn(&Resources) -> &Option<Quantity>| {
         class.functions.iter().any(|function| stated(&function.resources).is_none())
     };
@@ -81,6 +84,9 @@ fn listed(class: &Class, plan: &TemplatePlan) -> Vec<(String, String)> {
         fields.push(("autoscaler.cpu_utilization".to_owned(), cpu_utilization.to_string()));
         let bound = max_replicas.filter(|most| *most < farthest);
         fields.extend(bound.map(|most| ("autoscaler.max_replicas".to_owned(), most.to_string())));
+    }
+    for (key, AutoscalerPlan { cpu_utilization, .. }) in own_autoscalers {
+        fields.push((format!("autoscaler.cpu_utilization of {key}"), cpu_utilization.to_string()));
     }
     if let Some(OdgmPlan { image, replicas, resources, security }) = odgm.as_ref().filter(|_| class.odgm.is_some()) {
         fields.push(("odgm.image".to_owned(), image.clone()));

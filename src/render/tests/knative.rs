@@ -109,6 +109,26 @@ fn the_floor_is_min_scale_then_replicas_then_the_templates() {
 }
 
 #[test]
+fn the_templates_bound_is_the_ceiling_of_whatever_the_record_says() {
+    let plan = TemplatePlan { max_replicas: Some(20), ..knative() };
+    for (function, expected) in [
+        (json!({}), ["0", "20"]),
+        (json!({"max_scale": 5}), ["0", "5"]),
+        (json!({"max_scale": 50}), ["0", "20"]),
+        (json!({"min_scale": 30, "max_scale": 50}), ["20", "20"]),
+    ] {
+        let mut spec = function.clone();
+        spec["function_key"] = json!("f");
+        spec["image"] = json!("a");
+        let class = class(json!({"functions": [spec]}));
+        let rendered = render(&class, &plan, &RenderSettings::default()).unwrap();
+        let annotations = manifest(&rendered, "Service", "hello").pointer(SCALE).unwrap();
+        let of = |name: &str| annotations[format!("autoscaling.knative.dev/{name}")].as_str().unwrap();
+        assert_eq!([of("min-scale"), of("max-scale")], expected, "{function}");
+    }
+}
+
+#[test]
 fn the_data_grid_stands_beside_as_ever_and_routes_to_the_knative_services() {
     let rendered = rendered(json!({
         "functions": [{"function_key": "save", "image": "a"}, {"function_key": "load", "image": "b"}],

@@ -46,6 +46,8 @@ fn plan() -> TemplatePlan {
         }),
         pdb: None,
         monitor: None,
+        max_replicas: None,
+        own_autoscalers: std::collections::BTreeMap::new(),
     }
 }
 

@@ -1,0 +1,178 @@
+//! A recorded load, brought onto a regular grid.
+
+/// What a load counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// Cores that the work takes.
+    #[default]
+    Cores,
+    /// Requests a second.
+    Rps,
+}
+
+/// A load as it was recorded: seconds since the epoch and values, in the order in which they came.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recorded {
+    /// Name of the class: a column, or the labels of a series.
+    pub name: String,
+    /// Seconds since the epoch, and values.
+    pub points: Vec<(f64, f64)>,
+    /// The values only ever grow, and start anew at 0: what counts is how fast.
+    pub is_counter: bool,
+}
+
+/// A load on a regular grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Demand {
+    /// Name of the class.
+    pub name: String,
+    /// Seconds since the epoch of the first step.
+    pub start: i64,
+    /// Seconds between two steps.
+    pub step: i64,
+    /// Values, one a step; what was not recorded is nothing.
+    pub values: Vec<Option<f64>>,
+    /// What was wrong with the recording.
+    pub notes: Vec<String>,
+}
+
+/// Why a recording makes no load.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DemandError {
+    /// Nothing in it.
+    #[error("{0}: there are no samples in it")]
+    Empty(String),
+    /// Fewer than two steps.
+    #[error("{name}: {seconds} s of samples are too few; two steps of {step} s are the least")]
+    Short {
+        /// Name of the class.
+        name: String,
+        /// Length of the recording.
+        seconds: i64,
+        /// Length of a step.
+        step: i64,
+    },
+    /// A load is never negative.
+    #[error("{name}: the value at {at} is {value}; a load is 0 or more")]
+    Negative {
+        /// Name of the class.
+        name: String,
+        /// When, seconds since the epoch.
+        at: String,
+        /// What.
+        value: String,
+    },
+}
+
+impl Recorded {
+    /// The load at each step of a grid: the mean of what was recorded in the step before it. Where nothing was, but the
+    /// samples around are no further apart than three of their usual steps, the value before goes on.
+    pub fn onto(mut self, step: i64) -> Result<Demand, DemandError> {
+        let mut notes = self.in_order();
+        if self.is_counter {
+            self.rates(&mut notes);
+        }
+        let (Some((first, _)), Some((last, _))) = (self.points.first(), self.points.last()) else {
+            return Err(DemandError::Empty(self.name));
+        };
+        if let Some((at, value)) = self.points.iter().find(|(_, value)| *value < 0.0) {
+            return Err(DemandError::Negative { name: self.name, at: at.to_string(), value: value.to_string() });
+        }
+        let (start, end) = (whole(first / step as f64) * step, whole(last / step as f64) * step);
+        if end - start < 2 * step {
+            return Err(DemandError::Short { name: self.name, seconds: end - start, step });
+        }
+        let steps = usize::try_from((end - start) / step).unwrap_or(0) + 1;
+        let mut sums = vec![(0.0, 0_u32); steps];
+        for (at, value) in &self.points {
+            let cell = usize::try_from((at.ceil() as i64 - start + step - 1).div_euclid(step)).unwrap_or(0);
+            if let Some((sum, count)) = sums.get_mut(cell) {
+                *sum += value;
+                *count += 1;
+            }
+        }
+        let reach = (self.usual_step() * 3.0).max(step as f64);
+        let values = filled(&sums, (reach / step as f64).ceil() as usize, &mut notes);
+        Ok(Demand { name: self.name, start, step, values, notes })
+    }
+
+    /// Sorts the samples; drops what is no number, and the second of two of one moment.
+    fn in_order(&mut self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let before = self.points.len();
+        self.points.retain(|(at, value)| at.is_finite() && value.is_finite());
+        let dropped = before - self.points.len();
+        if dropped > 0 {
+            notes.push(format!("{dropped} samples are no finite numbers and are left out"));
+        }
+        if !self.points.is_sorted_by(|(one, _), (other, _)| one <= other) {
+            notes.push("samples are not in the order of time; they were sorted".to_owned());
+            self.points.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        }
+        let before = self.points.len();
+        self.points.dedup_by(|(one, _), (other, _)| one.total_cmp(other).is_eq());
+        let twice = before - self.points.len();
+        if twice > 0 {
+            notes.push(format!("{twice} samples are of a moment that has one already; the first counts"));
+        }
+        notes
+    }
+
+    /// How fast a counter grows, between each sample and the one before it. Where it fell it began anew at 0.
+    fn rates(&mut self, notes: &mut Vec<String>) {
+        let mut resets = 0_usize;
+        let rate = |pair: &[(f64, f64)]| match pair {
+            [(from, before), (to, after)] => {
+                let grown = if after < before {
+                    resets += 1;
+                    *after
+                } else {
+                    after - before
+                };
+                Some((*to, grown / (to - from)))
+            }
+            _ => None,
+        };
+        self.points = self.points.windows(2).filter_map(rate).collect();
+        if resets > 0 {
+            notes.push(format!("the counter began anew {resets} times"));
+        }
+    }
+
+    /// Half of the steps between samples are no longer than this, seconds.
+    fn usual_step(&self) -> f64 {
+        let mut steps: Vec<f64> =
+            self.points.iter().zip(self.points.iter().skip(1)).map(|((from, _), (to, _))| to - from).collect();
+        steps.sort_by(f64::total_cmp);
+        steps.get(steps.len() / 2).copied().unwrap_or(0.0)
+    }
+}
+
+/// The mean of each step; short gaps are bridged by the value before them.
+fn filled(sums: &[(f64, u32)], reach: usize, notes: &mut Vec<String>) -> Vec<Option<f64>> {
+    let mut values: Vec<Option<f64>> = Vec::with_capacity(sums.len());
+    let (mut last, mut missing, mut gaps) = (None::<f64>, 0_usize, 0_usize);
+    for (sum, count) in sums {
+        if *count > 0 {
+            (last, missing) = (Some(sum / f64::from(*count)), 0);
+            values.push(last);
+            continue;
+        }
+        missing += 1;
+        if missing == reach.max(1) {
+            gaps += 1;
+        }
+        values.push(last.filter(|_| missing < reach.max(1)));
+    }
+    if gaps > 0 {
+        let without = values.iter().filter(|value| value.is_none()).count();
+        notes.push(format!("{gaps} gaps, {without} steps of {} without a sample", values.len()));
+    }
+    values
+}
+
+/// Up to the next whole number; a time that no calendar has is 0.
+fn whole(seconds: f64) -> i64 {
+    let up = seconds.ceil();
+    if up.abs() < 1e15 { up as i64 } else { 0 }
+}

@@ -1,0 +1,57 @@
+//! Loads as `OpenMetrics` text, as `promtool tsdb dump-openmetrics` and many exporters write it: each line has a time.
+
+use std::collections::BTreeMap;
+
+use super::Recorded;
+
+/// The loads in lines of `OpenMetrics`; `metric` picks one where there are several. Each set of labels is a class. What is wrong,
+/// with its line.
+pub fn openmetrics<'a>(lines: impl Iterator<Item = &'a str>, metric: Option<&str>) -> Result<Vec<Recorded>, String> {
+    let mut counters: Vec<String> = Vec::new();
+    let mut all: BTreeMap<(String, String), Recorded> = BTreeMap::new();
+    for (index, line) in lines.enumerate().map(|(index, line)| (index + 1, line.trim())) {
+        if let Some((name, "counter")) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            counters.push(name.to_owned());
+        }
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (name, labels, rest) = series(line).ok_or_else(|| format!("line {index}: {line:?} is no sample"))?;
+        let mut parts = rest.split_whitespace();
+        let value = parts.next().and_then(|value| value.parse::<f64>().ok());
+        let value = value.ok_or_else(|| format!("line {index}: {name} has no value that is a number"))?;
+        let at = parts.next().and_then(|at| at.parse::<f64>().ok());
+        let at = at.ok_or_else(|| format!("line {index}: {name} has no time; a load needs one for each sample"))?;
+        let is_counter = name.ends_with("_total") || counters.iter().any(|counter| counter == name);
+        let of = all.entry((name.to_owned(), labels.to_owned())).or_insert_with(|| {
+            let name = if labels.is_empty() { name.to_owned() } else { format!("{name}{{{labels}}}") };
+            Recorded { name, points: Vec::new(), is_counter }
+        });
+        of.points.push((at, value));
+    }
+    let mut names: Vec<&str> = all.keys().map(|(name, _)| name.as_str()).collect();
+    names.dedup();
+    let wanted = match (metric, names.as_slice()) {
+        (_, []) => return Err("there is nothing in it".to_owned()),
+        (Some(metric), names) if !names.contains(&metric) => {
+            return Err(format!("there is no metric {metric:?}; there are: {}", names.join(", ")));
+        }
+        (Some(metric), _) => metric.to_owned(),
+        (None, [only]) => (*only).to_owned(),
+        (None, several) => {
+            return Err(format!("there are several metrics, name one: {}", several.join(", ")));
+        }
+    };
+    Ok(all.into_iter().filter(|((name, _), _)| *name == wanted).map(|(_, recorded)| recorded).collect())
+}
+
+/// Name, labels and the rest of a line.
+fn series(line: &str) -> Option<(&str, &str, &str)> {
+    match line.find('{') {
+        Some(open) => {
+            let close = open + line.get(open..)?.rfind('}')?;
+            Some((line.get(..open)?, line.get(open + 1..close)?, line.get(close + 1..)?))
+        }
+        None => line.split_once(' ').map(|(name, rest)| (name, "", rest)),
+    }
+}

@@ -1,0 +1,136 @@
+//! A bundle as a scaler: the samples of the run go to the controller's own [`decide`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Assumptions;
+use super::figures::Decision;
+use super::scaler::{Scaler, Seen};
+use crate::decision::nfr::{Action, Grid, Question, Range, Samples, State, decide};
+use crate::policy::{ComponentKind, Dimension, FactValue, Facts, Given, Policy, Series};
+
+/// What a policy is asked in.
+#[derive(Clone, Debug)]
+pub struct Bench<'a> {
+    /// What it is called in tables.
+    pub title: String,
+    /// The policy.
+    pub policy: &'a Policy,
+    /// Profile of the controller.
+    pub profile: String,
+    /// Facts that are given besides those of the load, as in a Test.
+    pub given: Given,
+    /// Seconds between two looks.
+    pub interval: i64,
+    /// The numbers of the plant.
+    pub assume: Assumptions,
+}
+
+/// A policy over one class.
+pub struct ByPolicy<'a> {
+    bench: &'a Bench<'a>,
+    facts: Facts,
+    grid: Grid,
+    step: i64,
+    /// How far back samples are read, milliseconds.
+    reach: i64,
+    samples: BTreeMap<&'static str, Series>,
+    /// Since the last point of the grid: sums of what was seen, and how often.
+    seen: BTreeMap<&'static str, (f64, u32)>,
+    state: State,
+    looked: i64,
+}
+
+impl<'a> ByPolicy<'a> {
+    /// From a moment on; `None` where the signals' step is none that a grid can have.
+    pub fn new(bench: &'a Bench<'a>, start: i64, replicas: f64) -> Option<Self> {
+        let signals = bench.policy.signals();
+        let step =
+            signals.iter().filter_map(crate::policy::SignalPolicy::step).max().unwrap_or(Duration::from_secs(30));
+        let reach =
+            signals.iter().filter_map(crate::policy::SignalPolicy::window).max().unwrap_or(Duration::from_secs(600));
+        let grid = Grid::new(step, Duration::ZERO)?;
+        let mut facts = bench.given.facts(&bench.profile);
+        for (path, value) in [
+            ("component.kind", FactValue::Text("function".to_owned())),
+            ("component.workload", FactValue::Text("Deployment".to_owned())),
+            ("component.cpu_request", FactValue::Number(bench.assume.cpu_request)),
+            ("limits.max_replicas", FactValue::Number(bench.assume.most)),
+            ("limits.req_cpu_per_pod", FactValue::Number(bench.assume.cpu_request)),
+        ] {
+            facts.set(path, value);
+        }
+        let long_ago = Timestamp::MIN;
+        let state = State {
+            current: replicas,
+            applied_at: None,
+            changed_by: None,
+            generation_since: long_ago,
+            revision_since: long_ago,
+            recommended: None,
+        };
+        let step = i64::try_from(step.as_secs()).ok()?;
+        let reach = i64::try_from(reach.as_millis()).ok()?;
+        let (samples, seen) = (BTreeMap::new(), BTreeMap::new());
+        Some(Self { bench, facts, grid, step, reach, samples, seen, state, looked: start })
+    }
+
+    /// Adds what was seen, and at a point of the grid makes a sample of it.
+    fn measure(&mut self, seen: &Seen) {
+        let a_pod = seen.cores.filter(|_| seen.ready > 0.0).map(|cores| cores / seen.ready);
+        for (name, value) in [("cpu", seen.cores), ("pod_cpu", a_pod), ("rps", seen.rps)] {
+            if let Some(value) = value {
+                let (sum, count) = self.seen.entry(name).or_default();
+                *sum += value;
+                *count += 1;
+            }
+        }
+        if seen.now % self.step != 0 {
+            return;
+        }
+        let at = seen.now * 1000;
+        for (name, (sum, count)) in std::mem::take(&mut self.seen) {
+            let series = self.samples.entry(name).or_default();
+            *series = series.continued(&[(at, sum / f64::from(count))], at - self.reach - self.step * 1000);
+        }
+    }
+}
+
+impl Scaler for ByPolicy<'_> {
+    fn name(&self) -> String {
+        self.bench.title.clone()
+    }
+
+    fn decide(&mut self, seen: Seen) -> Option<Decision> {
+        self.measure(&seen);
+        if seen.now < self.looked + self.bench.interval {
+            return None;
+        }
+        self.looked = seen.now;
+        let now = Timestamp::from_second(seen.now).ok()?;
+        self.state.current = seen.replicas;
+        self.facts.set("current.ready_replicas", FactValue::Number(seen.ready));
+        let known = self.bench.policy.signals().iter().map(crate::policy::SignalPolicy::name);
+        let samples: Samples =
+            known.filter_map(|name| Some((name.to_owned(), Arc::new(self.samples.get(name)?.clone())))).collect();
+        let most = self.bench.assume.most;
+        let question = Question {
+            component: ComponentKind::Function,
+            dimension: Dimension::Replicas,
+            state: &self.state,
+            range: Range::replicas(false, most, None).at_least(self.bench.assume.least),
+            samples: &samples,
+            grid: self.grid,
+            now,
+        };
+        let decision = decide(self.bench.policy, &mut self.facts, &question);
+        self.state = self.state.after(&decision, true, now);
+        match decision.action {
+            Action::Apply { target } => Some(Decision { target, by: decision.by_rule() }),
+            Action::Hold => None,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::float_cmp)]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::policy::{Given, Inputs, Policy};
+
+const START: i64 = 1_767_225_600;
+
+fn recorded(points: &[(f64, f64)]) -> Recorded {
+    Recorded { name: "shop".to_owned(), points: points.to_vec(), is_counter: false }
+}
+
+fn demand(values: impl Iterator<Item = f64>) -> Demand {
+    Demand { name: "shop".to_owned(), start: START, step: 30, values: values.map(Some).collect(), notes: Vec::new() }
+}
+
+fn policy() -> Policy {
+    Policy::builtin(&Inputs { profile: "full".to_owned(), ..Inputs::default() }).unwrap()
+}
+
+fn bench<'a>(policy: &'a Policy, assume: &Assumptions) -> Bench<'a> {
+    let (title, profile) = ("candidate".to_owned(), "full".to_owned());
+    Bench { title, policy, profile, given: Given::default(), interval: 30, assume: *assume }
+}
+
+fn by_policy(demand: &Demand, assume: &Assumptions, start: f64) -> Run {
+    let policy = policy();
+    let bench = bench(&policy, assume);
+    let mut scaler = ByPolicy::new(&bench, demand.start, start).unwrap();
+    run(demand, Unit::Cores, assume, (&mut scaler, start), true)
+}
+
+fn hpa(assume: &Assumptions) -> Hpa {
+    Hpa::new(80.0, assume.cpu_request, (assume.least, assume.most))
+}
+
+#[test]
+fn the_autoscaler_desires_what_its_documentation_says() {
+    // 200m of a request of 100m at a target of 100 %: twice as many; 50m: half.
+    let hpa = Hpa::new(100.0, 0.1, (1.0, 100.0));
+    assert_eq!(hpa.wanted(0.2 * 4.0, 4.0, 4.0), 8.0);
+    assert_eq!(hpa.wanted(0.05 * 4.0, 4.0, 4.0), 2.0);
+    // Within the tolerance of a tenth nothing is done.
+    assert_eq!(hpa.wanted(0.109 * 4.0, 4.0, 4.0), 4.0);
+    assert_eq!(hpa.wanted(0.091 * 4.0, 4.0, 4.0), 4.0);
+    assert_eq!(hpa.wanted(0.12 * 4.0, 4.0, 4.0), 5.0);
+    // Three are ready and use 180 %, three are on their way: as if these were idle it is 90 %, and nothing is done.
+    assert_eq!(hpa.wanted(0.18 * 3.0, 6.0, 3.0), 6.0);
+    assert_eq!(hpa.wanted(0.3 * 3.0, 6.0, 3.0), 9.0);
+}
+
+#[test]
+fn the_autoscaler_adds_four_pods_or_doubles_at_once_and_takes_away_after_five_minutes() {
+    let mut hpa = Hpa::new(80.0, 0.5, (1.0, 100.0));
+    let seen = |now, cores, pods| Seen { now, cores: Some(cores), rps: None, replicas: pods, ready: pods };
+    let target = |hpa: &mut Hpa, seen: Seen| hpa.decide(seen).map(|one| one.target);
+    assert_eq!(target(&mut hpa, seen(0, 40.0, 2.0)), Some(6.0), "four pods are more than as many again");
+    assert_eq!(target(&mut hpa, seen(10, 40.0, 6.0)), None, "it looks every 15 s");
+    assert_eq!(target(&mut hpa, seen(15, 40.0, 6.0)), Some(12.0), "as many again are more than four");
+    // From now on little is to do; what was desired before counts for five minutes.
+    for now in (30..315).step_by(15) {
+        assert_eq!(target(&mut hpa, seen(now, 0.8, 12.0)), None, "{now}");
+    }
+    assert_eq!(target(&mut hpa, seen(315, 0.8, 12.0)), Some(2.0));
+}
+
+#[test]
+fn pods_serve_after_their_start_and_what_waits_is_served_later_or_given_up() {
+    let assume = Assumptions { start_up: 60, patience: 30.0, ..Assumptions::default() };
+    let mut plant = Plant::new(assume, 2.0);
+    let first = plant.serve(1.0, 0, 15.0);
+    assert_eq!((first.cores, first.capacity, first.is_violated()), (1.0, 1.0, false));
+    // Twice as much as two pods bear: a core too many waits, 15 core-seconds a step, up to 30 s of the demand.
+    let waited: Vec<f64> = (1..=8).map(|step| plant.serve(2.0, step * 15, 15.0).lost).collect();
+    assert_eq!(waited[..4], [0.0, 0.0, 0.0, 0.0]);
+    assert_eq!(waited[4..], [15.0, 15.0, 15.0, 15.0]);
+    plant.scale(6.0, 135);
+    assert_eq!((plant.replicas(), plant.ready()), (6.0, 2.0));
+    assert!(plant.serve(2.0, 180, 15.0).is_violated(), "not there yet");
+    let served = plant.serve(2.0, 195, 15.0);
+    assert_eq!((served.ready, served.capacity), (6.0, 3.0));
+    // What waited makes work for a while.
+    assert!(served.cores == 3.0 && plant.serve(1.0, 210, 15.0).cores > 1.0);
+    // The ones on their way go first, and what goes goes at once.
+    plant.scale(8.0, 225);
+    plant.scale(7.0, 226);
+    assert_eq!((plant.replicas(), plant.ready()), (7.0, 6.0));
+    plant.scale(3.0, 227);
+    assert_eq!((plant.replicas(), plant.ready()), (3.0, 3.0));
+}
+
+#[test]
+fn a_load_is_brought_onto_a_grid_and_its_faults_are_told() {
+    let points = [(0.0, 1.0), (10.0, 3.0), (60.0, 5.0), (40.0, 4.0), (40.0, 9.0), (70.0, f64::NAN), (400.0, 6.0)];
+    let found = recorded(&points).onto(30).unwrap();
+    assert_eq!((found.start, found.values.len()), (0, 15));
+    assert_eq!(found.values[..3], [Some(1.0), Some(3.0), Some(4.5)]);
+    assert_eq!((found.values[3], found.values[7], found.values[14]), (Some(4.5), None, Some(6.0)));
+    let told = found.notes.join("; ");
+    for part in ["1 samples are no finite numbers", "not in the order of time", "1 samples are of a moment", "1 gaps, "]
+    {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let counter = Recorded { is_counter: true, ..recorded(&[(0.0, 5.0), (30.0, 35.0), (60.0, 10.0), (90.0, 40.0)]) };
+    let rates = counter.onto(30).unwrap();
+    assert_eq!(rates.values, [Some(1.0), Some(10.0 / 30.0), Some(1.0)]);
+    assert_eq!(rates.notes, ["the counter began anew 1 times"]);
+    assert_eq!(recorded(&[]).onto(30), Err(DemandError::Empty("shop".to_owned())));
+    assert!(matches!(recorded(&[(0.0, 1.0), (20.0, 1.0)]).onto(30), Err(DemandError::Short { .. })));
+    assert!(matches!(recorded(&[(0.0, -1.0), (90.0, 1.0)]).onto(30), Err(DemandError::Negative { .. })));
+}
+
+#[test]
+fn csv_has_a_column_a_class_and_is_refused_with_its_line() {
+    let read = |text: &str, column| csv(text.lines(), column);
+    let all = read("time,a,b\n0,1,2\n30,,4\n1767225600000,5,6\n2026-01-01T00:00:30Z,7,8\n", None).unwrap();
+    assert_eq!((all.len(), all[0].name.as_str()), (2, "a"));
+    assert_eq!(all[0].points, [(0.0, 1.0), (1_767_225_600.0, 5.0), (1_767_225_630.0, 7.0)]);
+    assert_eq!(read("time,a,b\n0,1,2\n", Some("b")).unwrap()[0].points, [(0.0, 2.0)]);
+    for (text, column, expected) in [
+        ("", None, "there is nothing in it"),
+        ("time\n0\n", None, "at least one of values"),
+        ("0,1\n30,2\n", None, "has no names of columns"),
+        ("time,a\n0,1\n", Some("b"), "there is no column \"b\"; there are: a"),
+        ("time,a\n0,x\n", None, "line 2: \"x\" of column a is no number"),
+        ("time,a\nyesterday,1\n", None, "line 2: \"yesterday\" is no time"),
+        ("time,a\n0,1,2\n", None, "line 2: it has 3 cells and the line of names has 2"),
+        ("time,a,b\n0,1\n", None, "line 2: it has 2 cells and the line of names has 3"),
+    ] {
+        let error = read(text, column).unwrap_err();
+        assert!(error.contains(expected), "{text:?}: {error}");
+    }
+}
+
+#[test]
+fn openmetrics_gives_the_metric_that_is_named_or_the_only_one() {
+    let text =
+        "# TYPE load gauge\nload{class=\"a\"} 1 0\nload{class=\"a\"} 2 30\nload{class=\"b\"} 3 0\ncpu_total 7 0\n";
+    let all = openmetrics(text.lines(), Some("load")).unwrap();
+    assert_eq!((all.len(), all[0].name.as_str(), all[0].is_counter), (2, "load{class=\"a\"}", false));
+    assert_eq!(all[0].points, [(0.0, 1.0), (30.0, 2.0)]);
+    assert!(openmetrics(text.lines(), Some("cpu_total")).unwrap()[0].is_counter);
+    let error = |text: &str, metric| openmetrics(text.lines(), metric).unwrap_err();
+    assert_eq!(error(text, None), "there are several metrics, name one: cpu_total, load");
+    assert_eq!(error(text, Some("x")), "there is no metric \"x\"; there are: cpu_total, load");
+    assert_eq!(error("load 1\n", None), "line 1: load has no time; a load needs one for each sample");
+    assert_eq!(error("# EOF\n", None), "there is nothing in it");
+}
+
+#[test]
+fn a_policy_follows_a_lasting_load_by_its_rules_and_comes_back() {
+    let load = |step: usize| if (40..160).contains(&step) { 3.0 } else { 0.6 };
+    let found = by_policy(&demand((0..400).map(load)), &Assumptions::default(), 2.0);
+    let targets: Vec<f64> = found.marks.iter().map(|mark| mark.to).collect();
+    let highest = targets.iter().copied().fold(0.0, f64::max);
+    assert!(highest >= 8.0, "3 cores at 0.4 a pod: {targets:?}");
+    assert_eq!(targets.last(), Some(&2.0));
+    assert!(found.marks.iter().all(|mark| mark.by.contains('/') && mark.to <= mark.from * 2.0), "{:?}", found.marks);
+    assert!(found.figures.violation_minutes > 0.0 && found.figures.violation_minutes < 15.0, "{:?}", found.figures);
+    assert_eq!(found.figures.actuations as usize, found.marks.len());
+}
+
+#[test]
+fn a_gap_in_the_recording_takes_nothing_away() {
+    let mut load = demand((0..300).map(|_| 3.0));
+    load.values[100..200].fill(None);
+    let found = by_policy(&load, &Assumptions::default(), 8.0);
+    assert!(found.marks.iter().all(|mark| mark.to >= mark.from), "{:?}", found.marks);
+}
+
+#[test]
+fn decisions_that_differ_are_told_with_the_rule_of_each_side() {
+    let load = demand((0..200).map(|step| if step > 50 { 3.0 } else { 0.6 }));
+    let assume = Assumptions::default();
+    let candidate = by_policy(&load, &assume, 2.0);
+    assert_eq!(flips(&candidate, &candidate), []);
+    let base = run(&load, Unit::Cores, &assume, (&mut hpa(&assume), 2.0), false);
+    let found = flips(&base, &candidate);
+    assert!(!found.is_empty() && found.iter().all(|flip| flip.base != flip.candidate), "{found:?}");
+}
+
+#[test]
+fn a_gate_holds_over_figures_and_names_what_it_does_not_know() {
+    let (low, high) =
+        (Figures { replica_hours: 1.0, ..Figures::default() }, Figures { replica_hours: 2.0, ..Figures::default() });
+    let holds = |text: &str| Gate::new(text).and_then(|gate| gate.holds(&[("base", &low), ("candidate", &high)]));
+    assert_eq!(holds("candidate.replica_hours > base.replica_hours * 1.5"), Ok(true));
+    assert_eq!(holds("candidate.violation_minutes > 0.0"), Ok(false));
+    assert!(holds("candidate.nothing > 0.0").unwrap_err().to_string().contains("violation_minutes"));
+    assert!(holds("candidate.replica_hours >").unwrap_err().to_string().contains("is no condition"));
+    assert!(matches!(holds("candidate.replica_hours"), Err(GateError::NoCondition(_))));
+    assert!(Gate::new(&"(".repeat(5000)).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Nothing is served that was not asked for, nothing vanishes, and bounds hold, whatever the load.
+    #[test]
+    fn work_is_served_waits_or_is_given_up(levels in prop::collection::vec(0.0..12.0_f64, 20..60), start in 1_u32..20) {
+        let load = demand(levels.iter().flat_map(|level| std::iter::repeat_n(*level, 8)));
+        let assume = Assumptions::default();
+        for found in [by_policy(&load, &assume, f64::from(start)), run(&load, Unit::Cores, &assume, (&mut hpa(&assume), f64::from(start)), true)] {
+            prop_assert!(found.steps.iter().all(|step| step.replicas >= 0.0 && step.replicas <= assume.most));
+            prop_assert!(found.figures.lost_core_hours <= found.figures.asked_core_hours + 1e-9);
+            let changes: f64 = found.marks.iter().map(|mark| mark.to - mark.from).sum();
+            let last = found.marks.last().map_or(f64::from(start), |mark| mark.to);
+            prop_assert!((f64::from(start) + changes - last).abs() < 1e-9);
+        }
+        // The same to the byte.
+        prop_assert_eq!(by_policy(&load, &assume, f64::from(start)), by_policy(&load, &assume, f64::from(start)));
+    }
+}
