@@ -3,6 +3,7 @@
 //! On the sandbox's control plane with a real Prometheus: a class is one function of one pod whose load is always the
 //! same. Measured of the operator's process: CPU of one look of the NFR loop, queries of one look, resident memory, and
 //! writes. `CLASSES` says how many, 1000 where it does not.
+#![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
 use std::error::Error;
 use std::path::Path;

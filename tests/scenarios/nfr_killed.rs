@@ -60,10 +60,15 @@ fn policy_of_memory(dir: &Path) {
 /// A line of a decision log that was applied.
 #[derive(Debug)]
 struct Applied {
-    target: f64,
+    target: u32,
     by: String,
     /// Seconds since the load fell.
     at: f64,
+}
+
+/// A number of replicas, which the log has as it has all numbers: `8.0`.
+fn whole(number: &Value) -> u32 {
+    number.to_string().trim_end_matches(".0").parse().unwrap()
 }
 
 /// To the millisecond: a difference of two of them is then what it seems.
@@ -153,18 +158,18 @@ async fn killed_in_the_middle_of_a_window_and_of_a_cooldown_it_decides_what_one_
     for one in [&first, &second] {
         eventually(WHILE, "the last fall is logged", || async {
             let last = applied(&one.log, fell).pop();
-            if last.as_ref().is_some_and(|last| last.target == 2.0) { Ok(()) } else { Err(format!("{last:?}")) }
+            if last.as_ref().is_some_and(|last| last.target == 2) { Ok(()) } else { Err(format!("{last:?}")) }
         })
         .await;
     }
 
     let outcomes =
-        |log: &Path| -> Vec<(f64, String)> { applied(log, rose).into_iter().map(|one| (one.target, one.by)).collect() };
+        |log: &Path| -> Vec<(u32, String)> { applied(log, rose).into_iter().map(|one| (one.target, one.by)).collect() };
     assert_eq!(outcomes(&second.log), outcomes(&first.log));
     for one in [&first, &second] {
         let falls = applied(&one.log, fell);
-        let targets: Vec<f64> = falls.iter().map(|one| one.target).collect();
-        assert_eq!(targets, [8.0, 6.0, 5.0, 4.0, 3.0, 2.0]);
+        let targets: Vec<u32> = falls.iter().map(|one| one.target).collect();
+        assert_eq!(targets, [8, 6, 5, 4, 3, 2]);
         assert!(falls[0].at >= WINDOW, "before its window was over: {falls:?}");
         assert!(
             falls.windows(2).all(|pair| rounded(pair[1].at - pair[0].at) >= COOLDOWN),

@@ -26,7 +26,8 @@ impl<'a> Operator<'a> {
     pub async fn start(cluster: &'a Cluster, namespace: &str, variables: &[(&str, &str)]) -> Self {
         let port =
             std::net::TcpListener::bind(("0.0.0.0", 0)).expect("a port").local_addr().expect("an address").port();
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let variables: Vec<(String, String)> = variables.iter().map(owned).collect();
         let (namespace, address) = (namespace.to_owned(), SocketAddr::from(([127, 0, 0, 1], port)));
         let process = launch(cluster, &namespace, &variables, address, 0).await;
         Self { cluster, namespace, variables, address, process, starts: 1 }
@@ -44,7 +45,7 @@ impl<'a> Operator<'a> {
 async fn launch(
     cluster: &Cluster,
     namespace: &str,
-    variables: &Vec<(String, String)>,
+    variables: &[(String, String)],
     address: SocketAddr,
     start: u32,
 ) -> Process {

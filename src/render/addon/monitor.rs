@@ -57,7 +57,7 @@ fn monitor(
 ) -> Result<RenderedObject, RenderError> {
     let name = workload.name.as_str();
     let part = Part { class: scene.class, component: workload.component.clone(), workload: name, service: name };
-    let (kind, scrapes, scraped) = match way {
+    let (kind, endpoints, metrics) = match way {
         Way::Service => (ObjectKind::ServiceMonitor, "endpoints", PORT_NAME),
         Way::Pod => (ObjectKind::PodMonitor, "podMetricsEndpoints", PORT_NAME),
         // The queue proxy counts requests whatever the function itself exports.
@@ -67,7 +67,7 @@ fn monitor(
         Way::KnativePod => BTreeMap::from([(KNATIVE_SERVICE.to_owned(), name.to_owned())]),
         Way::Service | Way::Pod => part.selector(),
     };
-    let mut endpoint = json!({"port": scraped, "interval": format!("{}s", plan.interval_seconds)});
+    let mut endpoint = json!({"port": metrics, "interval": format!("{}s", plan.interval_seconds)});
     if !matches!(way, Way::KnativePod)
         && let Some(fields) = endpoint.as_object_mut()
     {
@@ -80,7 +80,7 @@ fn monitor(
         labels.entry(label.clone()).or_insert_with(|| value.clone());
     }
     let mut spec = serde_json::Map::from_iter([("selector".to_owned(), json!({"matchLabels": selector}))]);
-    spec.insert(scrapes.to_owned(), json!([endpoint]));
+    spec.insert(endpoints.to_owned(), json!([endpoint]));
     let object = json!({"apiVersion": kind.api_version(), "kind": kind.kind(), "metadata": metadata, "spec": spec});
     part.object(kind, name, &object, None)
 }
