@@ -87,11 +87,7 @@ fn applied(log: &Path, since: Timestamp) -> Vec<Applied> {
         let now: Timestamp = line["inputs"]["now"].as_str().unwrap().parse().unwrap();
         let decision = &line["decision"];
         let by = decision["by"].as_str().unwrap().to_owned();
-        Applied {
-            target: decision["target"].as_f64().unwrap(),
-            by,
-            at: rounded(now.duration_since(since).as_secs_f64()),
-        }
+        Applied { target: whole(&decision["target"]), by, at: rounded(now.duration_since(since).as_secs_f64()) }
     });
     done.filter(|one| one.at >= 0.0).collect()
 }
