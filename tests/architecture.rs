@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rooms without I/O, clock or client: the same code in the controller and offline.
-const PURE: [&str; 5] = ["model", "policy", "decision", "render", "rollout"];
+const PURE: [&str; 6] = ["model", "policy", "decision", "render", "rollout", "backtest"];
 
 /// Paths that no pure room may name, and why.
 const IMPURE: [(&str, &str); 17] = [
@@ -37,7 +37,8 @@ const CLOCKS: [&str; 6] = ["SystemTime::now", "Instant::now", "Utc::now", "Local
 const DOORS: [(&str, &str); 2] = [("src/policy/source.rs", "std::fs"), ("src/policy/store.rs", "std::fs")];
 
 /// What a room may use of the others. Rooms that are not listed may use all.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
+    ("backtest", &["decision", "policy"]),
     ("api", &[]),
     ("model", &["api"]),
     ("policy", &[]),

@@ -36,7 +36,11 @@ impl Gate {
             return Err(GateError::Syntax(short, format!("it is longer than {LONGEST} bytes")));
         }
         let program = Program::compile(text);
-        let program = program.map_err(|error| GateError::Syntax(text.to_owned(), error.to_string()))?;
+        let program = program.map_err(|error| {
+            // What follows draws the place.
+            let first = error.to_string().lines().next().unwrap_or_default().to_owned();
+            GateError::Syntax(text.to_owned(), first)
+        })?;
         Ok(Self { text: text.to_owned(), program })
     }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use origin::Origin;
 
 mod audit;
+mod backtest;
 mod check;
 mod diff;
 mod explain;
@@ -34,6 +35,9 @@ enum Command {
     /// Tell what changed between two bundles in meaning, or for the classes of a cluster. Exit 0: nothing, 1: something,
     /// 2: could not compare.
     Diff(diff::Args),
+    /// Play a recorded load through a bundle, in closed loop, beside others. Exit 0: done, 1: --fail-on holds, 2: it could not
+    /// be played.
+    Backtest(backtest::Args),
     /// Explain what a policy decides about a record, or decided by a line of the decision log, rule by rule.
     Explain(explain::Args),
     /// Tell whether the decision log is whole.
@@ -55,6 +59,7 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Command::Test(args) => test::run(args),
         Command::Show(args) => show::run(args),
         Command::Diff(args) => diff::run(args),
+        Command::Backtest(args) => backtest::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Schema(args) => schema::run(args),

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 mod audit;
+mod backtest;
 mod cluster;
 mod diff;
 #[path = "../support/lines.rs"]

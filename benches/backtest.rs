@@ -1,0 +1,68 @@
+//! How fast loads are played: `cargo bench --bench backtest`.
+//!
+//! 14 days of 100 classes at 30 s through the shipped bundle, on all cores, beside the autoscaler over the same loads.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use oprc_crm::backtest::{Assumptions, Bench, ByPolicy, Demand, Hpa, Unit, run};
+use oprc_crm::policy::{Given, Inputs, Policy};
+
+const CLASSES: u32 = 100;
+const STEPS: u32 = 14 * 24 * 120;
+const START: i64 = 1_767_225_600;
+
+/// A day's wave with noise that is the same each time, another for each class.
+fn load(class: u32) -> Demand {
+    let value = |step: u32| {
+        let day = f64::from(step) / 2880.0 * std::f64::consts::TAU + f64::from(class);
+        let noise = f64::from((step.wrapping_mul(2_654_435_761) ^ class.wrapping_mul(40_503)) % 1000) / 5000.0;
+        Some(1.8 + 1.4 * day.sin() + noise)
+    };
+    Demand {
+        name: format!("class-{class}"),
+        start: START,
+        step: 30,
+        values: (0..STEPS).map(value).collect(),
+        notes: Vec::new(),
+    }
+}
+
+/// Seconds that it takes to play every load, a few at once, and what they come to.
+fn play(loads: &[Demand], one: impl Fn(&Demand) -> u32 + Sync) -> (f64, usize) {
+    let begun = Instant::now();
+    let (next, changes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(load) = loads.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    changes.fetch_add(one(load) as usize, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    (begun.elapsed().as_secs_f64(), changes.into_inner())
+}
+
+fn main() -> Result<(), String> {
+    let loads: Vec<Demand> = (0..CLASSES).map(load).collect();
+    let assume = Assumptions::default();
+    let policy = Policy::builtin(&Inputs { profile: "full".to_owned(), ..Inputs::default() });
+    let policy = policy.map_err(|found| found.to_string())?;
+    let (title, profile) = ("shipped".to_owned(), "full".to_owned());
+    let bench = Bench { title, policy: &policy, profile, given: Given::default(), interval: 30, assume };
+    let (by_policy, changes) = play(&loads, |load| {
+        ByPolicy::new(&bench, load.start, 2.0)
+            .map_or(0, |mut scaler| run(load, Unit::Cores, &assume, (&mut scaler, 2.0), false).figures.actuations)
+    });
+    let (by_hpa, of_hpa) = play(&loads, |load| {
+        let mut scaler = Hpa::new(80.0, assume.cpu_request, (1.0, 20.0));
+        run(load, Unit::Cores, &assume, (&mut scaler, 2.0), false).figures.actuations
+    });
+    let decisions = f64::from(CLASSES) * f64::from(STEPS);
+    println!("{CLASSES} classes, {STEPS} steps each      seconds   us a decision   changes   (target: under 10 s)");
+    println!("  shipped bundle               {by_policy:>9.2} {:>15.2} {changes:>9}", by_policy / decisions * 1e6);
+    println!("  autoscaler                   {by_hpa:>9.2} {:>15.2} {of_hpa:>9}", by_hpa / decisions * 1e6);
+    Ok(())
+}

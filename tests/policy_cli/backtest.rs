@@ -1,0 +1,172 @@
+//! `oprc-crm policy backtest`: loads from files, bundles side by side, a gate, and what it says of what is wrong.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A directory with a load of two classes: one goes up and down, one jumps.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        let mut text = "time,wave,jump\n".to_owned();
+        for step in 0..1200_i64 {
+            let wave = 1.5 + (f64::from(i32::try_from(step).unwrap()) / 90.0).sin();
+            let jump = if (600..700).contains(&step) { 4.0 } else { 0.6 };
+            writeln!(text, "{},{wave:.3},{jump}", 1_767_225_600 + step * 30).unwrap();
+        }
+        place.write("load.csv", &text);
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        fs::write(self.path(name), text).unwrap();
+        self.path(name).display().to_string()
+    }
+
+    /// A bundle over the shipped one with other bounds of replicas.
+    fn bundle(&self, params: &str) -> String {
+        let dir = self.path("bundle");
+        fs::create_dir_all(&dir).unwrap();
+        let text = format!(
+            "apiVersion: policy.oaas.io/v1alpha1\nkind: Bundle\nmetadata: {{name: own}}\n\
+             spec: {{extends: builtin, params: {{Safeguard/replicas: {{{params}}}}}}}\n"
+        );
+        fs::write(dir.join("bundle.yaml"), text).unwrap();
+        dir.display().to_string()
+    }
+}
+
+fn backtest(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_oprc-crm")).args(["policy", "backtest"]).args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn json(args: &[&str]) -> Value {
+    let output = backtest(&[args, &["--json"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_bundle_is_played_beside_another_an_autoscaler_and_a_number_that_stays() {
+    let place = Place::new();
+    let (load, bundle) = (place.path("load.csv").display().to_string(), place.bundle("stability_down: 15m"));
+    let output = backtest(&[&bundle, "--base", "builtin", "--load", &load]);
+    let shown = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    for part in [
+        "2 classes, 20 h of load in all",
+        "candidate",
+        "base",
+        "HPA at 80 %",
+        "fixed",
+        "violation minutes (min)",
+        "pod-cores 0.5",
+        "decisions otherwise than by the base",
+    ] {
+        assert!(shown.contains(part), "{part} in:\n{shown}");
+    }
+    let found = json(&[&bundle, "--base", "builtin", "--load", &load]);
+    let hours = |name: &str| found["total"][name]["replica_hours"].as_f64().unwrap();
+    assert!(hours("candidate") > hours("base"), "slower to fall costs more: {found:#}");
+    assert!(hours("fixed") > hours("hpa"));
+    assert_eq!(found["total"]["fixed"]["violation_minutes"], 0.0);
+    let flips: Vec<&Value> =
+        found["classes"].as_array().unwrap().iter().flat_map(|class| class["flips"].as_array().unwrap()).collect();
+    assert!(!flips.is_empty() && flips.iter().all(|flip| flip["base"] != flip["candidate"]));
+    let rules: String = flips.iter().map(ToString::to_string).collect();
+    assert!(rules.contains("Recommendation/replicas/cpu-demand"), "{rules}");
+    // Beside itself nothing is otherwise.
+    let same = json(&["builtin", "--base", "builtin", "--load", &load]);
+    assert!(same["classes"].as_array().unwrap().iter().all(|class| class["flips"].as_array().unwrap().is_empty()));
+    assert_eq!(same["total"]["candidate"], same["total"]["base"]);
+}
+
+#[test]
+fn the_answer_is_the_same_to_the_byte_whatever_ran_at_once_and_however_the_load_is_packed() {
+    let place = Place::new();
+    let load = place.path("load.csv").display().to_string();
+    let answer = |more: &[&str], load: &str| {
+        let output = backtest(&[&["--load", load], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let one = answer(&["--threads", "1"], &load);
+    assert_eq!(answer(&["--threads", "2"], &load), one);
+    assert_eq!(answer(&["--threads", "7"], &load), one);
+    let packed = place.path("load.csv.gz");
+    let mut gzip = flate2::write::GzEncoder::new(fs::File::create(&packed).unwrap(), flate2::Compression::fast());
+    gzip.write_all(&fs::read(&load).unwrap()).unwrap();
+    gzip.finish().unwrap();
+    assert_eq!(answer(&[], &packed.display().to_string()), one);
+}
+
+#[test]
+fn a_gate_that_holds_is_exit_1_with_the_figures_and_one_that_does_not_is_0() {
+    let place = Place::new();
+    let load = place.path("load.csv").display().to_string();
+    let gate = |condition: &str| backtest(&["--load", &load, "--fail-on", condition]);
+    let output = gate("candidate.replica_hours > fixed.replica_hours * 0.1");
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("candidate.replica_hours is ") && error.contains("fixed.replica_hours is "), "{error}");
+    assert_eq!(gate("candidate.replica_hours > fixed.replica_hours").status.code(), Some(0));
+}
+
+#[test]
+fn the_page_has_everything_in_it_and_asks_nobody() {
+    let place = Place::new();
+    let (load, page) = (place.path("load.csv").display().to_string(), place.path("page.html"));
+    let output = backtest(&["--load", &load, "--base", "builtin", "--html", &page.display().to_string()]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let page = fs::read_to_string(page).unwrap();
+    for outside in ["src=", "href=", "@import", "fetch(", "url("] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    let data = page.lines().find_map(|line| line.strip_prefix("const data = ")?.strip_suffix(';')).unwrap();
+    let data: Value = serde_json::from_str(data).unwrap();
+    let classes = data["classes"].as_array().unwrap();
+    assert_eq!((classes.len(), classes[0]["runs"].as_array().unwrap().len()), (2, 4));
+    assert!(classes[0]["runs"][0]["steps"].as_array().unwrap().len() > 500);
+}
+
+#[test]
+fn what_is_wrong_is_one_clear_line_and_exit_2() {
+    let place = Place::new();
+    let load = place.path("load.csv").display().to_string();
+    let (empty, negative) = (place.write("empty.csv", ""), place.write("negative.csv", "time,a\n0,1\n60,-2\n120,1\n"));
+    let (short, words) = (place.write("short.csv", "time,a\n0,1\n"), place.write("words.csv", "time,a\n0,many\n"));
+    let wrong = place.bundle("stability_down: 90h");
+    let cases: [(&[&str], &str); 11] = [
+        (&["--load", &empty], "empty.csv: there is nothing in it"),
+        (&["--load", "no-such-file.csv"], "no-such-file.csv: No such file"),
+        (&["--load", &negative], "a load is 0 or more"),
+        (&["--load", &short], "two steps of 30 s are the least"),
+        (&["--load", &words], "line 2: \"many\" of column a is no number"),
+        (&["--load", &load, "--column", "nothing"], "there is no column \"nothing\"; there are: wave, jump"),
+        (&["--load", &load, "--load", &load], "two loads are called \"jump\""),
+        (&["--load", &load, "--base", "git:no-such-revision:policies"], "no-such-revision"),
+        (&[&wrong, "--load", &load], "does not check: "),
+        (&["--load", &load, "--fail-on", "candidate.replica_hours >"], "is no condition"),
+        (&["--load", &load, "--fail-on", "candidate.money > 0.0"], "violation_minutes"),
+    ];
+    for (args, expected) in cases {
+        let output = backtest(args);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {error}");
+        assert!(error.contains(expected) && error.trim_end().lines().count() == 1, "{args:?}: {error}");
+    }
+}
