@@ -8,7 +8,7 @@ use crate::support::crm::Crm;
 use crate::support::faults::Faults;
 use crate::support::nfr::{Lab, Proxy, QUIET, WHILE, applied, class, recommended};
 use crate::support::scaling::{Numbers, writes_to_deployments};
-use crate::support::{eventually, http_get};
+use crate::support::{eventually, executable, http_get};
 
 #[tokio::test]
 async fn a_class_is_measured_and_its_recommendation_stands_in_its_status_while_nothing_is_written() {
@@ -124,6 +124,42 @@ async fn what_is_not_measured_says_so_and_an_operator_without_an_address_too() {
         status.conditions.iter().all(|one| one.type_ != "NfrObserved") && status.nfr_recommendations.is_empty()
     };
     lab.ns.status("blind", "nothing is said of NFRs", gone).await;
+    crm.stop().await;
+}
+
+#[tokio::test]
+async fn a_load_that_prometheus_recorded_is_played() {
+    let lab = Lab::new("nfr-backtest").await;
+    let crm = lab.crm(&[]).await;
+    lab.cores("played", 1.5);
+    lab.ns.apply("played", class("observe", &["replicas"], 2)).await;
+    lab.ns.available("played").await;
+    lab.ns.status("played", "measured", |status| condition(status, "NfrObserved").0 == "True").await;
+    let query = "sum by (namespace) (rate(container_cpu_usage_seconds_total[4s]))";
+    let url = lab.prometheus.url();
+    let ask = || async {
+        let mut command = tokio::process::Command::new(executable());
+        command.args([
+            "policy",
+            "backtest",
+            "--prom-url",
+            &url,
+            "--query",
+            query,
+            "--last",
+            "1m",
+            "--step",
+            "5s",
+            "--json",
+        ]);
+        let output = command.output().await.unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    };
+    let found: serde_json::Value = serde_json::from_str(&eventually(WHILE, "enough samples", ask).await).unwrap();
+    let class = &found["classes"][0];
+    assert_eq!(class["name"], format!("namespace={:?}", lab.ns.name));
+    assert!(class["figures"]["candidate"]["asked_core_hours"].as_f64().unwrap() > 0.0, "{found:#}");
     crm.stop().await;
 }
 

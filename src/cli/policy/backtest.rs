@@ -1,6 +1,7 @@
 //! `oprc-crm policy backtest`: what a bundle would have made of a recorded load, beside others.
 
 mod input;
+mod prometheus;
 mod report;
 
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ const EXAMPLES: &str = "\
 Examples:
   oprc-crm policy backtest my-policies --load load.csv                  beside an HPA and a number that stays
   oprc-crm policy backtest policies --base git:main --load load.csv.gz  what a pull request changes
+  oprc-crm policy backtest --prom-url http://localhost:9090 --query 'sum(rate(container_cpu_usage_seconds_total[1m]))'
   oprc-crm policy backtest policies --base git:main --load load.csv \\
     --fail-on 'candidate.violation_minutes > base.violation_minutes'    a gate: exit 1 where it holds
 
@@ -41,8 +43,10 @@ pub(super) struct Args {
     #[arg(value_name = "BUNDLE", default_value = "builtin", hide_default_value = true)]
     bundle: Origin,
     /// Recorded load; several are played one after the other. - is the standard input.
-    #[arg(long, value_name = "FILE", required = true)]
+    #[arg(long, value_name = "FILE", required_unless_present = "prom_url")]
     load: Vec<String>,
+    #[command(flatten)]
+    prometheus: prometheus::Args,
     /// Column of a CSV file, or metric of an OpenMetrics one; without it every column, and the only metric.
     #[arg(long, value_name = "NAME")]
     column: Option<String>,
@@ -157,7 +161,8 @@ fn backtest(args: &Args) -> Result<ExitCode, Refused> {
     let base = args.base.clone().map(|base| compiled("base", &base.beside(&args.bundle), args.profile)).transpose()?;
     let step = i64::try_from(args.assumed.step.as_secs()).ok().filter(|step| *step > 0);
     let step = step.ok_or_else(|| Refused::Unreadable("--step: a second is the shortest step".to_owned()))?;
-    let demands = input::demands(&args.load, args.column.as_deref(), step).map_err(Refused::Unreadable)?;
+    let asked = args.prometheus.recorded(step).map_err(Refused::Unreadable)?;
+    let demands = input::demands(&args.load, args.column.as_deref(), (asked, step)).map_err(Refused::Unreadable)?;
     let played = all(args, &candidate, base.as_ref(), &demands)?;
     let report = report::Report { args, candidate: &candidate, base: base.as_ref(), played: &played };
     if let Some(path) = &args.html {

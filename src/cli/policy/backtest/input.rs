@@ -9,9 +9,14 @@ use crate::backtest::{Demand, Recorded, csv, openmetrics};
 /// Most text of one file: 14 days of 100 series at 10 s are a tenth of it.
 const MOST: u64 = 2 << 30;
 
-/// The loads of all files on a grid; what is wrong, in one line that names the file.
-pub(super) fn demands(files: &[String], column: Option<&str>, step: i64) -> Result<Vec<Demand>, String> {
-    let mut all = Vec::new();
+/// The loads of all files, and those that were asked for, on a grid; what is wrong, in one line that names the file.
+pub(super) fn demands(
+    files: &[String],
+    column: Option<&str>,
+    (asked, step): (Vec<Recorded>, i64),
+) -> Result<Vec<Demand>, String> {
+    let asked = asked.into_iter().map(|recorded| recorded.onto(step).map_err(|error| error.to_string()));
+    let mut all = asked.collect::<Result<Vec<_>, _>>()?;
     for file in files {
         let wrong = |error: String| format!("{file}: {error}");
         let text = read(file).map_err(wrong)?;
