@@ -74,6 +74,10 @@ generate:
 fuzz TARGET SECONDS="60":
     fuzz/run {{TARGET}} {{SECONDS}}
 
+# Changes the code of each invariant of the NFR loop, line by line, and sees its test fail.
+mutations PATTERN="":
+    tests/mutations/run {{PATTERN}}
+
 # Licences, sources and duplicate crates (needs cargo-deny).
 deny:
     cargo deny check bans licenses sources

@@ -37,7 +37,7 @@ pub struct ByPolicy<'a> {
     step: i64,
     /// How far back samples are read, milliseconds.
     reach: i64,
-    samples: BTreeMap<&'static str, Series>,
+    samples: Samples,
     /// Since the last point of the grid: sums of what was seen, and how often.
     seen: BTreeMap<&'static str, (f64, u32)>,
     state: State,
@@ -74,7 +74,7 @@ impl<'a> ByPolicy<'a> {
         };
         let step = i64::try_from(step.as_secs()).ok()?;
         let reach = i64::try_from(reach.as_millis()).ok()?;
-        let (samples, seen) = (BTreeMap::new(), BTreeMap::new());
+        let (samples, seen) = (Samples::new(), BTreeMap::new());
         Some(Self { bench, facts, grid, step, reach, samples, seen, state, looked: start })
     }
 
@@ -93,8 +93,17 @@ impl<'a> ByPolicy<'a> {
         }
         let at = seen.now * 1000;
         for (name, (sum, count)) in std::mem::take(&mut self.seen) {
-            let series = self.samples.entry(name).or_default();
-            *series = series.continued(&[(at, sum / f64::from(count))], at - self.reach - self.step * 1000);
+            if !self.bench.policy.signals().iter().any(|signal| signal.name() == name) {
+                continue;
+            }
+            let oldest = at - self.reach - self.step * 1000;
+            let point = [(at, sum / f64::from(count))];
+            match self.samples.get_mut(name) {
+                Some(series) => *series = Arc::new(series.continued(&point, oldest)),
+                None => {
+                    self.samples.insert(name.to_owned(), Arc::new(Series::default().continued(&point, oldest)));
+                }
+            }
         }
     }
 }
@@ -113,16 +122,13 @@ impl Scaler for ByPolicy<'_> {
         let now = Timestamp::from_second(seen.now).ok()?;
         self.state.current = seen.replicas;
         self.facts.set("current.ready_replicas", FactValue::Number(seen.ready));
-        let known = self.bench.policy.signals().iter().map(crate::policy::SignalPolicy::name);
-        let samples: Samples =
-            known.filter_map(|name| Some((name.to_owned(), Arc::new(self.samples.get(name)?.clone())))).collect();
         let most = self.bench.assume.most;
         let question = Question {
             component: ComponentKind::Function,
             dimension: Dimension::Replicas,
             state: &self.state,
             range: Range::replicas(false, most, None).at_least(self.bench.assume.least),
-            samples: &samples,
+            samples: &self.samples,
             grid: self.grid,
             now,
         };

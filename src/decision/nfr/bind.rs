@@ -57,15 +57,13 @@ pub(super) fn bind_proposal(
     facts.set("proposal.rule", FactValue::Text(proposal.rule.clone()));
     // A clock that went back makes no time negative.
     let since = state.applied_at.map(|at| Duration::try_from(question.now.duration_since(at)).unwrap_or_default());
+    // Where there is none, nothing of an earlier question is left either: that was cleared first of all.
     for (path, value) in [
         ("proposal.since_applied", since.map(FactValue::Duration)),
         ("proposal.changed_by", state.changed_by.clone().map(FactValue::Text)),
     ] {
-        match value {
-            Some(value) => {
-                facts.set(path, value);
-            }
-            None => facts.clear(path),
+        if let Some(value) = value {
+            facts.set(path, value);
         }
     }
 }

@@ -236,8 +236,7 @@ fn newest(seconds: i64) -> i64 {
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 2, max_global_rejects: 20_000, ..ProptestConfig::default() })]
 
-    /// Invariants 2 and 3. Fails without `Bounds::clamp` in `weighed`, with the floor applied after the cap in it,
-    /// without `one_step` in `settle`, and where `settle` lets a limit widen a change (`*most < size` turned around).
+    /// Invariants 2 and 3. Fails without `Bounds::clamp` in `weighed`, without the range's brake, without `one_step` in `settle`, and where `settle` lets a limit widen a change (`*most < size` turned around).
     #[test]
     fn a_target_is_whole_within_one_step_and_on_its_way_into_the_range(world in world()) {
         let Some(policy) = compiled(&world.policy) else { return Err(TestCaseError::reject("refused")) };
@@ -259,9 +258,12 @@ proptest! {
             let outside = |size: f64| (size - cap).max(floor.min(cap) - size).max(0.0);
             prop_assert!(outside(target) == 0.0 || outside(target) < outside(current), "{current} -> {target} in {floor}..{cap}");
             let raw = decision.recommendation.as_ref().unwrap().raw;
-            let ends = [raw.ceil().max(floor).min(cap), floor.min(cap), cap, current];
+            let asked = raw.ceil().max(floor).min(cap);
+            // Only what lies outside of the range is moved by it.
+            let bounds = if outside(current) > 0.0 { [floor.min(cap), cap] } else { [asked, asked] };
+            let ends = [asked, current].into_iter().chain(bounds);
             let window = decision.trace.window.as_ref().and_then(|window| window.bound).map_or(raw, f64::ceil);
-            let furthest = ends.into_iter().chain([window]).fold(current, |far, end| if target > current { far.max(end) } else { far.min(end) });
+            let furthest = ends.chain([window]).fold(current, |far, end| if target > current { far.max(end) } else { far.min(end) });
             prop_assert!(if target > current { target <= furthest.max(1.0) } else { target >= furthest.min(current) }, "no rule widens it");
             state = state.after(&decision, true, Timestamp::from_second(START + seconds).unwrap());
         }
@@ -292,6 +294,10 @@ proptest! {
                 let look_back = policy.recommendations()[0].unit().look_back(name).unwrap();
                 let oldest = at - down - i64::try_from(look_back.as_secs()).unwrap() + STEP;
                 prop_assert!(sampled(values, oldest), "{name} has no sample at the oldest point");
+                // What the rules look back at belongs to the window.
+                let whole: Vec<i64> = (0..=(at - oldest) / STEP).map(|back| at - back * STEP).collect();
+                let there = whole.iter().filter(|point| sampled(values, **point)).count();
+                prop_assert!(there * 10 >= whole.len() * 9 || there + 1 >= whole.len(), "{name}: {there} of {}", whole.len());
             }
         }
     }
@@ -380,13 +386,15 @@ proptest! {
     /// Invariant 9. Fails where `shortfall` does not ask for what the rules look back at (`reaching_back`), nor, where no
     /// signal is required, for samples at its start.
     #[test]
-    fn stopped_and_started_anywhere_it_decides_the_same_or_shrinks_later(world in world(), lost in 0_usize..30) {
+    fn stopped_and_started_anywhere_it_decides_the_same_or_shrinks_later(
+        world in world(), (lost_cpu, lost_rps) in (0_usize..30, 0_usize..30),
+    ) {
         let Some(policy) = compiled(&world.policy) else { return Err(TestCaseError::reject("refused")) };
         let (whole, mut state) = (world.samples(), world.state());
-        let kept = |values: &[Option<f64>]| -> Vec<Option<f64>> {
+        let kept = |values: &[Option<f64>], lost: usize| -> Vec<Option<f64>> {
             values.iter().enumerate().map(|(index, value)| value.filter(|_| index >= lost)).collect()
         };
-        let cut = World { cpu: kept(&world.cpu), rps: kept(&world.rps), ..world.clone() };
+        let cut = World { cpu: kept(&world.cpu, lost_cpu), rps: kept(&world.rps, lost_rps), ..world.clone() };
         let cut = cut.samples();
         for seconds in world.moments() {
             let decision = world.ask(&policy, &state, &whole, seconds);
