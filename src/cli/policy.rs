@@ -37,7 +37,7 @@ enum Command {
     Diff(diff::Args),
     /// Play a recorded load through a bundle, in closed loop, beside others. Exit 0: done, 1: --fail-on holds, 2: it could not
     /// be played.
-    Backtest(backtest::Args),
+    Backtest(Box<backtest::Args>),
     /// Explain what a policy decides about a record, or decided by a line of the decision log, rule by rule.
     Explain(explain::Args),
     /// Tell whether the decision log is whole.
