@@ -391,6 +391,8 @@ proptest! {
     ) {
         let Some(policy) = compiled(&world.policy) else { return Err(TestCaseError::reject("refused")) };
         let (whole, mut state) = (world.samples(), world.state());
+        // Of a signal that is not required, alone lost and never measured are the same: it is kept as long as the other.
+        let lost_rps = if world.needs_rps { lost_rps } else { lost_rps.min(lost_cpu) };
         let kept = |values: &[Option<f64>], lost: usize| -> Vec<Option<f64>> {
             values.iter().enumerate().map(|(index, value)| value.filter(|_| index >= lost)).collect()
         };
