@@ -14,13 +14,11 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, Resource as _};
 use oprc_crm::analyzer::Whole;
 use oprc_crm::api::DeploymentRecord;
-use oprc_crm::cluster::pods::PodIndex;
 use oprc_crm::sandbox::crm::{Crm, NAMESPACE};
 use oprc_crm::sandbox::exporter::{Exporter, Load};
-use oprc_crm::sandbox::prometheus::Prometheus;
+use oprc_crm::sandbox::measure::Scraping;
 use oprc_crm::sandbox::{ControlPlane, Options, install};
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 /// How long all of them may take until they are measured.
 const LIMIT: Duration = Duration::from_secs(1800);
@@ -141,16 +139,13 @@ fn report(classes: usize, empty: Sample, before: Sample, after: Sample) {
 }
 
 async fn measure(plane: &ControlPlane, client: &Client, classes: usize) -> Result<(), Failure> {
-    let (pods, end) = (PodIndex::default(), CancellationToken::new());
-    tokio::spawn(pods.clone().run(client.clone(), Some(NAMESPACE.to_owned()), end.clone()));
-    let _end = end.drop_guard();
-    let exporter = Exporter::start(pods).await?;
-    let prometheus = Prometheus::start(plane, "bench", exporter.address()).await?;
-    let crm = Crm::start(plane, Path::new(env!("CARGO_BIN_EXE_oprc-crm")), Some(&prometheus.url())).await?;
+    let scraping = Scraping::start(plane, client, NAMESPACE, "bench").await?;
+    let url = scraping.prometheus.url();
+    let crm = Crm::start(plane, Path::new(env!("CARGO_BIN_EXE_oprc-crm")), Some(&url)).await?;
     let operator = Operator { crm, http: reqwest::Client::builder().no_proxy().build()? };
     let empty = operator.sample().await?;
     let begun = Instant::now();
-    create(client, &exporter, classes).await?;
+    create(client, &scraping.exporter, classes).await?;
     eprintln!("{classes} records written in {:.1} s", begun.elapsed().as_secs_f64());
     operator.measured(classes).await?;
     eprintln!("all of them measured {:.0} s after the first was written", begun.elapsed().as_secs_f64());

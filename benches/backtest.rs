@@ -50,8 +50,7 @@ fn main() -> Result<(), String> {
     let assume = Assumptions::default();
     let policy = Policy::builtin(&Inputs { profile: "full".to_owned(), ..Inputs::default() });
     let policy = policy.map_err(|found| found.to_string())?;
-    let (title, profile) = ("shipped".to_owned(), "full".to_owned());
-    let bench = Bench { title, policy: &policy, profile, given: Given::default(), interval: 30, assume };
+    let bench = Bench { policy: &policy, profile: "full".to_owned(), given: Given::default(), interval: 30, assume };
     let (by_policy, changes) = play(&loads, |load| {
         ByPolicy::new(&bench, load.start, 2.0)
             .map_or(0, |mut scaler| run(load, Unit::Cores, &assume, (&mut scaler, 2.0), false).figures.actuations)

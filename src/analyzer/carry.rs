@@ -8,8 +8,8 @@ use kube::runtime::reflector::ObjectRef;
 use super::act::{self, Gate, Write};
 use super::component::Part;
 use super::decide::Decided;
-use super::look::{Report, named};
-use super::page;
+use super::look::Report;
+use super::page::{self, ClassShown};
 use super::report::{self, Analysis};
 use super::subject::{Measured, Present};
 use super::{Analyzer, Written};
@@ -21,7 +21,7 @@ use crate::cluster::events::Reason;
 use crate::cluster::record::RawRecord;
 use crate::cluster::scale::{Owned, Reach};
 use crate::controller::Problem;
-use crate::decision::nfr::{Action, size_text};
+use crate::decision::nfr::{Action, Samples, size_text};
 use crate::policy::Dimension;
 use crate::render::ObjectKind;
 use crate::rollout::Basis;
@@ -58,7 +58,7 @@ struct News {
 impl Analyzer {
     /// Makes the writes of one class. The status as written, where it was.
     pub(super) async fn carry_out(&self, report: Report, now: Timestamp) -> Option<Written> {
-        let Report { record, status, basis, measured, observed, decided } = report;
+        let Report { record, status, basis, measured, observed, decided, samples } = report;
         let done = match &measured {
             Some(measured) => self.parts((&record, &basis), &status, (measured, &decided), now).await,
             None => Done::default(),
@@ -68,7 +68,7 @@ impl Analyzer {
         let parts = measured.iter().flat_map(|measured| &measured.parts).map(|present| &present.part);
         let decided: Vec<_> = parts.zip(decided).collect();
         let generation = record.metadata.generation.unwrap_or_default();
-        self.show(&record, &decided, &outcomes);
+        self.show(&record, (&decided, &samples), &outcomes);
         let analysis = report::analysis(&status, (&observed, generation), &decided, applied, now);
         let written = self.write_status(&record, &status, analysis).await;
         self.log((&record, &basis), &decided, outcomes, written.as_ref().err());
@@ -199,16 +199,21 @@ impl Analyzer {
     }
 
     /// Shows what was decided, and what became of it.
-    fn show(&self, record: &RawRecord, decided: &[(&Part, Vec<Decided>)], outcomes: &[(usize, Dimension, Outcome)]) {
-        let components = decided.iter().enumerate().map(|(at, (part, all))| {
+    fn show(
+        &self,
+        record: &RawRecord,
+        (decided, samples): (&[(&Part, Vec<Decided>)], &[Samples]),
+        outcomes: &[(usize, Dimension, Outcome)],
+    ) {
+        let components = decided.iter().zip(samples).enumerate().map(|(at, ((part, all), samples))| {
             let known = all.iter().filter_map(|one| {
                 let found = outcomes.iter().find(|(index, dimension, _)| (*index, *dimension) == (at, one.dimension));
                 Some((one, found?.2.clone()))
             });
-            page::component(part, &self.memory.store.samples(&part.key), known)
+            page::component(part, samples, known)
         });
-        let (namespace, name) = named(record);
-        self.wiring.page.note(namespace, name, components.collect());
+        let (components, RecordRef { namespace, name, uid, .. }) = (components.collect(), reference(record));
+        self.wiring.page.note(&uid, ClassShown { namespace, name, components });
     }
 
     /// Tells the reconciler what keeps a class from its target, and asks it for a look where that is news.
@@ -262,10 +267,10 @@ fn entry((record, basis): (&RawRecord, &Basis), part: &Part, decided: &Decided, 
 }
 
 fn reference(record: &RawRecord) -> RecordRef {
-    let (meta, (namespace, name)) = (&record.metadata, named(record));
+    let meta = &record.metadata;
     RecordRef {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: meta.name.clone().unwrap_or_default(),
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
     }

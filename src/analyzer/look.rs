@@ -12,7 +12,7 @@ use super::subject::{Measured, Present, Subject, View};
 use super::{Analyzer, Memory, SETTLE, Sight};
 use crate::api::DeploymentRecordStatus;
 use crate::cluster::record::RawRecord;
-use crate::decision::nfr::Grid;
+use crate::decision::nfr::{Grid, Samples};
 use crate::policy::Policy;
 use crate::rollout::{Basis, Rollout};
 use crate::signals::{Scope, Source, Spec};
@@ -46,8 +46,7 @@ impl Analyzer {
         self.memory.written.retain(|uid, _| uids.contains(uid.as_str()));
         self.wiring.context.capped.retain(|uid| uids.contains(uid));
         self.wiring.log.retain(|uid| uids.contains(uid));
-        let names: HashSet<_> = records.iter().map(|record| named(record)).collect();
-        self.wiring.page.begin(now, |namespace, name| names.contains(&(namespace, name)));
+        self.wiring.page.begin(now, |uid| uids.contains(uid));
         let view = View { state, caches: &self.wiring.context.caches, pods: &self.wiring.pods, now };
         let off = matches!(self.sight, Sight::Off);
         let subject = |record: Arc<RawRecord>| {
@@ -94,11 +93,19 @@ impl Analyzer {
             Sight::Off | Sight::Seeing(_) => None,
         };
         let (Some(measured), Some(grid)) = (measured, grid) else {
-            return Report { record, status, basis, measured: None, observed: Observed::Off, decided: Vec::new() };
+            return Report {
+                record,
+                status,
+                basis,
+                measured: None,
+                observed: Observed::Off,
+                decided: Vec::new(),
+                samples: Vec::new(),
+            };
         };
         let (policy, setting) = (basis.policy(), basis.setting());
         let frame = Frame { policy, setting, limits: self.options.limits, grid, now, kept: self.wiring.log.is_on() };
-        let (mut decided, mut missing) = (Vec::new(), Vec::new());
+        let (mut decided, mut missing, mut seen) = (Vec::new(), Vec::new(), Vec::new());
         for Present { part, replicas, .. } in measured.parts.iter().filter(|_| blind.is_none()) {
             let samples = self.memory.store.samples(&part.key);
             let (class, since) = (&measured.class, measured.since);
@@ -106,12 +113,14 @@ impl Analyzer {
             decided.push(decide::decide(&frame, &known));
             let faults = decide::missing(&frame, &known, |signal| self.memory.store.fault(&part.key, signal));
             missing.extend(faults.into_iter().map(|(signal, fault)| (part.name().to_owned(), signal, fault)));
+            seen.push(samples);
         }
         for one in decided.iter().flatten() {
             self.wiring.context.metrics.nfr.decided(one.dimension.name(), one.is_change());
         }
         let observed = blind.unwrap_or(Observed::Measured(missing));
-        Report { record, status, basis: Arc::clone(&basis), measured: Some(measured), observed, decided }
+        let basis = Arc::clone(&basis);
+        Report { record, status, basis, measured: Some(measured), observed, decided, samples: seen }
     }
 
     /// Makes the writes of all classes, a few at once.
@@ -137,6 +146,8 @@ pub(super) struct Report {
     pub(super) observed: Observed,
     /// Decisions by component, in the order of the parts.
     pub(super) decided: Vec<Vec<Decided>>,
+    /// What each of them was decided from, in the same order.
+    pub(super) samples: Vec<Samples>,
 }
 
 impl Memory {
@@ -149,12 +160,6 @@ impl Memory {
             _ => record.typed_status(),
         }
     }
-}
-
-/// Namespace and name of a record.
-pub(super) fn named(record: &RawRecord) -> (&str, &str) {
-    let meta = &record.metadata;
-    (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }
 
 fn specs(policy: &Policy, options: &super::Options) -> Vec<Spec> {

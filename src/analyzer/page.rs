@@ -3,7 +3,7 @@
 //! The decision log has what changes or would change something; this has what stands, and so the answer to "why does
 //! nothing happen?".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::component::Part;
 use super::decide::Decided;
 use crate::audit::Outcome;
-use crate::decision::nfr::{Action, size_text};
+use crate::decision::nfr::{Action, Samples, size_text};
 use crate::policy::Series;
 
 /// The page; clones share it.
@@ -23,8 +23,8 @@ pub struct Page(Arc<Mutex<Shown>>);
 struct Shown {
     /// When the last look began.
     at: Option<Timestamp>,
-    /// By namespace and name.
-    classes: BTreeMap<(String, String), Vec<ComponentShown>>,
+    /// By UID of the record.
+    classes: HashMap<String, ClassShown>,
 }
 
 /// Everything that the page has.
@@ -93,32 +93,30 @@ pub struct DecisionShown {
 }
 
 impl Page {
-    /// Begins a look: classes that are not `there` any more are forgotten.
-    pub(super) fn begin(&self, at: Timestamp, there: impl Fn(&str, &str) -> bool) {
+    /// Begins a look: classes whose records are gone, by their UIDs, are forgotten.
+    pub(super) fn begin(&self, at: Timestamp, is_there: impl Fn(&str) -> bool) {
         let mut shown = self.shown();
         shown.at = Some(at);
-        shown.classes.retain(|(namespace, name), _| there(namespace, name));
+        shown.classes.retain(|uid, _| is_there(uid));
     }
 
     /// Shows the components of a class from now on; none where it is not measured.
-    pub(super) fn note(&self, namespace: &str, name: &str, components: Vec<ComponentShown>) {
-        let (mut shown, id) = (self.shown(), (namespace.to_owned(), name.to_owned()));
-        if components.is_empty() {
-            shown.classes.remove(&id);
+    pub(super) fn note(&self, uid: &str, class: ClassShown) {
+        let mut shown = self.shown();
+        if class.components.is_empty() {
+            shown.classes.remove(uid);
         } else {
-            shown.classes.insert(id, components);
+            shown.classes.insert(uid.to_owned(), class);
         }
     }
 
     /// All of it, as of now.
     pub fn whole(&self) -> Whole {
         let shown = self.shown();
-        let classes = shown.classes.iter().map(|((namespace, name), components)| ClassShown {
-            namespace: namespace.clone(),
-            name: name.clone(),
-            components: components.clone(),
-        });
-        Whole { at: shown.at, classes: classes.collect() }
+        let (at, mut classes) = (shown.at, shown.classes.values().cloned().collect::<Vec<_>>());
+        drop(shown);
+        classes.sort_by(|one, other| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
+        Whole { at, classes }
     }
 
     // Whole after every statement, so a panic elsewhere cannot have left it half-changed.
@@ -130,7 +128,7 @@ impl Page {
 /// A component as it is shown, with what became of each of its decisions.
 pub(super) fn component<'a>(
     part: &Part,
-    samples: &BTreeMap<String, Arc<Series>>,
+    samples: &Samples,
     decided: impl Iterator<Item = (&'a Decided, Outcome)>,
 ) -> ComponentShown {
     let newest = |series: &Arc<Series>| {
@@ -167,20 +165,21 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
 
-    fn shown(name: &str) -> Vec<ComponentShown> {
-        vec![ComponentShown { name: name.to_owned(), signals: BTreeMap::new(), decisions: Vec::new() }]
+    fn shown(namespace: &str, name: &str, components: usize) -> ClassShown {
+        let component = ComponentShown { name: "cart".to_owned(), signals: BTreeMap::new(), decisions: Vec::new() };
+        let components = vec![component; components];
+        ClassShown { namespace: namespace.to_owned(), name: name.to_owned(), components }
     }
 
     #[test]
     fn the_page_has_the_classes_that_are_measured_and_no_others() {
         let page = Page::default();
         assert_eq!(page.whole(), Whole::default());
-        page.note("b", "shop", shown("cart"));
-        page.note("a", "shop", shown("cart"));
-        page.note("a", "gone", shown("cart"));
-        page.note("a", "off", shown("cart"));
-        page.note("a", "off", Vec::new());
-        page.begin(Timestamp::UNIX_EPOCH, |_, name| name != "gone");
+        for (uid, namespace, name) in [("1", "b", "shop"), ("2", "a", "shop"), ("3", "a", "gone"), ("4", "a", "off")] {
+            page.note(uid, shown(namespace, name, 1));
+        }
+        page.note("4", shown("a", "off", 0));
+        page.begin(Timestamp::UNIX_EPOCH, |uid| uid != "3");
         let whole = page.whole();
         let names: Vec<_> = whole.classes.iter().map(|one| (one.namespace.as_str(), one.name.as_str())).collect();
         assert_eq!((names, whole.at), (vec![("a", "shop"), ("b", "shop")], Some(Timestamp::UNIX_EPOCH)));
@@ -189,10 +188,10 @@ mod tests {
     #[test]
     fn what_is_shown_can_be_read_back() {
         let page = Page::default();
-        let mut components = shown("cart");
+        let mut class = shown("a", "shop", 1);
         let sample = Sample { at: Timestamp::UNIX_EPOCH, value: 1.5 };
-        components[0].signals.insert("cpu".to_owned(), sample);
-        page.note("a", "shop", components);
+        class.components[0].signals.insert("cpu".to_owned(), sample);
+        page.note("1", class);
         let text = serde_json::to_string(&page.whole()).unwrap();
         assert_eq!(serde_json::from_str::<Whole>(&text).unwrap(), page.whole());
     }

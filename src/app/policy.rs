@@ -8,11 +8,11 @@ use jiff::Timestamp;
 
 use super::AppError;
 use crate::cluster::keeper::Keeper;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::controller::{Judgement, Loader, Lookout};
 use crate::decision::{ClusterFacts, Setting};
 use crate::policy::{Diagnostics, Inputs};
-use crate::render::{Scrape, ScrapeKind};
+use crate::render::Scrape;
 use crate::rollout::{self, Basis, Fixed, Health, Loaded, Origin, Rollout};
 
 /// How often the kept state of the policy is asked for, where the policy's own files are of no use.
@@ -70,12 +70,7 @@ fn loader(config: &Config) -> Loader {
 
 /// What the operator set for all classes, whatever the policy says.
 pub(crate) fn fixed(config: &Config) -> Fixed {
-    let kind = match config.prometheus.scrape_kind {
-        config::ScrapeKind::Service => ScrapeKind::Service,
-        config::ScrapeKind::Pod => ScrapeKind::Pod,
-        config::ScrapeKind::Auto => ScrapeKind::Auto,
-    };
-    let scrape = Scrape { kind, labels: config.prometheus.match_labels.clone() };
+    let scrape = Scrape { kind: config.prometheus.scrape_kind, labels: config.prometheus.match_labels.clone() };
     Fixed { odgm_image: config.odgm_image.clone(), scrape }
 }
 

@@ -63,10 +63,6 @@ fn up(number: f64) -> f64 {
 }
 
 impl Scaler for Hpa {
-    fn name(&self) -> String {
-        format!("HPA at {} %", self.target)
-    }
-
     fn decide(&mut self, seen: Seen) -> Option<Decision> {
         if self.looked.is_some_and(|last| seen.now < last + SYNC) {
             return None;

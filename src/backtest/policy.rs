@@ -15,8 +15,6 @@ use crate::policy::{ComponentKind, Dimension, FactValue, Facts, Given, Policy, S
 /// What a policy is asked in.
 #[derive(Clone, Debug)]
 pub struct Bench<'a> {
-    /// What it is called in tables.
-    pub title: String,
     /// The policy.
     pub policy: &'a Policy,
     /// Profile of the controller.
@@ -109,10 +107,6 @@ impl<'a> ByPolicy<'a> {
 }
 
 impl Scaler for ByPolicy<'_> {
-    fn name(&self) -> String {
-        self.bench.title.clone()
-    }
-
     fn decide(&mut self, seen: Seen) -> Option<Decision> {
         self.measure(&seen);
         if seen.now < self.looked + self.bench.interval {

@@ -61,6 +61,7 @@ pub fn run(
     for (index, value) in demand.values.iter().enumerate() {
         let begin = demand.start + i64::try_from(index).unwrap_or(i64::MAX) * demand.step;
         let cores = value.map(|value| value * per_unit);
+        let rps = value.filter(|_| unit == Unit::Rps);
         if kept {
             let (capacity, replicas) = (plant.ready() * assume.pod_cores, plant.replicas());
             run.steps.push(Step { at: begin, demand: cores, capacity, replicas });
@@ -68,7 +69,7 @@ pub fn run(
         let mut at = begin;
         while at < begin + demand.step {
             let seconds = TICK.min(begin + demand.step - at);
-            tick(&mut run, &mut plant, scaler, assume, (at, seconds, cores, per_unit));
+            tick(&mut run, &mut plant, scaler, assume, (at, seconds, cores, rps));
             at += seconds;
         }
     }
@@ -80,7 +81,7 @@ fn tick(
     plant: &mut Plant,
     scaler: &mut dyn Scaler,
     assume: &Assumptions,
-    (at, seconds, demand, per_unit): (i64, i64, Option<f64>, f64),
+    (at, seconds, demand, rps): (i64, i64, Option<f64>, Option<f64>),
 ) {
     let length = seconds as f64;
     let served = plant.serve(demand.unwrap_or(0.0), at, length);
@@ -96,7 +97,6 @@ fn tick(
     }
     let now = at + seconds;
     let cores = demand.map(|_| served.cores);
-    let rps = demand.map(|demand| demand / per_unit).filter(|_| per_unit != 1.0);
     let seen = Seen { now, cores, rps, replicas: plant.replicas(), ready: plant.ready() };
     let Some(decision) = scaler.decide(seen) else { return };
     let from = plant.replicas();

@@ -19,9 +19,6 @@ pub struct Seen {
 
 /// What decides about replicas.
 pub trait Scaler {
-    /// What it is called in tables.
-    fn name(&self) -> String;
-
     /// Replicas that there are to be from now on; nothing where it leaves them.
     fn decide(&mut self, seen: Seen) -> Option<Decision>;
 }
@@ -31,10 +28,6 @@ pub trait Scaler {
 pub struct Fixed(pub f64);
 
 impl Scaler for Fixed {
-    fn name(&self) -> String {
-        format!("fixed at {}", self.0)
-    }
-
     fn decide(&mut self, seen: Seen) -> Option<Decision> {
         (seen.replicas != self.0).then(|| Decision { target: self.0, by: "fixed".to_owned() })
     }

@@ -20,8 +20,7 @@ fn policy() -> Policy {
 }
 
 fn bench<'a>(policy: &'a Policy, assume: &Assumptions) -> Bench<'a> {
-    let (title, profile) = ("candidate".to_owned(), "full".to_owned());
-    Bench { title, policy, profile, given: Given::default(), interval: 30, assume: *assume }
+    Bench { policy, profile: "full".to_owned(), given: Given::default(), interval: 30, assume: *assume }
 }
 
 fn by_policy(demand: &Demand, assume: &Assumptions, start: f64) -> Run {
@@ -167,6 +166,30 @@ fn a_gap_in_the_recording_takes_nothing_away() {
     load.values[100..200].fill(None);
     let found = by_policy(&load, &Assumptions::default(), 8.0);
     assert!(found.marks.iter().all(|mark| mark.to >= mark.from), "{:?}", found.marks);
+}
+
+/// Keeps what it sees and changes nothing.
+struct Watching(Vec<Seen>);
+
+impl Scaler for Watching {
+    fn decide(&mut self, seen: Seen) -> Option<figures::Decision> {
+        self.0.push(seen);
+        None
+    }
+}
+
+#[test]
+fn a_load_in_requests_is_seen_as_requests_and_one_in_cores_is_not_whatever_a_request_costs() {
+    for cores_per_rps in [0.01, 1.0] {
+        let assume = Assumptions { cores_per_rps, ..Assumptions::default() };
+        let seen = |unit| {
+            let mut watching = Watching(Vec::new());
+            run(&demand(std::iter::repeat_n(0.5, 2)), unit, &assume, (&mut watching, 4.0), false);
+            watching.0.first().map(|seen| (seen.cores, seen.rps))
+        };
+        assert_eq!(seen(Unit::Rps), Some((Some(0.5 * cores_per_rps), Some(0.5))));
+        assert_eq!(seen(Unit::Cores), Some((Some(0.5), None)));
+    }
 }
 
 #[test]

@@ -12,7 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::sandbox::binaries::{self, Search};
 use crate::sandbox::crm::{Crm, NAMESPACE};
-use crate::sandbox::measure::Measurement;
+use crate::sandbox::load::Loads;
+use crate::sandbox::measure::Scraping;
 use crate::sandbox::show::{Laps, Screen};
 use crate::sandbox::{ControlPlane, Options, SandboxError, Step, guard, install};
 use progress::Progress;
@@ -124,11 +125,12 @@ async fn work(args: &Args, progress: &mut Progress) -> Result<(), Failure> {
     let mut laps = Laps::start();
     let (plane, client) = start_plane(args, &program, progress, &mut laps).await?;
     progress.show(&Step::Starting("Prometheus"));
-    let measured = Measurement::start(&plane, &client, NAMESPACE).await?;
+    let scraping = Scraping::start(&plane, &client, NAMESPACE, "sandbox").await?;
+    let _loads = Loads::start(scraping.exporter.clone(), NAMESPACE);
     laps.lap("Prometheus");
     progress.show(&Step::Starting("the operator"));
     install::crm(&client, RBAC).await.map_err(SandboxError::from)?;
-    let crm = Crm::start(&plane, &program, Some(&measured.url())).await;
+    let crm = Crm::start(&plane, &program, Some(&scraping.prometheus.url())).await;
     let crm = crm.map_err(|error| Failure::NotAvailable(error.to_string()))?;
     laps.lap("operator ready");
     progress.done();
@@ -138,7 +140,7 @@ async fn work(args: &Args, progress: &mut Progress) -> Result<(), Failure> {
     screen.head(show::head(args, &plane, &crm, &apply, screen.style()));
     let shown = tokio::select! {
         error = plane.any_failure() => Err(error.into()),
-        error = measured.failure() => Err(error.into()),
+        error = scraping.prometheus.failure() => Err(error.into()),
         error = crm.failure() => Err(Failure::NotAvailable(error.to_string())),
         shown = show::live(args, &client, &crm, &mut screen, &mut laps) => shown,
     };

@@ -15,7 +15,7 @@ pub use profile::Profile;
 pub use render::render;
 pub use vars::{NAMESPACE, PROFILE, VARIABLES};
 
-use crate::decision::Features;
+use crate::decision::{Features, ScrapeKind};
 
 /// The environment as the process got it.
 pub type Environment = BTreeMap<String, String>;
@@ -115,18 +115,6 @@ pub struct PrometheusConfig {
     pub token_file: Option<PathBuf>,
     /// File with the certificate authority.
     pub ca_file: Option<PathBuf>,
-}
-
-/// Kind of monitor that is rendered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ScrapeKind {
-    /// `ServiceMonitor`.
-    Service,
-    /// `PodMonitor`.
-    Pod,
-    /// Whichever is installed.
-    #[default]
-    Auto,
 }
 
 /// Where decisions are logged.

@@ -10,9 +10,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     Config, ConfigError, DecisionLog, EnforcementOverrides, Environment, GrpcPayload, Namespaces, Origin, Profile,
-    PrometheusConfig, ScrapeKind, Setting, TlsFiles, WrongVariable, vars,
+    PrometheusConfig, Setting, TlsFiles, WrongVariable, vars,
 };
-use crate::decision::Features;
+use crate::decision::{Features, ScrapeKind};
 use crate::policy::check_commit;
 
 pub(super) fn config(environment: &Environment) -> Result<Config, ConfigError> {

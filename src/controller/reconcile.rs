@@ -291,7 +291,12 @@ fn functions(
         // A Knative Service says itself where the outside reaches it.
         let url = match function.kind {
             ObjectKind::KnativeService => workload.url,
-            _ => Some(function.url.clone()),
+            ObjectKind::Deployment
+            | ObjectKind::Service
+            | ObjectKind::Autoscaler
+            | ObjectKind::PodDisruptionBudget
+            | ObjectKind::ServiceMonitor
+            | ObjectKind::PodMonitor => Some(function.url.clone()),
         };
         FunctionStatus {
             function_key: function.key.clone(),

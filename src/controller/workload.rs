@@ -36,7 +36,11 @@ pub fn workload(kind: ObjectKind, live: Option<&LiveObject>) -> Option<Workload>
     match kind {
         ObjectKind::Deployment => Some(deployment(typed().as_ref())),
         ObjectKind::KnativeService => Some(knative_service(live.map(|live| &live.content))),
-        _ => None,
+        ObjectKind::Service
+        | ObjectKind::Autoscaler
+        | ObjectKind::PodDisruptionBudget
+        | ObjectKind::ServiceMonitor
+        | ObjectKind::PodMonitor => None,
     }
 }
 

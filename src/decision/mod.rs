@@ -16,7 +16,7 @@ pub use difference::{
 };
 pub use outcome::{
     Admission, AutoscalerPlan, Candidate, Chosen, ClusterFacts, Decision, Features, Finding, MonitorPlan, OdgmPlan,
-    PdbPlan, SecurityPlan, Setting, TemplatePlan, TemplateProblem, WorkloadKind,
+    PdbPlan, ScrapeKind, SecurityPlan, Setting, TemplatePlan, TemplateProblem, WorkloadKind,
 };
 pub use testing::{CaseReport, TestRun, run_tests};
 

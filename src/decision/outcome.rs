@@ -18,6 +18,19 @@ pub struct Setting {
     pub cluster: ClusterFacts,
 }
 
+/// Kind of monitor that the operator asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScrapeKind {
+    /// ServiceMonitors where the cluster has them, else PodMonitors, else none.
+    #[default]
+    Auto,
+    /// ServiceMonitors.
+    Service,
+    /// PodMonitors.
+    Pod,
+}
+
 /// Features that are on.
 #[expect(clippy::struct_excessive_bools, reason = "one switch a feature, as the environment has them")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -213,16 +213,13 @@ pub fn own_autoscalers(
     template: &str,
 ) -> Result<BTreeMap<String, AutoscalerPlan>, TemplateProblem> {
     let stating = |function: &&Function| function.nfr.cpu_utilization_target.is_some();
-    let found = policy.templates().iter().find(|one| one.name() == template);
-    let Some(template) = found.filter(|_| class.functions.iter().any(|one| stating(&one))) else {
-        return Ok(BTreeMap::new());
-    };
     let mut all = BTreeMap::new();
+    let Some(template) = policy.templates().iter().find(|one| one.name() == template) else { return Ok(all) };
     for function in class.functions.iter().filter(stating) {
         let mut facts = facts.copied();
         bind_nfr(&mut facts, &nfr_of(class, function));
-        let shape = template.shape(&template.unit().over(&facts)).map_err(|failure| undecided(&failure))?;
-        all.extend(shape.autoscaler.map(|shape| (function.key.clone(), autoscaler_plan(shape))));
+        let shape = template.autoscaler(&template.unit().over(&facts)).map_err(|failure| undecided(&failure))?;
+        all.extend(shape.map(|shape| (function.key.clone(), autoscaler_plan(shape))));
     }
     Ok(all)
 }

@@ -180,8 +180,7 @@ impl Pdb {
     }
 
     fn shape(&self, scope: &Scope<'_>) -> Result<Option<PdbShape>, (&'static str, String)> {
-        let on = self.enabled.as_ref().map_or(Ok(true), |enabled| scope.condition(enabled));
-        if !on.map_err(|reason| ("enabled", reason))? {
+        if !scope.enabled(self.enabled.as_ref())? {
             return Ok(None);
         }
         let budget = match &self.budget {
@@ -206,8 +205,7 @@ impl Monitor {
     }
 
     fn shape(&self, scope: &Scope<'_>) -> Result<Option<MonitorShape>, (&'static str, String)> {
-        let on = self.enabled.as_ref().map_or(Ok(true), |enabled| scope.condition(enabled));
-        if !on.map_err(|reason| ("enabled", reason))? {
+        if !scope.enabled(self.enabled.as_ref())? {
             return Ok(None);
         }
         let path = scope.text(&self.path).and_then(is_path).map_err(|reason| ("path", reason))?;

@@ -51,8 +51,7 @@ impl Autoscaler {
 
     /// `None` where the class gets none; the field and reason where that can't be evaluated.
     pub(super) fn shape(&self, scope: &Scope<'_>) -> Result<Option<AutoscalerShape>, (&'static str, String)> {
-        let on = self.enabled.as_ref().map_or(Ok(true), |enabled| scope.condition(enabled));
-        if !on.map_err(|reason| ("enabled", reason))? {
+        if !scope.enabled(self.enabled.as_ref())? {
             return Ok(None);
         }
         let cpu_utilization = percent(scope, &self.cpu_utilization).map_err(|reason| ("cpu_utilization", reason))?;

@@ -298,18 +298,29 @@ impl TemplatePolicy {
         Standing { enabled, score: sum, trace }
     }
 
+    /// What of it scales functions by their load; the field and reason where that can't be evaluated.
+    pub fn autoscaler(&self, scope: &Scope<'_>) -> Result<Option<AutoscalerShape>, (String, String)> {
+        let shape = self.workload.autoscaler.as_ref().map_or(Ok(None), |scaler| scaler.shape(scope));
+        shape.map_err(|(field, reason)| (format!("{}/autoscaler.{field}", self.unit.name()), reason))
+    }
+
     /// What the template is for a class; the field and reason where that can't be evaluated.
     pub fn shape(&self, scope: &Scope<'_>) -> Result<Shape, (String, String)> {
         let failed = |field: &str, reason: String| (format!("{}/{field}", self.unit.name()), reason);
-        let Workload { knative, replicas, max_replicas, resources, probes, grace, security, autoscaler, odgm, addons } =
-            &self.workload;
+        let Workload {
+            knative,
+            replicas,
+            max_replicas,
+            resources,
+            probes,
+            grace,
+            security,
+            autoscaler: _,
+            odgm,
+            addons,
+        } = &self.workload;
         let most = max_replicas.as_ref().map(|most| pods(scope, most, 1.0)).transpose();
-        let autoscaler = match autoscaler {
-            None => None,
-            Some(scaler) => {
-                scaler.shape(scope).map_err(|(field, reason)| failed(&format!("autoscaler.{field}"), reason))?
-            }
-        };
+        let autoscaler = self.autoscaler(scope)?;
         let odgm = match odgm {
             None => None,
             Some(odgm) => odgm.shape(scope).map_err(|(field, reason)| failed(&format!("odgm.{field}"), reason))?,
@@ -331,8 +342,7 @@ impl TemplatePolicy {
 
 impl Odgm {
     fn shape(&self, scope: &Scope<'_>) -> Result<Option<OdgmShape>, (&'static str, String)> {
-        let on = self.enabled.as_ref().map_or(Ok(true), |enabled| scope.condition(enabled));
-        if !on.map_err(|reason| ("enabled", reason))? {
+        if !scope.enabled(self.enabled.as_ref())? {
             return Ok(None);
         }
         let image = match &self.image {

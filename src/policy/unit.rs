@@ -278,6 +278,11 @@ impl Scope<'_> {
         expression.number(self).map_err(|error| self.failure(&error))
     }
 
+    /// Whether a block is enabled, which one without a condition is; the field and reason where that can't be told.
+    pub(crate) fn enabled(&self, condition: Option<&Expression>) -> Result<bool, (&'static str, String)> {
+        condition.map_or(Ok(true), |condition| self.condition(condition)).map_err(|reason| ("enabled", reason))
+    }
+
     /// Evaluates a condition.
     pub(crate) fn condition(&self, expression: &Expression) -> Result<bool, String> {
         self.try_condition(expression).map_err(|failure| failure.reason)

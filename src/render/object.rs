@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::decision::ClusterFacts;
+use crate::decision::{ClusterFacts, ScrapeKind};
 
 /// What rendering needs besides the class and its template.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,19 +39,6 @@ pub struct Scrape {
     pub kind: ScrapeKind,
     /// Labels of all monitors.
     pub labels: BTreeMap<String, String>,
-}
-
-/// Kind of monitor.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ScrapeKind {
-    /// ServiceMonitors where the cluster has them, else PodMonitors, else none.
-    #[default]
-    Auto,
-    /// ServiceMonitors.
-    Service,
-    /// PodMonitors.
-    Pod,
 }
 
 impl Scrape {
@@ -133,7 +120,12 @@ impl ObjectKind {
     pub fn title(self) -> &'static str {
         match self {
             Self::KnativeService => "Knative Service",
-            _ => self.kind(),
+            Self::Deployment
+            | Self::Service
+            | Self::Autoscaler
+            | Self::PodDisruptionBudget
+            | Self::ServiceMonitor
+            | Self::PodMonitor => self.kind(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The measured side of the sandbox: what pods would export, the loads of the samples, and a Prometheus that scrapes it.
+//! The measured side of a control plane: what pods would export, a Prometheus that scrapes it, and what comes of it.
 
 use std::time::Duration;
 
@@ -11,7 +11,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::control_plane::ControlPlane;
 use super::error::SandboxError;
 use super::exporter::Exporter;
-use super::load::Loads;
 use super::prometheus::Prometheus;
 use crate::analyzer::Whole;
 use crate::cluster::pods::PodIndex;
@@ -21,33 +20,29 @@ const TICK: Duration = Duration::from_secs(1);
 /// One answer; the operator is on this machine.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// Prometheus with everything that it scrapes; it ends with this.
+/// An exporter of the pods of one namespace and a Prometheus that scrapes it; both end with this.
 #[derive(Debug)]
-pub struct Measurement {
-    prometheus: Prometheus,
-    _loads: Loads,
+pub struct Scraping {
+    /// What pods would export, and their loads.
+    pub exporter: Exporter,
+    /// What scrapes it.
+    pub prometheus: Prometheus,
     _pods: DropGuard,
 }
 
-impl Measurement {
-    /// Starts all of it for the samples in a namespace.
-    pub async fn start(plane: &ControlPlane, client: &Client, namespace: &'static str) -> Result<Self, SandboxError> {
+impl Scraping {
+    /// Starts both; several of one control plane need several names.
+    pub async fn start(
+        plane: &ControlPlane,
+        client: &Client,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Self, SandboxError> {
         let (pods, end) = (PodIndex::default(), CancellationToken::new());
         tokio::spawn(pods.clone().run(client.clone(), Some(namespace.to_owned()), end.clone()));
         let exporter = Exporter::start(pods).await.map_err(SandboxError::Port)?;
-        let prometheus = Prometheus::start(plane, "sandbox", exporter.address()).await?;
-        let loads = Loads::start(exporter, namespace);
-        Ok(Self { prometheus, _loads: loads, _pods: end.drop_guard() })
-    }
-
-    /// Base URL of Prometheus.
-    pub fn url(&self) -> String {
-        self.prometheus.url()
-    }
-
-    /// Waits until Prometheus ends by itself, and says how.
-    pub async fn failure(&self) -> SandboxError {
-        self.prometheus.failure().await
+        let prometheus = Prometheus::start(plane, name, exporter.address()).await?;
+        Ok(Self { exporter, prometheus, _pods: end.drop_guard() })
     }
 }
 

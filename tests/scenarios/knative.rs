@@ -21,10 +21,12 @@ use crate::support::audit;
 use crate::support::class::{Namespace, SOON, condition};
 use crate::support::crm::Crm;
 use crate::support::knative::{Gate, knative, remove_definition};
+use crate::support::nfr::{Lab, applied, class as measured};
 use crate::support::policy::Bundle;
 use crate::support::{CRM_USER, Cluster, eventually};
 
 const ON: [(&str, &str); 2] = [("OPRC_CRM_FEATURES_KNATIVE", "true"), ("OPRC_CRM_FEATURES_HPA", "true")];
+const MIN_SCALE: &str = "autoscaling.knative.dev/min-scale";
 /// Optional kinds are looked for every half minute.
 const NOTICED: Duration = Duration::from_secs(90);
 
@@ -411,6 +413,58 @@ async fn a_policy_that_wants_knative_where_there_is_none_is_said_once_and_what_r
 }
 
 /// The samples as Knative Services.
+/// The lower bound of each version of a service, and when it was made, the oldest first.
+async fn fewest(ns: &Namespace) -> Vec<(jiff::Timestamp, u32)> {
+    let versions = ns.revisions().list(&ListParams::default()).await.expect("a list").items;
+    let mut found: Vec<_> = versions
+        .iter()
+        .map(|version| {
+            let made = version.metadata.creation_timestamp.as_ref().expect("a time").0;
+            let bound = version.metadata.annotations.as_ref().and_then(|all| all.get(MIN_SCALE));
+            (made, bound.map_or(0, |bound| bound.parse().expect("a number")))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+#[tokio::test]
+async fn the_fewest_pods_of_a_service_follow_its_load_with_one_version_a_cooldown_and_a_restart_makes_none() {
+    let lab = Lab::on(cluster().await, "kn-nfr").await;
+    let gate = Gate::closed(&lab.ns.client(), &lab.ns.name);
+    gate.open();
+    let crm = lab.crm(&[("OPRC_CRM_FEATURES_KNATIVE", "true")]).await;
+    let mut spec = measured("enforce", &["replicas"], 2);
+    spec["selected_template"] = json!("knative");
+    spec["functions"][0]["max_scale"] = json!(8);
+    lab.cores("k", 2.3);
+    lab.ns.apply("k", spec).await;
+    let six = |status: &DeploymentRecordStatus| applied(status, "replicas").is_some_and(|one| one.target == "6");
+    let status = lab.ns.status("k", "six replicas", six).await;
+    assert_eq!(applied(&status, "replicas").unwrap().base.as_deref(), Some("2"));
+    let event = lab.ns.event("k", "NfrApplied").await;
+    assert!(event.contains("min-scale of f 2 -> "), "{event}");
+
+    eventually(SOON, "a version with at least six pods", || async {
+        let seen = fewest(&lab.ns).await;
+        if seen.last().is_some_and(|(_, bound)| *bound == 6) { Ok(()) } else { Err(format!("{seen:?}")) }
+    })
+    .await;
+    let seen = fewest(&lab.ns).await;
+    for pair in seen.windows(2) {
+        let ((before, from), (after, to)) = (pair[0], pair[1]);
+        assert!(from < to && to <= from * 2, "by steps: {seen:?}");
+        // Creation times are whole seconds; the cooldown of this policy is four.
+        assert!(after.duration_since(before).as_secs() >= 3 || from == 2, "one a cooldown: {seen:?}");
+    }
+    crm.stop().await;
+    let again = lab.crm(&[("OPRC_CRM_FEATURES_KNATIVE", "true")]).await;
+    lab.measured("k").await;
+    settled(&again).await;
+    assert_eq!(fewest(&lab.ns).await, seen, "a restart is no reason for a version");
+    again.stop().await;
+}
+
 fn rendered() -> Vec<Value> {
     let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let files = std::fs::read_dir(golden).unwrap().map(|entry| entry.unwrap().path());

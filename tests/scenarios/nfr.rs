@@ -47,7 +47,7 @@ async fn replicas_follow_a_lasting_load_by_bounded_steps_and_never_pass_through_
     lab.cores("busy", 0.7);
     lab.ns.apply("busy", class("enforce", &["replicas"], 2)).await;
     lab.ns.available("busy").await;
-    lab.ns.status("busy", "measured", |status| condition(status, "NfrObserved").0 == "True").await;
+    lab.measured("busy").await;
     settled(&crm).await;
     assert_eq!(numbers.so_far(), [2], "a load that two replicas bear");
 
@@ -86,7 +86,7 @@ async fn noise_of_a_fifth_changes_nothing_at_all() {
     lab.cores("noisy", 1.0);
     lab.ns.apply("noisy", class("enforce", &["replicas"], 3)).await;
     lab.ns.available("noisy").await;
-    lab.ns.status("noisy", "measured", |status| condition(status, "NfrObserved").0 == "True").await;
+    lab.measured("noisy").await;
     let end = std::time::Instant::now() + 2 * QUIET;
     let mut up = false;
     while std::time::Instant::now() < end {
@@ -134,9 +134,9 @@ async fn a_load_that_prometheus_recorded_is_played() {
     lab.cores("played", 1.5);
     lab.ns.apply("played", class("observe", &["replicas"], 2)).await;
     lab.ns.available("played").await;
-    lab.ns.status("played", "measured", |status| condition(status, "NfrObserved").0 == "True").await;
+    lab.measured("played").await;
     let query = "sum by (namespace) (rate(container_cpu_usage_seconds_total[4s]))";
-    let url = lab.prometheus.url();
+    let url = lab.scraping.prometheus.url();
     let ask = || async {
         let mut command = tokio::process::Command::new(executable());
         command.args([
@@ -188,12 +188,12 @@ async fn a_look_asks_each_signal_once_however_many_classes_there_are() {
     const SIGNALS: f64 = 6.0;
     const CLASSES: usize = 40;
     let lab = Lab::new("nfr-many").await;
-    let proxy = Proxy::start(lab.prometheus.url()).await;
+    let proxy = Proxy::start(lab.scraping.prometheus.url()).await;
     let crm = lab.crm_at(&proxy.url, &[], &Faults::default()).await;
     let spec = class("observe", &["replicas"], 1);
     lab.cores("many-0", 0.3);
     lab.ns.apply("many-0", spec.clone()).await;
-    lab.ns.status("many-0", "measured", |status| condition(status, "NfrObserved").0 == "True").await;
+    lab.measured("many-0").await;
     let of_one = queries_of_a_look(&proxy, &crm).await;
     for index in 1..CLASSES {
         let name = format!("many-{index}");

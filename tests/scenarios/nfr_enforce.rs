@@ -22,7 +22,7 @@ const OUTAGE: Duration = Duration::from_secs(24);
 #[tokio::test]
 async fn nothing_shrinks_while_prometheus_is_out_of_order_in_whatever_way_and_soon_after_it_does() {
     let lab = Lab::new("nfr-outage").await;
-    let proxy = Proxy::start(lab.prometheus.url()).await;
+    let proxy = Proxy::start(lab.scraping.prometheus.url()).await;
     let timeout = [("OPRC_CRM_PROM_QUERY_TIMEOUT_SECS", "1")];
     let crm = lab.crm_at(&proxy.url, &timeout, &Faults::default()).await;
     let numbers = Numbers::follow(&lab.ns, "calm");
@@ -46,7 +46,7 @@ async fn nothing_shrinks_while_prometheus_is_out_of_order_in_whatever_way_and_so
         assert_eq!(numbers.so_far().last(), Some(&6), "{mode:?}: {:?}", numbers.so_far());
     }
     proxy.set(Mode::Pass);
-    lab.ns.status("calm", "measured again", |status| condition(status, "NfrObserved").0 == "True").await;
+    lab.measured("calm").await;
     numbers.until(2).await;
     crm.stop().await;
 }
@@ -61,7 +61,7 @@ async fn with_an_autoscaler_only_its_minimum_is_raised_and_the_cluster_does_the_
     lab.ns.apply("auto", spec).await;
     lab.ns.available("auto").await;
     let numbers = Numbers::follow(&lab.ns, "auto");
-    lab.ns.status("auto", "measured", |status| condition(status, "NfrObserved").0 == "True").await;
+    lab.measured("auto").await;
     settled(&crm).await;
     let before = writes_to_deployments(&lab.ns).await;
 
@@ -131,7 +131,7 @@ async fn without_the_right_to_write_nothing_is_written_and_with_it_all_of_it_is(
     right.set(false);
     let faults = Faults::default();
     let surroundings = Surroundings { right: right.clone(), ..Surroundings::default() };
-    let crm = lab.crm_in(&lab.prometheus.url(), &[], &faults, surroundings).await;
+    let crm = lab.crm_in(&lab.scraping.prometheus.url(), &[], &faults, surroundings).await;
     let numbers = Numbers::follow(&lab.ns, "led");
     lab.cores("led", 2.3);
     lab.ns.apply("led", class("enforce", &["replicas"], 2)).await;
@@ -158,14 +158,14 @@ async fn without_the_right_to_write_nothing_is_written_and_with_it_all_of_it_is(
 async fn a_memory_request_follows_its_peak_by_bounded_steps_each_a_roll_out_of_its_own() {
     let lab = Lab::new("nfr-memory").await;
     let crm = lab.crm(&[]).await;
-    lab.exporter.set(&lab.ns.name, "held", Load { memory: 300.0 * MIB, ..Load::default() });
+    lab.scraping.exporter.set(&lab.ns.name, "held", Load { memory: 300.0 * MIB, ..Load::default() });
     lab.ns.apply("held", class("enforce", &["memory"], 2)).await;
     lab.ns.available("held").await;
     // 300 MiB and a margin of 15 %, by doubling from 128 MiB.
     let steps = ["128Mi", "256Mi", "345Mi"];
     let seen = std::sync::Mutex::new(Vec::new());
     eventually(WHILE, "a request of 345 MiB", || async {
-        let now = memory_request(&lab.ns, "held").await;
+        let now = requested(&lab.ns, "held", "memory").await;
         let mut seen = seen.lock().unwrap();
         if seen.last() != Some(&now) {
             seen.push(now);
@@ -246,10 +246,10 @@ async fn a_request_follows_usage_by_way_of_the_status_in_one_roll_out_and_a_new_
     crm.stop().await;
 }
 
-/// The memory request of a Deployment's pods.
-async fn memory_request(ns: &Namespace, name: &str) -> String {
+/// What a Deployment's pods request of a resource.
+async fn requested(ns: &Namespace, name: &str, resource: &str) -> String {
     let pod = ns.deployment(name).await.spec.unwrap().template.spec.unwrap();
-    pod.containers[0].resources.clone().unwrap().requests.unwrap()["memory"].0.clone()
+    pod.containers[0].resources.clone().unwrap().requests.unwrap()[resource].0.clone()
 }
 
 /// A CPU quantity in thousandths of a core.
@@ -260,9 +260,8 @@ fn millis(quantity: &str) -> u32 {
 /// Waits until the CPU request of a Deployment's pods lies within these thousandths of a core.
 async fn request(ns: &Namespace, name: &str, wanted: std::ops::RangeInclusive<u32>) {
     eventually(SOON, &format!("a request of {wanted:?}"), || async {
-        let pod = ns.deployment(name).await.spec.unwrap().template.spec.unwrap();
-        let requests = pod.containers[0].resources.clone().unwrap().requests.unwrap();
-        if wanted.contains(&millis(&requests["cpu"].0)) { Ok(()) } else { Err(format!("{requests:?}")) }
+        let found = requested(ns, name, "cpu").await;
+        if wanted.contains(&millis(&found)) { Ok(()) } else { Err(found) }
     })
     .await;
 }

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use oprc_crm::sandbox::exporter::Load;
 use serde_json::Value;
 
-use crate::support::class::condition;
 use crate::support::nfr::{Lab, WHILE, class};
 use crate::support::operator::Operator;
 use crate::support::scaling::Numbers;
@@ -31,7 +30,7 @@ impl<'a> Logging<'a> {
     async fn start(lab: &'a Lab, dir: &Path) -> Self {
         let (policy, log) = (dir.join("policy"), dir.join("decisions.jsonl"));
         policy_of_memory(&policy);
-        let url = lab.prometheus.url();
+        let url = lab.scraping.prometheus.url();
         let variables = [
             ("OPRC_CRM_FEATURES_PROMETHEUS", "true"),
             ("OPRC_CRM_FEATURES_NFR_ENFORCEMENT", "true"),
@@ -111,7 +110,7 @@ fn is_whole(log: &Path) {
 
 fn set(labs: [&Lab; 2], replicas: f64) {
     for lab in labs {
-        lab.exporter.set(&lab.ns.name, "shop", Load { shared: (replicas - 0.5) * SHARE, ..Load::default() });
+        lab.scraping.exporter.set(&lab.ns.name, "shop", Load { shared: (replicas - 0.5) * SHARE, ..Load::default() });
     }
 }
 
@@ -131,7 +130,7 @@ async fn killed_in_the_middle_of_a_window_and_of_a_cooldown_it_decides_what_one_
     for lab in labs {
         lab.ns.apply("shop", class("enforce", &["replicas"], 2)).await;
         lab.ns.available("shop").await;
-        lab.ns.status("shop", "measured", |status| condition(status, "NfrObserved").0 == "True").await;
+        lab.measured("shop").await;
     }
     let numbers = labs.map(|lab| Numbers::follow(&lab.ns, "shop"));
     let rose = Timestamp::now();

@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use oprc_crm::api::{AppliedRecommendation, DeploymentRecordStatus, NfrRecommendation};
 use oprc_crm::app::Surroundings;
-use oprc_crm::cluster::pods::PodIndex;
-use oprc_crm::sandbox::exporter::{Exporter, Load};
-use oprc_crm::sandbox::prometheus::Prometheus;
+use oprc_crm::sandbox::exporter::Load;
+use oprc_crm::sandbox::measure::Scraping;
 use serde_json::{Value, json};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::class::Namespace;
+use super::class::{Namespace, condition};
 use super::crm::Crm;
 use super::faults::Faults;
 use super::{Cluster, cluster};
@@ -29,27 +27,26 @@ const IMAGE: &str = "docker.io/library/nginx:1.27";
 pub struct Lab {
     pub cluster: &'static Cluster,
     pub ns: Namespace,
-    pub exporter: Exporter,
-    pub prometheus: Prometheus,
-    _pods: DropGuard,
+    pub scraping: Scraping,
 }
 
 impl Lab {
     /// Without a controller yet.
     pub async fn new(prefix: &str) -> Self {
-        let cluster = cluster().await;
+        Self::on(cluster().await, prefix).await
+    }
+
+    /// The same on a control plane of the test's.
+    pub async fn on(cluster: &'static Cluster, prefix: &str) -> Self {
         let name = cluster.namespace(prefix).await;
-        let (pods, end) = (PodIndex::default(), CancellationToken::new());
-        tokio::spawn(pods.clone().run(cluster.admin(), Some(name.clone()), end.clone()));
-        let exporter = Exporter::start(pods).await.expect("an exporter");
-        let prometheus = Prometheus::start(cluster.plane(), &name, exporter.address()).await.expect("a Prometheus");
         let ns = Namespace::new(cluster.admin(), &name);
-        Self { cluster, ns, exporter, prometheus, _pods: end.drop_guard() }
+        let scraping = Scraping::start(cluster.plane(), &cluster.admin(), &name, &name).await;
+        Self { cluster, ns, scraping: scraping.expect("an exporter and a Prometheus") }
     }
 
     /// A controller that measures here and may enforce.
     pub async fn crm(&self, variables: &[(&str, &str)]) -> Crm {
-        self.crm_at(&self.prometheus.url(), variables, &Faults::default()).await
+        self.crm_at(&self.scraping.prometheus.url(), variables, &Faults::default()).await
     }
 
     /// The same with another address of Prometheus.
@@ -78,9 +75,14 @@ impl Lab {
         Crm::launch(self.cluster, &self.ns.name, &all, faults, surroundings).await
     }
 
+    /// Waits until a class is measured.
+    pub async fn measured(&self, name: &str) {
+        self.ns.status(name, "measured", |status| condition(status, "NfrObserved").0 == "True").await;
+    }
+
     /// Sets the CPU load of a workload, cores of all its pods together.
     pub fn cores(&self, workload: &str, cores: f64) {
-        self.exporter.set(&self.ns.name, workload, Load { cores, memory: 100e6, ..Load::default() });
+        self.scraping.exporter.set(&self.ns.name, workload, Load { cores, memory: 100e6, ..Load::default() });
     }
 }
 

@@ -39,8 +39,7 @@ fn by_backtest(load: &[f64]) -> Changes {
     // Pods that are there at once and bear everything: then what is measured is the load, as in the other two.
     let assume =
         Assumptions { start_up: 0, pod_cores: 100.0, most: 20.0, least: f64::from(FIRST), ..Assumptions::default() };
-    let (title, profile) = ("candidate".to_owned(), "edge".to_owned());
-    let bench = Bench { title, policy: &policy, profile, given: Given::default(), interval: STEP, assume };
+    let bench = Bench { policy: &policy, profile: "edge".to_owned(), given: Given::default(), interval: STEP, assume };
     let demand = Demand {
         name: "shop".to_owned(),
         start: START,

@@ -127,8 +127,8 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 /// What was played for one class.
-pub(super) struct Played {
-    demand: Demand,
+pub(super) struct Played<'a> {
+    demand: &'a Demand,
     candidate: Run,
     base: Option<Run>,
     hpa: Run,
@@ -225,7 +225,12 @@ impl Args {
 }
 
 /// Plays every class, a few at once; the order of the answer is that of the loads.
-fn all(args: &Args, candidate: &Compiled, base: Option<&Compiled>, demands: &[Demand]) -> Result<Vec<Played>, Refused> {
+fn all<'a>(
+    args: &Args,
+    candidate: &Compiled,
+    base: Option<&Compiled>,
+    demands: &'a [Demand],
+) -> Result<Vec<Played<'a>>, Refused> {
     let assume = args.assumptions()?;
     let interval = i64::try_from(args.assumed.interval.as_secs()).unwrap_or(30).max(1);
     let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
@@ -251,13 +256,13 @@ fn all(args: &Args, candidate: &Compiled, base: Option<&Compiled>, demands: &[De
 }
 
 /// Plays one class under everything that decides.
-fn one(
+fn one<'a>(
     args: &Args,
     assume: &Assumptions,
     interval: i64,
     (candidate, base): (&Compiled, Option<&Compiled>),
-    demand: &Demand,
-) -> Result<Played, Refused> {
+    demand: &'a Demand,
+) -> Result<Played<'a>, Refused> {
     let cores = |value: &f64| if args.unit() == Unit::Rps { value * assume.cores_per_rps } else { *value };
     let enough = |cores: f64| (cores / (assume.cpu_request * TRUSTED)).ceil().clamp(assume.least, assume.most);
     let mut known = demand.values.iter().flatten();
@@ -266,7 +271,6 @@ fn one(
     let kept = args.html.is_some();
     let by_policy = |compiled: &Compiled| {
         let bench = Bench {
-            title: compiled.title.clone(),
             policy: &compiled.policy,
             profile: args.profile.name().to_owned(),
             given: Given::default(),
@@ -285,7 +289,7 @@ fn one(
     let fixed = args.assumed.fixed.map_or_else(|| enough(highest), f64::from);
     let fixed = by(&mut Fixed(fixed), fixed);
     let flips = base.as_ref().map(|base| flips(base, &candidate)).unwrap_or_default();
-    Ok(Played { demand: demand.clone(), candidate, base, hpa, fixed, flips })
+    Ok(Played { demand, candidate, base, hpa, fixed, flips })
 }
 
 /// How far it is, on a terminal and where there are several classes.

@@ -9,6 +9,7 @@ mod pdb;
 pub use collection::MAX_COLLECTION;
 pub use odgm::{ODGM_COLLECTION, ODGM_ENABLED, ODGM_PORT, ODGM_SERVICE};
 
+use super::parts::Part;
 use super::{RenderError, RenderSettings, Rendered, RenderedObject};
 use crate::decision::TemplatePlan;
 use crate::model::Class;
@@ -22,6 +23,14 @@ pub(super) struct Scene<'a> {
     pub class: &'a Class,
     pub plan: &'a TemplatePlan,
     pub settings: &'a RenderSettings,
+}
+
+impl<'a> Scene<'a> {
+    /// What an object about a workload is called and belongs to: it has the workload's name.
+    fn about(&self, workload: &'a RenderedObject) -> Part<'a> {
+        let name = workload.name.as_str();
+        Part { class: self.class, component: workload.component.clone(), workload: name, service: name }
+    }
 }
 
 /// An addon. Whether a class gets it, and as what, is for the template's plan to say: one that it leaves out adds nothing.

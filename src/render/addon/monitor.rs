@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Addon, Scene};
 use crate::decision::MonitorPlan;
 use crate::model::ADDON_MONITOR;
-use crate::render::parts::{PORT_NAME, Part};
+use crate::render::parts::PORT_NAME;
 use crate::render::{Component, Monitors, ObjectKind, RenderError, RenderedObject};
 
 /// Label that Knative puts on the pods of a Service.
@@ -55,8 +55,7 @@ fn monitor(
     workload: &RenderedObject,
     way: Way,
 ) -> Result<RenderedObject, RenderError> {
-    let name = workload.name.as_str();
-    let part = Part { class: scene.class, component: workload.component.clone(), workload: name, service: name };
+    let (name, part) = (workload.name.as_str(), scene.about(workload));
     let (kind, endpoints, metrics) = match way {
         Way::Service => (ObjectKind::ServiceMonitor, "endpoints", PORT_NAME),
         Way::Pod => (ObjectKind::PodMonitor, "podMetricsEndpoints", PORT_NAME),

@@ -10,7 +10,6 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::{Addon, Scene};
 use crate::decision::Budget;
 use crate::model::ADDON_PDB;
-use crate::render::parts::Part;
 use crate::render::{ObjectKind, RenderError, RenderedObject};
 
 /// Pods that are not ready may be taken at any time: what does not serve can't be kept serving, and would hold up a
@@ -44,8 +43,7 @@ fn most(budget: Budget, replicas: u32) -> u32 {
 }
 
 fn budget(scene: Scene<'_>, workload: &RenderedObject, most: u32) -> Result<RenderedObject, RenderError> {
-    let name = workload.name.as_str();
-    let part = Part { class: scene.class, component: workload.component.clone(), workload: name, service: name };
+    let (name, part) = (workload.name.as_str(), scene.about(workload));
     let budget = PodDisruptionBudget {
         metadata: part.metadata(name),
         spec: Some(PodDisruptionBudgetSpec {

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{class, manifest, plan};
-use crate::decision::{Budget, ClusterFacts, MonitorPlan, PdbPlan, TemplatePlan, WorkloadKind};
-use crate::render::{ObjectKind, RenderSettings, Rendered, Scrape, ScrapeKind, render};
+use crate::decision::{Budget, ClusterFacts, MonitorPlan, PdbPlan, ScrapeKind, TemplatePlan, WorkloadKind};
+use crate::render::{ObjectKind, RenderSettings, Rendered, Scrape, render};
 
 fn guarded(budget: Budget, from_replicas: u32) -> TemplatePlan {
     TemplatePlan { pdb: Some(PdbPlan { budget, from_replicas }), ..plan() }

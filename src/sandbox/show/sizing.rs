@@ -2,13 +2,12 @@
 
 use super::row::NOTHING;
 use super::style::{Style, Tone};
-use super::text::{cut, fit, tame, width};
+use super::table::{GAP, INDENT, line};
+use super::text::{tame, width};
 use crate::analyzer::{ComponentShown, DecisionShown, Whole};
 use crate::audit::{Outcome, WhyNot};
 
 const HEADINGS: [&str; 5] = ["FUNCTION", "CPU", "REPLICAS", "ADVICE", "WHAT OF IT"];
-const INDENT: &str = "  ";
-const GAP: usize = 2;
 /// What the table is about.
 const DIMENSION: &str = "replicas";
 
@@ -107,16 +106,13 @@ pub(super) fn table(all: &[Sizing], columns: usize, style: Style) -> Vec<String>
         *widest =
             all.iter().filter_map(|one| one.cells().get(at).map(|(text, _)| width(text))).fold(*widest, usize::max);
     }
-    let line = |cells: [(&str, Tone); 5]| {
-        let mut room = columns.saturating_sub(INDENT.len());
-        let shown = cells.into_iter().zip(widths).map(|((text, tone), width)| {
-            let (width, text) = (width.min(room), cut(text, room));
-            room = room.saturating_sub(width + GAP);
-            style.paint(tone, &fit(&text, width))
-        });
-        let shown: Vec<String> = shown.collect();
-        format!("{INDENT}{}", shown.join(&" ".repeat(GAP)).trim_end()).trim_end().to_owned()
-    };
+    // The last columns give way first.
+    let mut room = columns.saturating_sub(INDENT.len());
+    for width in &mut widths {
+        *width = (*width).min(room);
+        room = room.saturating_sub(*width + GAP);
+    }
+    let line = |cells| line(cells, widths, style);
     let heading = line(HEADINGS.map(|heading| (heading, Tone::Quiet)));
     std::iter::once(heading).chain(all.iter().map(|one| line(one.cells()))).collect()
 }

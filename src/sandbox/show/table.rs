@@ -5,8 +5,8 @@ use super::style::{Style, Tone};
 use super::text::{fit, width};
 
 /// Between columns.
-const GAP: usize = 2;
-const INDENT: &str = "  ";
+pub(super) const GAP: usize = 2;
+pub(super) const INDENT: &str = "  ";
 /// A column of prose that is narrower is left out.
 const PROSE: usize = 14;
 /// What an Event keeps where a reason is long.
@@ -44,7 +44,8 @@ fn cells(row: &Row) -> [(&str, Tone); 6] {
     ]
 }
 
-fn line(cells: [(&str, Tone); 6], widths: Widths, style: Style) -> String {
+/// A line of a table: columns of width 0 are left out.
+pub(super) fn line<const N: usize>(cells: [(&str, Tone); N], widths: [usize; N], style: Style) -> String {
     let shown = cells.into_iter().zip(widths).filter(|(_, width)| *width > 0);
     let shown: Vec<String> = shown.map(|((text, tone), width)| style.paint(tone, &fit(text, width))).collect();
     format!("{INDENT}{}", shown.join(&" ".repeat(GAP))).trim_end().to_owned()

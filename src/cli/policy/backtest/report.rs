@@ -19,12 +19,12 @@ pub(super) struct Report<'a> {
     pub(super) args: &'a Args,
     pub(super) candidate: &'a Compiled,
     pub(super) base: Option<&'a Compiled>,
-    pub(super) played: &'a [Played],
+    pub(super) played: &'a [Played<'a>],
 }
 
 impl Report<'_> {
     /// What decided, by the names that a gate uses.
-    fn runs(played: &Played) -> Vec<(&'static str, &Run)> {
+    fn runs<'b>(played: &'b Played<'_>) -> Vec<(&'static str, &'b Run)> {
         let base = played.base.as_ref().map(|base| ("base", base));
         [Some(("candidate", &played.candidate)), base, Some(("hpa", &played.hpa)), Some(("fixed", &played.fixed))]
             .into_iter()
@@ -186,7 +186,7 @@ impl Report<'_> {
         PAGE.replacen(DATA, &data.to_string().replace('<', "\\u003c"), 1)
     }
 
-    fn chart(&self, played: &Played) -> Value {
+    fn chart(&self, played: &Played<'_>) -> Value {
         let runs: Vec<Value> = Self::runs(played)
             .into_iter()
             .map(|(name, run)| {
@@ -216,7 +216,7 @@ fn classes(many: usize) -> String {
     if many == 1 { "1 class".to_owned() } else { format!("{many} classes") }
 }
 
-fn minutes(played: &Played) -> i64 {
+fn minutes(played: &Played<'_>) -> i64 {
     i64::try_from(played.demand.values.len()).unwrap_or(0) * played.demand.step / 60
 }
 
