@@ -1,6 +1,6 @@
 //! Whether a change is made, and how far it goes.
 
-use crate::policy::{ComponentKind, Dimension, Guard, Proposal, RuleMode, RuleOutcome, SafeguardPolicy, Stabilize};
+use crate::policy::{ComponentKind, Dimension, Guard, Proposal, SafeguardPolicy, Stabilize};
 
 use super::bind::bind_proposal;
 use super::clamp::{Bounds, Quantum, down, one_step, up};
@@ -138,6 +138,9 @@ fn proposed(
 ) -> Result<Change, Held> {
     let (by_range, by_rules) = (field.out_of_range(), field.direction(raw));
     let Some(direction) = by_range.or(by_rules) else {
+        if timeline.is_brief() {
+            return Err(held(Invariant::DeadBand, ""));
+        }
         let text = |size| size_text(question.dimension, size);
         let (asks, is) = (text(proposal.target), text(question.state.current));
         return Err(held(Invariant::DeadBand, format!("{asks} is asked for and {is} is there: too near for a change")));
@@ -206,12 +209,10 @@ fn guard(
     let (mut first, mut limits) = (None, Limits::default());
     for guarded in safeguard.evaluate(facts) {
         let rule = &guarded.trace.rule;
-        let holds = match (&guarded.trace.outcome, guarded.effect) {
-            (RuleOutcome::Error(reason), _) if guarded.trace.mode == RuleMode::Enforce => {
-                Some(failed(&(rule.to_string(), reason.clone())))
-            }
-            (_, Some(Guard::Hold { message })) => Some(Held { by: By::Rule(rule.to_string()), reason: message }),
-            (_, Some(Guard::Bound { at_most, at_least })) => {
+        let holds = match guarded.effect {
+            // So does a rule that can't be evaluated.
+            Some(Guard::Hold { message }) => Some(Held { by: By::Rule(rule.to_string()), reason: message }),
+            Some(Guard::Bound { at_most, at_least }) => {
                 let counted =
                     (at_most.map(|most| down(quantum.count(most))), at_least.map(|least| up(quantum.count(least))));
                 let binds = change.is_bound_by(counted);
@@ -219,7 +220,7 @@ fn guard(
                 limits.narrow(counted, rule);
                 None
             }
-            (_, None) => None,
+            None => None,
         };
         first = first.or(holds);
         trace.asked.extend(guarded.asked.map(|asked| (rule.to_string(), asked)));

@@ -246,7 +246,7 @@ impl SafeguardRule {
         match message {
             None => self.rule.condition().source().trim().to_owned(),
             // Words that fail must not lift what the condition decided.
-            Some(message) => scope.text(message).unwrap_or_else(|reason| {
+            Some(message) => scope.words(message).unwrap_or_else(|reason| {
                 format!("{} (its message could not be evaluated: {reason})", self.rule.condition().source().trim())
             }),
         }

@@ -142,6 +142,23 @@ fn a_rule_that_can_not_be_evaluated_stops_falls_and_is_named() {
 }
 
 #[test]
+fn a_fall_waits_for_all_that_its_rules_look_back_at_even_where_another_signal_was_kept() {
+    passes(
+        r"target: Safeguard/replicas
+given: {component: {cpu_request: 0.5}, current: {replicas: 10}, nfr: {min_throughput_rps: 100}, params: {stability_down: 3m}}
+series: [{signal: cpu, values: '_x20 1.2x30'}, {signal: rps, values: '100x50'}]
+expect:
+  - {at: 13m, action: hold, by: history, reason: signals.cpu has no sample at 2026-01-01T00:08:30Z}
+  - {at: 14m, action: hold, by: history}
+  - {at: 14m30s, action: apply, target: 7}
+  - {at: 16m30s, action: apply, target: 5}
+  - {at: 18m30s, action: apply, target: 4}
+  - {at: 20m30s, action: apply, target: 3}
+",
+    );
+}
+
+#[test]
 fn a_new_spec_or_policy_restarts_the_window_of_a_fall() {
     for what in ["spec", "policy"] {
         passes(&format!(
