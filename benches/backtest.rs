@@ -2,11 +2,11 @@
 //!
 //! 14 days of 100 classes at 30 s through the shipped bundle, on all cores, beside the autoscaler over the same loads.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use oprc_crm::backtest::{Assumptions, Bench, ByPolicy, Demand, Hpa, Unit, run};
 use oprc_crm::policy::{Given, Inputs, Policy};
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 const CLASSES: u32 = 100;
 const STEPS: u32 = 14 * 24 * 120;
@@ -31,18 +31,8 @@ fn load(class: u32) -> Demand {
 /// Seconds that it takes to play every load, a few at once, and what they come to.
 fn play(loads: &[Demand], one: impl Fn(&Demand) -> u32 + Sync) -> (f64, usize) {
     let begun = Instant::now();
-    let (next, changes) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(load) = loads.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    changes.fetch_add(one(load) as usize, Ordering::Relaxed);
-                }
-            });
-        }
-    });
-    (begun.elapsed().as_secs_f64(), changes.into_inner())
+    let changes = loads.par_iter().map(|load| one(load) as usize).sum();
+    (begun.elapsed().as_secs_f64(), changes)
 }
 
 fn main() -> Result<(), String> {

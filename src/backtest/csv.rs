@@ -3,11 +3,16 @@
 use super::Recorded;
 
 /// The loads in lines of CSV; `column` picks one of them. The first line names the columns; times are seconds since the epoch,
-/// milliseconds where they are that large, or RFC 3339. Empty cells are no samples. What is wrong, with its line.
-pub fn csv<'a>(lines: impl Iterator<Item = &'a str>, column: Option<&str>) -> Result<Vec<Recorded>, String> {
-    let mut lines = lines.enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+/// milliseconds where they are that large, or RFC 3339. Empty cells are no samples. What is wrong, with its line. Lines are taken
+/// one by one, and only the samples of the columns that count are kept.
+pub fn csv(lines: impl Iterator<Item = Result<String, String>>, column: Option<&str>) -> Result<Vec<Recorded>, String> {
+    let told = |line: &Result<String, String>| {
+        line.as_ref().map_or(true, |line| !line.trim().is_empty() && !line.starts_with('#'))
+    };
+    let mut lines = lines.enumerate().filter(|(_, line)| told(line));
     let Some((_, head)) = lines.next() else { return Err("there is nothing in it".to_owned()) };
-    let names: Vec<&str> = cells(head).skip(1).collect();
+    let head = head?;
+    let names: Vec<&str> = cells(&head).skip(1).collect();
     if names.is_empty() {
         return Err("line 1: a column of times and at least one of values are needed, with a line of names".to_owned());
     }
@@ -22,7 +27,8 @@ pub fn csv<'a>(lines: impl Iterator<Item = &'a str>, column: Option<&str>) -> Re
     let mut all: Vec<Recorded> =
         names.iter().map(|name| Recorded { name: (*name).to_owned(), ..Recorded::default() }).collect();
     for (index, line) in lines {
-        let cells: Vec<&str> = cells(line).collect();
+        let line = line?;
+        let cells: Vec<&str> = cells(&line).collect();
         let wrong = |what: String| format!("line {}: {what}", index + 1);
         if cells.len() != names.len() + 1 {
             let (found, wanted) = (cells.len(), names.len() + 1);
@@ -32,7 +38,9 @@ pub fn csv<'a>(lines: impl Iterator<Item = &'a str>, column: Option<&str>) -> Re
         for (cell, recorded) in cells.iter().skip(1).zip(&mut all).filter(|(cell, _)| !cell.is_empty()) {
             let value = cell.parse::<f64>();
             let value = value.map_err(|_| wrong(format!("{cell:?} of column {} is no number", recorded.name)))?;
-            recorded.points.push((at, value));
+            if column.is_none_or(|wanted| recorded.name == wanted) {
+                recorded.points.push((at, value));
+            }
         }
     }
     all.retain(|one| column.is_none_or(|wanted| one.name == wanted));

@@ -2,16 +2,7 @@
 
 use serde::Serialize;
 
-use super::run::Run;
-
-/// Another number of replicas, and what asked for it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
-    /// Replicas.
-    pub target: f64,
-    /// The rule, or what else had the last word.
-    pub by: String,
-}
+use super::run::{Mark, Run};
 
 /// What a run comes to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -79,16 +70,25 @@ pub struct Flip {
     pub class: String,
     /// Seconds since the epoch.
     pub at: i64,
-    /// What the base makes of it: replicas, and by which rule; nothing where it leaves them.
-    pub base: Option<(f64, String)>,
+    /// What the base makes of it.
+    pub base: Side,
     /// What the candidate makes of it.
-    pub candidate: Option<(f64, String)>,
+    pub candidate: Side,
+}
+
+/// What one of two makes of a moment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Side {
+    /// Replicas; nothing where it leaves them.
+    pub replicas: Option<f64>,
+    /// The rule that had the last word about it, or that held.
+    pub by: String,
 }
 
 /// The decisions of two runs over one load that differ: made by one alone, or with another target.
 pub fn flips(base: &Run, candidate: &Run) -> Vec<Flip> {
     let (mut left, mut right) = (base.marks.iter().peekable(), candidate.marks.iter().peekable());
-    let mut all = Vec::new();
+    let (mut all, of) = (Vec::new(), &candidate.name);
     loop {
         let at = match (left.peek(), right.peek()) {
             (None, None) => return all,
@@ -99,8 +99,18 @@ pub fn flips(base: &Run, candidate: &Run) -> Vec<Flip> {
         let of_candidate = right.next_if(|mark| mark.at == at);
         let same = of_base.zip(of_candidate).is_some_and(|(one, other)| one.to == other.to);
         if !same {
-            let told = |mark: Option<&super::Mark>| mark.map(|mark| (mark.to, mark.by.clone()));
-            all.push(Flip { class: candidate.name.clone(), at, base: told(of_base), candidate: told(of_candidate) });
+            let (base, candidate) = (side(base, of_base, at), side(candidate, of_candidate, at));
+            all.push(Flip { class: of.clone(), at, base, candidate });
         }
     }
+}
+
+/// A change, or what held at its moment.
+fn side(run: &Run, mark: Option<&Mark>, at: i64) -> Side {
+    if let Some(mark) = mark {
+        return Side { replicas: Some(mark.to), by: mark.by.clone() };
+    }
+    let next = run.holds.partition_point(|(since, _)| *since <= at);
+    let held = next.checked_sub(1).and_then(|last| run.holds.get(last));
+    Side { replicas: None, by: held.map_or_else(|| "no change".to_owned(), |(_, by)| by.clone()) }
 }

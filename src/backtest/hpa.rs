@@ -7,8 +7,7 @@
 
 use std::collections::VecDeque;
 
-use super::figures::Decision;
-use super::scaler::{Scaler, Seen};
+use super::scaler::{Scaler, Seen, Verdict};
 
 /// Seconds between two looks.
 pub const SYNC: i64 = 15;
@@ -63,7 +62,7 @@ fn up(number: f64) -> f64 {
 }
 
 impl Scaler for Hpa {
-    fn decide(&mut self, seen: Seen) -> Option<Decision> {
+    fn decide(&mut self, seen: Seen) -> Option<Verdict> {
         if self.looked.is_some_and(|last| seen.now < last + SYNC) {
             return None;
         }
@@ -76,6 +75,6 @@ impl Scaler for Hpa {
         let highest = self.desired.iter().map(|(_, desired)| *desired).fold(wanted, f64::max);
         let stable = if wanted < seen.replicas { highest.min(seen.replicas) } else { wanted };
         let target = stable.min(seen.replicas + seen.replicas.max(ADDED)).clamp(self.least, self.most);
-        (target != seen.replicas).then(|| Decision { target, by: "utilisation".to_owned() })
+        (target != seen.replicas).then(|| Verdict { target: Some(target), by: "utilisation".to_owned() })
     }
 }

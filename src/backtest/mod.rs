@@ -29,14 +29,14 @@ mod scaler;
 
 pub use csv::csv;
 pub use demand::{Demand, DemandError, Recorded, Unit};
-pub use figures::{Figures, Flip, flips};
+pub use figures::{Figures, Flip, Side, flips};
 pub use gate::{Gate, GateError};
 pub use hpa::Hpa;
 pub use openmetrics::openmetrics;
 pub use plant::{Assumptions, Plant, Served};
 pub use policy::{Bench, ByPolicy};
 pub use run::{Mark, Run, Step, run};
-pub use scaler::{Fixed, Scaler, Seen};
+pub use scaler::{Fixed, Scaler, Seen, Verdict};
 
 #[cfg(test)]
 mod tests;

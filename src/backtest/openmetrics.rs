@@ -5,11 +5,16 @@ use std::collections::BTreeMap;
 use super::Recorded;
 
 /// The loads in lines of `OpenMetrics`; `metric` picks one where there are several. Each set of labels is a class. What is wrong,
-/// with its line.
-pub fn openmetrics<'a>(lines: impl Iterator<Item = &'a str>, metric: Option<&str>) -> Result<Vec<Recorded>, String> {
+/// with its line. Lines are taken one by one, and only the samples of the metric that counts are kept.
+pub fn openmetrics(
+    lines: impl Iterator<Item = Result<String, String>>,
+    metric: Option<&str>,
+) -> Result<Vec<Recorded>, String> {
     let mut counters: Vec<String> = Vec::new();
     let mut all: BTreeMap<(String, String), Recorded> = BTreeMap::new();
-    for (index, line) in lines.enumerate().map(|(index, line)| (index + 1, line.trim())) {
+    for (index, line) in lines.enumerate().map(|(index, line)| (index + 1, line)) {
+        let line = line?;
+        let line = line.trim();
         if let Some((name, "counter")) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
             counters.push(name.to_owned());
         }
@@ -27,7 +32,9 @@ pub fn openmetrics<'a>(lines: impl Iterator<Item = &'a str>, metric: Option<&str
             let name = if labels.is_empty() { name.to_owned() } else { format!("{name}{{{labels}}}") };
             Recorded { name, points: Vec::new(), is_counter }
         });
-        of.points.push((at, value));
+        if metric.is_none_or(|wanted| wanted == name) {
+            of.points.push((at, value));
+        }
     }
     let mut names: Vec<&str> = all.keys().map(|(name, _)| name.as_str()).collect();
     names.dedup();

@@ -7,10 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Assumptions;
-use super::figures::Decision;
-use super::scaler::{Scaler, Seen};
+use super::scaler::{Scaler, Seen, Verdict};
 use crate::decision::nfr::{Action, Grid, Question, Range, Samples, State, decide};
-use crate::policy::{ComponentKind, Dimension, FactValue, Facts, Given, Policy, Series};
+use crate::policy::{
+    ComponentKind, Dimension, FactValue, Facts, Given, Policy, RecommendationPolicy, SafeguardPolicy, Series,
+};
 
 /// What a policy is asked in.
 #[derive(Clone, Debug)]
@@ -51,7 +52,7 @@ impl<'a> ByPolicy<'a> {
         let reach =
             signals.iter().filter_map(crate::policy::SignalPolicy::window).max().unwrap_or(Duration::from_secs(600));
         let grid = Grid::new(step, Duration::ZERO)?;
-        let mut facts = bench.given.facts(&bench.profile);
+        let mut facts = bench.given.facts(&bench.profile).brief();
         for (path, value) in [
             ("component.kind", FactValue::Text("function".to_owned())),
             ("component.workload", FactValue::Text("Deployment".to_owned())),
@@ -76,6 +77,14 @@ impl<'a> ByPolicy<'a> {
         Some(Self { bench, facts, grid, step, reach, samples, seen, state, looked: start })
     }
 
+    /// Whether anything that decides about replicas reads a signal.
+    fn is_read(&self, signal: &str) -> bool {
+        let sizes = self.bench.policy.recommendations().iter().filter(|one| one.dimension() == Dimension::Replicas);
+        let guards = self.bench.policy.safeguards().iter().filter(|one| one.dimension() == Dimension::Replicas);
+        let mut units = sizes.map(RecommendationPolicy::unit).chain(guards.map(SafeguardPolicy::unit));
+        units.any(|unit| unit.look_back(signal).is_some())
+    }
+
     /// Adds what was seen, and at a point of the grid makes a sample of it.
     fn measure(&mut self, seen: &Seen) {
         let a_pod = seen.cores.filter(|_| seen.ready > 0.0).map(|cores| cores / seen.ready);
@@ -91,7 +100,7 @@ impl<'a> ByPolicy<'a> {
         }
         let at = seen.now * 1000;
         for (name, (sum, count)) in std::mem::take(&mut self.seen) {
-            if !self.bench.policy.signals().iter().any(|signal| signal.name() == name) {
+            if !self.is_read(name) {
                 continue;
             }
             let oldest = at - self.reach - self.step * 1000;
@@ -107,7 +116,7 @@ impl<'a> ByPolicy<'a> {
 }
 
 impl Scaler for ByPolicy<'_> {
-    fn decide(&mut self, seen: Seen) -> Option<Decision> {
+    fn decide(&mut self, seen: Seen) -> Option<Verdict> {
         self.measure(&seen);
         if seen.now < self.looked + self.bench.interval {
             return None;
@@ -128,9 +137,9 @@ impl Scaler for ByPolicy<'_> {
         };
         let decision = decide(self.bench.policy, &mut self.facts, &question);
         self.state = self.state.after(&decision, true, now);
-        match decision.action {
-            Action::Apply { target } => Some(Decision { target, by: decision.by_rule() }),
-            Action::Hold => None,
-        }
+        Some(match decision.action {
+            Action::Apply { target } => Verdict { target: Some(target), by: decision.by_rule() },
+            Action::Hold => Verdict { target: None, by: decision.by.to_string() },
+        })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::figures::Figures;
 use super::plant::{Assumptions, Plant};
-use super::scaler::{Scaler, Seen};
+use super::scaler::{Scaler, Seen, Verdict};
 use super::{Demand, Unit};
 
 /// How finely time is cut, seconds: Kubernetes' autoscaler looks this often.
@@ -43,6 +43,8 @@ pub struct Run {
     pub figures: Figures,
     /// Every change.
     pub marks: Vec<Mark>,
+    /// What left the number as it was, and since when, seconds since the epoch; from there on to the next of them.
+    pub holds: Vec<(i64, String)>,
     /// Every step, where they are asked for.
     pub steps: Vec<Step>,
 }
@@ -98,10 +100,16 @@ fn tick(
     let now = at + seconds;
     let cores = demand.map(|_| served.cores);
     let seen = Seen { now, cores, rps, replicas: plant.replicas(), ready: plant.ready() };
-    let Some(decision) = scaler.decide(seen) else { return };
+    let Some(Verdict { target, by }) = scaler.decide(seen) else { return };
+    let Some(to) = target else {
+        if run.holds.last().is_none_or(|(_, before)| *before != by) {
+            run.holds.push((now, by));
+        }
+        return;
+    };
     let from = plant.replicas();
-    plant.scale(decision.target, now);
+    plant.scale(to, now);
     run.figures.actuations += 1;
-    run.figures.largest_step = run.figures.largest_step.max((decision.target - from).abs());
-    run.marks.push(Mark { at: now, from, to: decision.target, by: decision.by });
+    run.figures.largest_step = run.figures.largest_step.max((to - from).abs());
+    run.marks.push(Mark { at: now, from, to, by });
 }

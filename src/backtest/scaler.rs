@@ -1,7 +1,5 @@
 //! What decides about replicas.
 
-use super::figures::Decision;
-
 /// What a scaler sees at a moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
@@ -17,10 +15,19 @@ pub struct Seen {
     pub ready: f64,
 }
 
+/// What a scaler says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// Replicas that there are to be from now on; nothing where it leaves them.
+    pub target: Option<f64>,
+    /// The rule that had the last word, or what else did.
+    pub by: String,
+}
+
 /// What decides about replicas.
 pub trait Scaler {
-    /// Replicas that there are to be from now on; nothing where it leaves them.
-    fn decide(&mut self, seen: Seen) -> Option<Decision>;
+    /// What it says of a moment; nothing where it does not look, or leaves the number without a reason that counts.
+    fn decide(&mut self, seen: Seen) -> Option<Verdict>;
 }
 
 /// A number that stays.
@@ -28,7 +35,7 @@ pub trait Scaler {
 pub struct Fixed(pub f64);
 
 impl Scaler for Fixed {
-    fn decide(&mut self, seen: Seen) -> Option<Decision> {
-        (seen.replicas != self.0).then(|| Decision { target: self.0, by: "fixed".to_owned() })
+    fn decide(&mut self, seen: Seen) -> Option<Verdict> {
+        (seen.replicas != self.0).then(|| Verdict { target: Some(self.0), by: "fixed".to_owned() })
     }
 }

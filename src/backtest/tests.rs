@@ -53,7 +53,7 @@ fn the_autoscaler_desires_what_its_documentation_says() {
 fn the_autoscaler_adds_four_pods_or_doubles_at_once_and_takes_away_after_five_minutes() {
     let mut hpa = Hpa::new(80.0, 0.5, (1.0, 100.0));
     let seen = |now, cores, pods| Seen { now, cores: Some(cores), rps: None, replicas: pods, ready: pods };
-    let target = |hpa: &mut Hpa, seen: Seen| hpa.decide(seen).map(|one| one.target);
+    let target = |hpa: &mut Hpa, seen: Seen| hpa.decide(seen).and_then(|one| one.target);
     assert_eq!(target(&mut hpa, seen(0, 40.0, 2.0)), Some(6.0), "four pods are more than as many again");
     assert_eq!(target(&mut hpa, seen(10, 40.0, 6.0)), None, "it looks every 15 s");
     assert_eq!(target(&mut hpa, seen(15, 40.0, 6.0)), Some(12.0), "as many again are more than four");
@@ -110,13 +110,19 @@ fn a_load_is_brought_onto_a_grid_and_its_faults_are_told() {
     assert!(matches!(recorded(&[(0.0, -1.0), (90.0, 1.0)]).onto(30), Err(DemandError::Negative { .. })));
 }
 
+fn lines(text: &str) -> impl Iterator<Item = Result<String, String>> {
+    text.lines().map(|line| Ok(line.to_owned()))
+}
+
 #[test]
 fn csv_has_a_column_a_class_and_is_refused_with_its_line() {
-    let read = |text: &str, column| csv(text.lines(), column);
+    let read = |text: &str, column| csv(lines(text), column);
     let all = read("time,a,b\n0,1,2\n30,,4\n1767225600000,5,6\n2026-01-01T00:00:30Z,7,8\n", None).unwrap();
     assert_eq!((all.len(), all[0].name.as_str()), (2, "a"));
     assert_eq!(all[0].points, [(0.0, 1.0), (1_767_225_600.0, 5.0), (1_767_225_630.0, 7.0)]);
     assert_eq!(read("time,a,b\n0,1,2\n", Some("b")).unwrap()[0].points, [(0.0, 2.0)]);
+    let broken = ["time,a", "0,1"].map(|line| Ok(line.to_owned())).into_iter().chain([Err("it ends".to_owned())]);
+    assert_eq!(csv(broken, None).unwrap_err(), "it ends");
     for (text, column, expected) in [
         ("", None, "there is nothing in it"),
         ("time\n0\n", None, "at least one of values"),
@@ -136,11 +142,11 @@ fn csv_has_a_column_a_class_and_is_refused_with_its_line() {
 fn openmetrics_gives_the_metric_that_is_named_or_the_only_one() {
     let text =
         "# TYPE load gauge\nload{class=\"a\"} 1 0\nload{class=\"a\"} 2 30\nload{class=\"b\"} 3 0\ncpu_total 7 0\n";
-    let all = openmetrics(text.lines(), Some("load")).unwrap();
+    let all = openmetrics(lines(text), Some("load")).unwrap();
     assert_eq!((all.len(), all[0].name.as_str(), all[0].is_counter), (2, "load{class=\"a\"}", false));
     assert_eq!(all[0].points, [(0.0, 1.0), (30.0, 2.0)]);
-    assert!(openmetrics(text.lines(), Some("cpu_total")).unwrap()[0].is_counter);
-    let error = |text: &str, metric| openmetrics(text.lines(), metric).unwrap_err();
+    assert!(openmetrics(lines(text), Some("cpu_total")).unwrap()[0].is_counter);
+    let error = |text: &str, metric| openmetrics(lines(text), metric).unwrap_err();
     assert_eq!(error(text, None), "there are several metrics, name one: cpu_total, load");
     assert_eq!(error(text, Some("x")), "there is no metric \"x\"; there are: cpu_total, load");
     assert_eq!(error("load 1\n", None), "line 1: load has no time; a load needs one for each sample");
@@ -172,7 +178,7 @@ fn a_gap_in_the_recording_takes_nothing_away() {
 struct Watching(Vec<Seen>);
 
 impl Scaler for Watching {
-    fn decide(&mut self, seen: Seen) -> Option<figures::Decision> {
+    fn decide(&mut self, seen: Seen) -> Option<Verdict> {
         self.0.push(seen);
         None
     }
@@ -198,6 +204,16 @@ fn decisions_that_differ_are_told_with_the_rule_of_each_side() {
     let assume = Assumptions::default();
     let candidate = by_policy(&load, &assume, 2.0);
     assert_eq!(flips(&candidate, &candidate), []);
+    let mut fixed = run(&load, Unit::Cores, &assume, (&mut Fixed(2.0), 2.0), false);
+    fixed.holds.push((START, "fixed".to_owned()));
+    let found = flips(&candidate, &fixed);
+    assert_eq!(found.len(), candidate.marks.len());
+    for (flip, mark) in found.iter().zip(&candidate.marks) {
+        assert_eq!(flip.base, Side { replicas: Some(mark.to), by: mark.by.clone() });
+        assert_eq!(flip.candidate, Side { replicas: None, by: "fixed".to_owned() });
+    }
+    // What holds is told with its rule: here right after each change.
+    assert!(candidate.holds.iter().any(|(_, by)| by == "Safeguard/replicas/cooldown"), "{:?}", candidate.holds);
     let base = run(&load, Unit::Cores, &assume, (&mut hpa(&assume), 2.0), false);
     let found = flips(&base, &candidate);
     assert!(!found.is_empty() && found.iter().all(|flip| flip.base != flip.candidate), "{found:?}");

@@ -283,6 +283,7 @@ pub struct Facts {
     /// Milliseconds since the epoch.
     now: Option<i64>,
     explained: bool,
+    brief: bool,
     /// Steps that all documents share over these facts; where there are none each document has its own.
     shared: Option<Allowances>,
 }
@@ -292,7 +293,7 @@ impl Facts {
     #[must_use]
     pub fn copied(&self) -> Self {
         let (bound, signals) = (self.bound.clone(), self.signals.clone());
-        Self { bound, signals, now: self.now, explained: self.explained, shared: None }
+        Self { bound, signals, now: self.now, explained: self.explained, brief: self.brief, shared: None }
     }
 
     /// Sets a fact. A path that is not in the table, or has another type there, is left out: reading it is then an
@@ -363,6 +364,19 @@ impl Facts {
     pub fn explained(mut self) -> Self {
         self.explained = true;
         self
+    }
+
+    /// The same facts, for answers without words: what is decided is the same, but no message and no basis is made. For
+    /// runs of millions of decisions.
+    #[must_use]
+    pub fn brief(mut self) -> Self {
+        self.brief = true;
+        self
+    }
+
+    /// Whether answers go without words.
+    pub fn is_brief(&self) -> bool {
+        self.brief
     }
 
     /// Steps that all documents share.

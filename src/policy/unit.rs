@@ -298,6 +298,14 @@ impl Scope<'_> {
         length.to_std().map_err(|_| "the duration is negative".to_owned())
     }
 
+    /// Evaluates words for people. They take no steps from what decides, and where answers are brief they are none.
+    pub(crate) fn words(&self, expression: &Expression) -> Result<String, String> {
+        if self.facts.is_brief() {
+            return Ok(String::new());
+        }
+        self.for_purpose(Purpose::Explain, || self.text(expression))
+    }
+
     /// Evaluates a string.
     pub(crate) fn text(&self, expression: &Expression) -> Result<String, String> {
         expression.text(self).map_err(|error| self.failure(&error).reason)

@@ -89,6 +89,9 @@ fn a_bundle_is_played_beside_another_an_autoscaler_and_a_number_that_stays() {
     assert!(!flips.is_empty() && flips.iter().all(|flip| flip["base"] != flip["candidate"]));
     let rules: String = flips.iter().map(ToString::to_string).collect();
     assert!(rules.contains("Recommendation/replicas/cpu-demand"), "{rules}");
+    let sides = || flips.iter().flat_map(|flip| [&flip["base"], &flip["candidate"]]);
+    assert!(sides().all(|side| !side["by"].as_str().unwrap().is_empty()), "{rules}");
+    assert!(sides().any(|side| side["replicas"].is_null() && side["by"] != "no change"), "what held is told: {rules}");
     // Beside itself nothing is otherwise.
     let same = json(&["builtin", "--base", "builtin", "--load", &load]);
     assert!(same["classes"].as_array().unwrap().iter().all(|class| class["flips"].as_array().unwrap().is_empty()));

@@ -6,8 +6,9 @@ mod report;
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::origin::{Origin, Refused};
 use crate::backtest::{
@@ -233,26 +234,18 @@ fn all<'a>(
 ) -> Result<Vec<Played<'a>>, Refused> {
     let assume = args.assumptions()?;
     let interval = i64::try_from(args.assumed.interval.as_secs()).unwrap_or(30).max(1);
-    let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let threads = args.threads.map_or(0, usize::from);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|error| Refused::Unreadable(format!("threads can't be started: {error}")))?;
     let progress = Progress::new(demands.len());
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(demands.len()).max(1) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(demand) = demands.get(index) else { return };
-                    let played = one(args, &assume, interval, (candidate, base), demand);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((index, played));
-                    progress.step();
-                }
-            });
-        }
-    });
+    let play = |demand| {
+        let played = one(args, &assume, interval, (candidate, base), demand);
+        progress.step();
+        played
+    };
+    let played = pool.install(|| demands.par_iter().map(play).collect());
     progress.end();
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(index, _)| *index);
-    done.into_iter().map(|(_, played)| played).collect()
+    played
 }
 
 /// Plays one class under everything that decides.

@@ -67,7 +67,8 @@ pub struct Question<'a> {
 }
 
 /// Decides about one dimension of one component. `facts` are those of the class and the component as they are now;
-/// signals, the time, the proposal and the size that the field has are bound here.
+/// signals, the time, the proposal and the size that the field has are bound here. Over [brief](Facts::brief) facts the
+/// decision is the same, without its words: no basis, no messages, no trace of the recommendations.
 pub fn decide(policy: &Policy, facts: &mut Facts, question: &Question<'_>) -> NfrDecision {
     let Question { component, dimension, state, samples, grid, now, .. } = *question;
     facts.share_steps();

@@ -72,14 +72,14 @@ impl<'a> Timeline<'a> {
         let nothing = Arc::new(Series::default());
         let mut readings = Vec::new();
         for signal in policy.signals() {
-            let series = samples.get(signal.name()).unwrap_or(&nothing);
-            facts.set_signal(signal.name(), Arc::clone(series));
             let looks = recommendations.iter().filter_map(|one| one.unit().look_back(signal.name()));
             let look_back = looks.max();
             let guards_back = safeguard.and_then(|one| one.unit().look_back(signal.name()));
             if look_back.is_none() && guards_back.is_none() {
                 continue;
             }
+            let series = samples.get(signal.name()).unwrap_or(&nothing);
+            facts.set_signal(signal.name(), Arc::clone(series));
             readings.push(Reading {
                 name: signal.name().to_owned(),
                 series: Arc::clone(series),
@@ -105,6 +105,11 @@ impl<'a> Timeline<'a> {
         self.facts
     }
 
+    /// Whether answers go without words.
+    pub(super) fn is_brief(&self) -> bool {
+        self.facts.is_brief()
+    }
+
     /// Signals that the class needs and that have no data at the newest point, in words.
     pub(super) fn missing(&self) -> Vec<String> {
         let required = self.readings.iter().filter(|one| one.required);
@@ -125,8 +130,8 @@ impl<'a> Timeline<'a> {
         let mut asked = Asked::default();
         for recommendation in &self.recommendations {
             // Of all points but the newest only the size counts.
-            let newest = at == self.newest;
-            let said = if newest { recommendation.evaluate(self.facts) } else { recommendation.glance(self.facts) };
+            let told = at == self.newest && !self.facts.is_brief();
+            let said = if told { recommendation.evaluate(self.facts) } else { recommendation.glance(self.facts) };
             asked.trace.extend(said.trace);
             asked.failure = asked.failure.or(said.error);
             if let Some(proposal) = said.proposal {

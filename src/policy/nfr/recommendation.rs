@@ -164,7 +164,7 @@ impl RecommendationPolicy {
             match rule.confidence(scope) {
                 Ok(confidence) => {
                     // Words that fail must not lose the number.
-                    let basis = || scope.text(&rule.basis).unwrap_or_else(|reason| format!("not known: {reason}"));
+                    let basis = || scope.words(&rule.basis).unwrap_or_else(|reason| format!("not known: {reason}"));
                     let basis = if words { basis() } else { String::new() };
                     if let Some(trace) = trace {
                         trace.effect =

@@ -1,13 +1,13 @@
 //! Reads loads from files.
 
-use std::io::{Read as _, stdin};
+use std::io::{BufRead, BufReader, Read as _, stdin};
 
 use flate2::read::MultiGzDecoder;
 
 use crate::backtest::{Demand, Recorded, csv, openmetrics};
 
-/// Most text of one file: 14 days of 100 series at 10 s are a tenth of it.
-const MOST: u64 = 2 << 30;
+/// Longest line, bytes: a hundred thousand classes.
+const LONGEST: u64 = 4 << 20;
 
 /// The loads of all files, and those that were asked for, on a grid; what is wrong, in one line that names the file.
 pub(super) fn demands(
@@ -19,8 +19,8 @@ pub(super) fn demands(
     let mut all = asked.collect::<Result<Vec<_>, _>>()?;
     for file in files {
         let wrong = |error: String| format!("{file}: {error}");
-        let text = read(file).map_err(wrong)?;
-        for recorded in parse(&text, column).map_err(wrong)? {
+        let lines = Lines { text: open(file).map_err(wrong)?, read: 0 };
+        for recorded in parse(lines, column).map_err(wrong)? {
             all.push(recorded.onto(step).map_err(|error| wrong(error.to_string()))?);
         }
     }
@@ -33,29 +33,62 @@ pub(super) fn demands(
     Ok(all)
 }
 
-fn read(file: &str) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let read = if file == "-" {
-        stdin().lock().take(MOST).read_to_end(&mut bytes)
+/// Opens a file, or the standard input, and unpacks it where it is packed.
+fn open(file: &str) -> Result<Box<dyn BufRead>, String> {
+    let told = |error: std::io::Error| error.to_string();
+    let mut packed: Box<dyn BufRead> = if file == "-" {
+        Box::new(BufReader::new(stdin()))
     } else {
-        std::fs::File::open(file).and_then(|opened| opened.take(MOST).read_to_end(&mut bytes))
+        Box::new(BufReader::new(std::fs::File::open(file).map_err(told)?))
     };
-    read.map_err(|error| error.to_string())?;
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        let mut unpacked = Vec::new();
-        MultiGzDecoder::new(bytes.as_slice())
-            .take(MOST)
-            .read_to_end(&mut unpacked)
-            .map_err(|error| format!("it does not unpack: {error}"))?;
-        bytes = unpacked;
-    }
-    String::from_utf8(bytes).map_err(|_| "it is no text: CSV and OpenMetrics are, either one gzipped".to_owned())
+    let is_packed = packed.fill_buf().map_err(told)?.starts_with(&[0x1f, 0x8b]);
+    Ok(if is_packed { Box::new(BufReader::new(MultiGzDecoder::new(packed))) } else { packed })
 }
 
-/// A line of samples of CSV has a comma, of OpenMetrics none outside its labels.
-fn parse(text: &str, column: Option<&str>) -> Result<Vec<Recorded>, String> {
-    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
-    let is_csv = first.is_none_or(|line| line.split('{').next().is_some_and(|name| name.contains(',')));
-    let exposed = text.lines().any(|line| line.starts_with("# TYPE") || line.starts_with("# EOF"));
-    if is_csv && !exposed { csv(text.lines(), column) } else { openmetrics(text.lines(), column) }
+/// The lines of a text, one at a time: nothing but the line that is read is in memory.
+struct Lines {
+    text: Box<dyn BufRead>,
+    read: usize,
+}
+
+impl Iterator for Lines {
+    type Item = Result<String, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut line = Vec::new();
+        let read = self.text.by_ref().take(LONGEST).read_until(b'\n', &mut line);
+        self.read += 1;
+        let wrong = |what: &str| Some(Err(format!("line {}: {what}", self.read)));
+        match read {
+            Err(error) => wrong(&format!("it can't be read: {error}")),
+            Ok(0) => None,
+            Ok(_) if line.len() as u64 == LONGEST => wrong("it is longer than a line of a load can be, 4 MiB"),
+            Ok(_) => match String::from_utf8(line) {
+                Ok(line) => Some(Ok(line.trim_end_matches(['\n', '\r']).to_owned())),
+                Err(_) => wrong("it is no text: CSV and OpenMetrics are, either one gzipped"),
+            },
+        }
+    }
+}
+
+/// `OpenMetrics` tells its types above its samples, and a line of samples of it has no comma outside of its labels.
+fn parse(mut lines: Lines, column: Option<&str>) -> Result<Vec<Recorded>, String> {
+    let mut first = Vec::new();
+    let mut is_csv = true;
+    for line in lines.by_ref() {
+        let line = line?;
+        let told = line.trim();
+        let sample = !told.is_empty() && !told.starts_with('#');
+        if ["# TYPE", "# HELP", "# UNIT", "# EOF"].iter().any(|mark| told.starts_with(mark)) {
+            is_csv = false;
+        } else if sample {
+            is_csv &= told.split('{').next().is_some_and(|name| name.contains(','));
+        }
+        first.push(Ok(line));
+        if sample || !is_csv {
+            break;
+        }
+    }
+    let all = first.into_iter().chain(lines);
+    if is_csv { csv(all, column) } else { openmetrics(all, column) }
 }

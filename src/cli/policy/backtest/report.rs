@@ -115,12 +115,10 @@ impl Report<'_> {
         let mut count = 0_usize;
         for flip in self.played.iter().flat_map(|one| &one.flips) {
             count += 1;
-            let (side, rule) = match (&flip.base, &flip.candidate) {
-                (_, Some((_, rule))) => ("candidate", rule.as_str()),
-                (Some((_, rule)), None) => ("base alone", rule.as_str()),
-                (None, None) => ("nobody", ""),
-            };
-            *by_rule.entry(format!("{rule} ({side})")).or_default() += 1;
+            let does = if flip.candidate.replicas.is_some() { "changes" } else { "holds" };
+            let of_base = if flip.base.replicas.is_some() { "changed" } else { "held" };
+            let told = format!("{} {does}, where {} {of_base}", flip.candidate.by, flip.base.by);
+            *by_rule.entry(told).or_default() += 1;
         }
         let _ = writeln!(out, "\n{} otherwise than by the base", super::super::count(count, "decision"));
         let mut by_rule: Vec<_> = by_rule.into_iter().collect();
