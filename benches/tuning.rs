@@ -3,7 +3,7 @@
 //! Recorded and made-up loads, a third of them set aside: no number of the bundle was chosen by what it does to those. For each:
 //! minutes in which pods could not bear the load, replica-hours and changes, beside a `HorizontalPodAutoscaler` at 80 % of the
 //! request. `-- --param Safeguard/replicas/cooldown_up=1m` plays with another number, `-- --interval 60` with another time
-//! between two looks, `-- --hpa-target 70` beside another autoscaler; `-- --brief` is one line, for sweeps.
+//! between two looks, `-- --with FILE` with documents of the file in place of the shipped ones, `-- --hpa-target 70` beside another autoscaler; `-- --brief` is one line, for sweeps.
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
@@ -91,11 +91,13 @@ struct Asked {
     interval: i64,
     signal_step: Option<String>,
     hpa_target: f64,
+    with: Option<String>,
     brief: bool,
 }
 
 fn asked() -> Result<Asked, String> {
-    let mut asked = Asked { params: BTreeMap::new(), interval: 30, signal_step: None, hpa_target: 80.0, brief: false };
+    let mut asked =
+        Asked { params: BTreeMap::new(), interval: 30, signal_step: None, hpa_target: 80.0, with: None, brief: false };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut next = || words.next().ok_or_else(|| format!("{word} needs a value"));
@@ -104,6 +106,7 @@ fn asked() -> Result<Asked, String> {
             "--brief" => asked.brief = true,
             "--interval" => asked.interval = next()?.parse().map_err(|_| "--interval: whole seconds".to_owned())?,
             "--hpa-target" => asked.hpa_target = next()?.parse().map_err(|_| "--hpa-target: percent".to_owned())?,
+            "--with" => asked.with = Some(next()?),
             "--signal-step" => asked.signal_step = Some(next()?),
             "--param" => {
                 let text = next()?;
@@ -111,7 +114,9 @@ fn asked() -> Result<Asked, String> {
                 let (document, name) = path.rsplit_once('/').ok_or("--param DOCUMENT/NAME/PARAM=VALUE")?;
                 asked.params.entry(document.to_owned()).or_default().push((name.to_owned(), value.to_owned()));
             }
-            other => return Err(format!("{other}: --param, --interval, --signal-step, --hpa-target or --brief")),
+            other => {
+                return Err(format!("{other}: --param, --with, --interval, --signal-step, --hpa-target or --brief"));
+            }
         }
     }
     Ok(asked)
@@ -134,7 +139,11 @@ fn policy(asked: &Asked) -> Result<Policy, String> {
         let signals = include_str!("../policies/signals.yaml").replace("step: 30s", &format!("step: {step}"));
         files.push(File { name: "signals.yaml".to_owned(), text: signals });
     }
-    let bundle = Bundle::read(&files, &[]).map_err(|found| found.to_string())?;
+    if let Some(path) = &asked.with {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+        files.push(File { name: "with.yaml".to_owned(), text });
+    }
+    let bundle = Bundle::over_builtin(&files).map_err(|found| found.to_string())?;
     let inputs = Inputs { profile: "full".to_owned(), ..Inputs::default() };
     bundle.compile(&inputs).map(|(policy, _)| policy).map_err(|found| found.to_string())
 }
