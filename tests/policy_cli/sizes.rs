@@ -24,13 +24,13 @@ fn a_decision_is_explained_with_leaves_margins_window_bounds_and_limits() {
     assert_eq!((code, errors.as_str()), (0, ""), "{out}");
     for line in [
         "decision   apply 8 by Safeguard/replicas/bounded-change",
-        "bounded-change: 8 instead of 16",
+        "bounded-change: 8 instead of 25",
         "signals.cpu.max_over(params.peak) = 6",
         "variables.request > 0.0: holds by 0.5",
-        "Window up: 1 of 1 points, lowest 15.592105",
+        "Window up: 1 of 1 points, lowest 24.375",
         "signals.cpu.age() > params.freshness: 90s short",
         "bounded-change: at most 8, at least 3: binds",
-        "16 -> 8 by Safeguard/replicas/bounded-change",
+        "25 -> 8 by Safeguard/replicas/bounded-change",
     ] {
         assert!(out.contains(line), "{line}\n{out}");
     }

@@ -30,10 +30,10 @@ async fn a_class_is_measured_and_its_recommendation_stands_in_its_status_while_n
     assert!(found.since.is_some() && found.confidence.is_some_and(|confidence| confidence > 0.9), "{found:?}");
     assert_eq!(condition(&status, "NfrObserved").1, "Measured");
 
-    // A steady load is no news: nothing is written at all, neither to the workload nor to the status.
+    // A steady load is no news: in a whole minute nothing is written at all, neither to the workload nor to the status.
     settled(&crm).await;
     let (before, to_workload) = (crm.writes(), writes_to_deployments(&lab.ns).await);
-    tokio::time::sleep(Duration::from_secs(15)).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!((crm.writes(), writes_to_deployments(&lab.ns).await), (before, to_workload));
     assert!(applied(&status, "replicas").is_none());
     crm.stop().await;
