@@ -137,13 +137,12 @@ impl fmt::Display for Diagnostic {
         if self.line > 0 {
             let number = self.line.to_string();
             let gutter = " ".repeat(number.len());
-            let column = self.column.max(1) as usize;
+            let (line, before) = self.excerpt();
             // Tabs stay tabs under the caret, so that it points at the same place in any terminal.
-            let lead: String =
-                self.source_line.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-            let room = self.source_line.chars().count().saturating_sub(column - 1).max(1);
+            let lead: String = line.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            let room = line.chars().count().saturating_sub(before).max(1);
             let carets = "^".repeat((self.width as usize).clamp(1, room));
-            write!(f, "\n{gutter} |\n{number} | {}\n{gutter} | {lead}{carets}", self.source_line)?;
+            write!(f, "\n{gutter} |\n{number} | {line}\n{gutter} | {lead}{carets}")?;
         }
         for (place, why) in &self.related {
             write!(f, "\n  --> {place}: {why}")?;
@@ -152,6 +151,25 @@ impl fmt::Display for Diagnostic {
             write!(f, "\n  help: {help}")?;
         }
         Ok(())
+    }
+}
+
+impl Diagnostic {
+    /// The source line as far as it can be read, and how many characters of it stand before the place. Of a line that is
+    /// longer than any person writes, what is around the place.
+    fn excerpt(&self) -> (String, usize) {
+        const LONGEST: usize = 300;
+        const AROUND: usize = 100;
+        let before = self.column.max(1) as usize - 1;
+        let length = self.source_line.chars().count();
+        if length <= LONGEST {
+            return (self.source_line.clone(), before);
+        }
+        let from = before.saturating_sub(AROUND);
+        let kept: String = self.source_line.chars().skip(from).take(2 * AROUND).collect();
+        let left = if from > 0 { "…" } else { "" };
+        let right = if from + 2 * AROUND < length { "…" } else { "" };
+        (format!("{left}{kept}{right}"), before - from + left.chars().count())
     }
 }
 

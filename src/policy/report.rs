@@ -160,6 +160,18 @@ mod tests {
     }
 
     #[test]
+    fn of_a_line_that_nobody_can_read_only_what_is_around_the_place_is_shown() {
+        let line = format!("{}foo: bar{}", " ".repeat(500), "[".repeat(100_000));
+        let wrong = Diagnostic { source_line: line, column: 501, width: 3, message: "m".to_owned(), ..finding() };
+        let shown = wrong.to_string();
+        assert!(shown.len() < 1200, "{}", shown.len());
+        let lines: Vec<&str> = shown.lines().collect();
+        let at = lines[3].find("foo").map(|at| lines[3][..at].chars().count());
+        assert_eq!(at, lines[4].find("^^^").map(|at| lines[4][..at].chars().count()), "{shown}");
+        assert!(lines[3].contains('…') && !lines[4].contains("^^^^"), "{shown}");
+    }
+
+    #[test]
     fn json_has_stable_keys() {
         let document = json(&[finding(), Diagnostic::whole("b.yaml", "m").warning()], None);
         assert_eq!((&document["errors"], &document["warnings"]), (&json!(1), &json!(1)));
