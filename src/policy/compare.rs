@@ -60,6 +60,8 @@ pub enum Part {
     Variable,
     /// A rule.
     Rule,
+    /// A case of a Test.
+    Case,
     /// The order of rules, where it decides something.
     Order,
     /// Any other field.
@@ -74,6 +76,7 @@ impl Part {
             Self::Param => "param",
             Self::Variable => "variable",
             Self::Rule => "rule",
+            Self::Case => "case",
             Self::Order => "order",
             Self::Field => "field",
         }
@@ -256,6 +259,7 @@ fn about(document: &str, entry: &Entry) -> Change {
     let part = match (&entry.id, entry.path.as_str()) {
         (None, _) => Part::Field,
         (Some(_), "variables") => Part::Variable,
+        (Some(_), "cases") => Part::Case,
         (Some(_), _) => Part::Rule,
     };
     of(document, part, entry.id.as_ref().unwrap_or(&entry.path))

@@ -199,6 +199,10 @@ fn part(takes: &'static Takes, node: &Node, path: &str, found: &mut Vec<Entry>) 
         (Takes::Keyed { by, of, order }, Value::List(items)) => {
             found.extend(items.iter().map(|item| keyed(by, of, *order, item, path)));
         }
+        // The cases of a Test, whose fields depend on its target.
+        (Takes::List(_), Value::List(items)) if items.iter().all(|item| name_of(item).is_some()) => {
+            found.extend(items.iter().map(|item| case(item, path)));
+        }
         (Takes::Either(choices), value) => {
             let fits = |choice: &&Takes| match choice {
                 Takes::Fields(_) | Takes::Entries(..) | Takes::ByName { .. } | Takes::Facts(_) => {
@@ -232,6 +236,22 @@ fn keyed(by: &str, of: &'static Fields, order: Order, item: &Node, path: &str) -
     });
     let place = get(item, by).unwrap_or(item).at.text();
     Entry { path: path.to_owned(), id, place, said: said.collect(), ordered: order != Order::Free }
+}
+
+fn name_of(item: &Node) -> Option<&Node> {
+    get(item, "name").filter(|name| matches!(name.value, Value::Text(_)))
+}
+
+fn case(item: &Node, path: &str) -> Entry {
+    let fields = if let Value::Map(fields) = &item.value { fields.as_slice() } else { &[] };
+    let fields = fields.iter().filter(|(field, _)| field.text != "name");
+    Entry {
+        path: path.to_owned(),
+        id: name_of(item).map(shown),
+        place: name_of(item).unwrap_or(item).at.text(),
+        said: fields.map(|(field, node)| said(&Takes::Free, &field.text, node)).collect(),
+        ordered: false,
+    }
 }
 
 fn said(takes: &'static Takes, field: &str, node: &Node) -> Said {

@@ -71,6 +71,29 @@ fn params_rules_and_shapes_are_told_with_both_places() {
 }
 
 #[test]
+fn a_test_is_told_case_by_case() {
+    let with = |cases: &str| {
+        let dir = bundle(TEMPLATE, ADMISSION);
+        let test = "apiVersion: policy.oaas.io/v1alpha1\nkind: Test\nmetadata: {name: t}\nspec:\n  target: Admission/a\n  cases:\n";
+        fs::write(dir.path().join("t.yaml"), format!("{test}{cases}")).unwrap();
+        dir
+    };
+    let before = with(
+        "    - {name: on, given: {features: {mtls: true}}, expect: {deny: [mtls]}}\n    - {name: gone, expect: {deny: []}}\n",
+    );
+    let after = with("    - {name: new, expect: {deny: []}}\n    - {name: on, expect: {deny: []}}\n");
+    let (code, out) = diff(before.path(), after.path());
+    assert_eq!(code, 0, "tests decide nothing: {out}");
+    let (_, tests) = out.split_once("tests, which decide nothing:\n").unwrap();
+    assert_eq!(
+        tests,
+        "Test/t\n  case new\n    + expect: {deny: []}    B/t.yaml:7:14\n  case on: expect\n    - {deny: [mtls]}    A/t.yaml:7:14\n    \
+         + {deny: []}    B/t.yaml:8:14\n  case on: given\n    - {features: {mtls: true}}    A/t.yaml:7:14\n  case gone\n    - expect: \
+         {deny: []}    A/t.yaml:8:14\n"
+    );
+}
+
+#[test]
 fn machines_get_every_change_with_stable_keys() {
     let dir =
         directory(&[("bundle.yaml", &OVERLAY.replace("builtin}", "builtin, params: {Template/edge: {rps: 500}}}"))]);
