@@ -19,6 +19,8 @@ pub struct Recorded {
     pub points: Vec<(f64, f64)>,
     /// The values only ever grow, and start anew at 0: what counts is how fast.
     pub is_counter: bool,
+    /// What the values count, where the recording says so: `seconds`, `cores`, `requests`.
+    pub counts: Option<String>,
 }
 
 /// A load on a regular grid.
@@ -62,6 +64,34 @@ pub enum DemandError {
         /// What.
         value: String,
     },
+}
+
+impl Unit {
+    /// Whether a recording that says what it counts can be meant: CPU seconds grow by cores, requests by requests a second.
+    pub fn fits(self, recorded: &Recorded) -> bool {
+        let Some(counts) = recorded.counts.as_deref() else { return true };
+        match (self, recorded.is_counter) {
+            (Self::Cores, true) => counts == "seconds",
+            (Self::Cores, false) => counts == "cores",
+            (Self::Rps, true) => counts == "requests",
+            (Self::Rps, false) => ["rps", "requests_per_second"].contains(&counts),
+        }
+    }
+
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cores => "cores",
+            Self::Rps => "requests a second",
+        }
+    }
+}
+
+impl Demand {
+    /// Seconds since the epoch at which the last step is over.
+    pub fn end(&self) -> i64 {
+        self.start + self.step * i64::try_from(self.values.len()).unwrap_or(i64::MAX)
+    }
 }
 
 impl Recorded {

@@ -10,13 +10,16 @@ pub fn openmetrics(
     lines: impl Iterator<Item = Result<String, String>>,
     metric: Option<&str>,
 ) -> Result<Vec<Recorded>, String> {
-    let mut counters: Vec<String> = Vec::new();
+    let (mut counters, mut units): (Vec<String>, BTreeMap<String, String>) = Default::default();
     let mut all: BTreeMap<(String, String), Recorded> = BTreeMap::new();
     for (index, line) in lines.enumerate().map(|(index, line)| (index + 1, line)) {
         let line = line?;
         let line = line.trim();
         if let Some((name, "counter")) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
             counters.push(name.to_owned());
+        }
+        if let Some((name, unit)) = line.strip_prefix("# UNIT ").and_then(|rest| rest.split_once(' ')) {
+            units.insert(name.to_owned(), unit.trim().to_owned());
         }
         if line.is_empty() || line.starts_with('#') {
             continue;
@@ -28,9 +31,10 @@ pub fn openmetrics(
         let at = parts.next().and_then(|at| at.parse::<f64>().ok());
         let at = at.ok_or_else(|| format!("line {index}: {name} has no time; a load needs one for each sample"))?;
         let is_counter = name.ends_with("_total") || counters.iter().any(|counter| counter == name);
+        let counts = units.get(name.strip_suffix("_total").unwrap_or(name)).or_else(|| units.get(name)).cloned();
         let of = all.entry((name.to_owned(), labels.to_owned())).or_insert_with(|| {
             let name = if labels.is_empty() { name.to_owned() } else { format!("{name}{{{labels}}}") };
-            Recorded { name, points: Vec::new(), is_counter }
+            Recorded { name, is_counter, counts, ..Recorded::default() }
         });
         if metric.is_none_or(|wanted| wanted == name) {
             of.points.push((at, value));

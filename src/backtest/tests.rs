@@ -8,7 +8,7 @@ use crate::policy::{Given, Inputs, Policy};
 const START: i64 = 1_767_225_600;
 
 fn recorded(points: &[(f64, f64)]) -> Recorded {
-    Recorded { name: "shop".to_owned(), points: points.to_vec(), is_counter: false }
+    Recorded { name: "shop".to_owned(), points: points.to_vec(), ..Recorded::default() }
 }
 
 fn demand(values: impl Iterator<Item = f64>) -> Demand {
@@ -151,6 +151,12 @@ fn openmetrics_gives_the_metric_that_is_named_or_the_only_one() {
     assert_eq!(error(text, Some("x")), "there is no metric \"x\"; there are: cpu_total, load");
     assert_eq!(error("load 1\n", None), "line 1: load has no time; a load needs one for each sample");
     assert_eq!(error("# EOF\n", None), "there is nothing in it");
+    let counting = |text: &str| openmetrics(lines(text), None).unwrap().remove(0);
+    let seconds = counting("# UNIT cpu_seconds seconds\ncpu_seconds_total 1 0\ncpu_seconds_total 2 30\n");
+    assert!(Unit::Cores.fits(&seconds) && !Unit::Rps.fits(&seconds), "{seconds:?}");
+    let bytes = counting("# UNIT memory_bytes bytes\nmemory_bytes 1 0\n");
+    assert!(!Unit::Cores.fits(&bytes) && !Unit::Rps.fits(&bytes), "{bytes:?}");
+    assert!(Unit::Rps.fits(&counting("load 1 0\n")), "nothing is said");
 }
 
 #[test]

@@ -152,8 +152,13 @@ fn what_is_wrong_is_one_clear_line_and_exit_2() {
     let load = place.path("load.csv").display().to_string();
     let (empty, negative) = (place.write("empty.csv", ""), place.write("negative.csv", "time,a\n0,1\n60,-2\n120,1\n"));
     let (short, words) = (place.write("short.csv", "time,a\n0,1\n"), place.write("words.csv", "time,a\n0,many\n"));
+    let bytes =
+        place.write("bytes.txt", "# UNIT used_bytes bytes\nused_bytes 1 0\nused_bytes 1 60\nused_bytes 1 90\n# EOF\n");
+    let later = place.write("later.csv", "time,later\n4000000000,1\n4000000060,1\n4000000120,1\n");
     let wrong = place.bundle("stability_down: 90h");
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 13] = [
+        (&["--load", &bytes], "used_bytes counts bytes, and cores are played; --column and --unit choose"),
+        (&["--load", &load, "--load", &later], "later begins at 2096-10-02T07:"),
         (&["--load", &empty], "empty.csv: there is nothing in it"),
         (&["--load", "no-such-file.csv"], "no-such-file.csv: No such file"),
         (&["--load", &negative], "a load is 0 or more"),

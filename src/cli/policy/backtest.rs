@@ -108,8 +108,8 @@ struct Assumed {
     /// Most replicas.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     max_replicas: u32,
-    /// Time between two looks of the controller.
-    #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
+    /// Time between two looks of the controller; 60s is its own default.
+    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
     interval: Duration,
     /// Time between two steps of the load.
     #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
@@ -163,7 +163,8 @@ fn backtest(args: &Args) -> Result<ExitCode, Refused> {
     let step = i64::try_from(args.assumed.step.as_secs()).ok().filter(|step| *step > 0);
     let step = step.ok_or_else(|| Refused::Unreadable("--step: a second is the shortest step".to_owned()))?;
     let asked = args.prometheus.recorded(step).map_err(Refused::Unreadable)?;
-    let demands = input::demands(&args.load, args.column.as_deref(), (asked, step)).map_err(Refused::Unreadable)?;
+    let demands =
+        input::demands(&args.load, args.column.as_deref(), (asked, step, args.unit())).map_err(Refused::Unreadable)?;
     let played = all(args, &candidate, base.as_ref(), &demands)?;
     let report = report::Report { args, candidate: &candidate, base: base.as_ref(), played: &played };
     if let Some(path) = &args.html {

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read as _, stdin};
 
 use flate2::read::MultiGzDecoder;
 
-use crate::backtest::{Demand, Recorded, csv, openmetrics};
+use crate::backtest::{Demand, Recorded, Unit, csv, openmetrics};
 
 /// Longest line, bytes: a hundred thousand classes.
 const LONGEST: u64 = 4 << 20;
@@ -13,7 +13,7 @@ const LONGEST: u64 = 4 << 20;
 pub(super) fn demands(
     files: &[String],
     column: Option<&str>,
-    (asked, step): (Vec<Recorded>, i64),
+    (asked, step, unit): (Vec<Recorded>, i64, Unit),
 ) -> Result<Vec<Demand>, String> {
     let asked = asked.into_iter().map(|recorded| recorded.onto(step).map_err(|error| error.to_string()));
     let mut all = asked.collect::<Result<Vec<_>, _>>()?;
@@ -21,6 +21,12 @@ pub(super) fn demands(
         let wrong = |error: String| format!("{file}: {error}");
         let lines = Lines { text: open(file).map_err(wrong)?, read: 0 };
         for recorded in parse(lines, column).map_err(wrong)? {
+            if !unit.fits(&recorded) {
+                let (name, counts) = (&recorded.name, recorded.counts.as_deref().unwrap_or_default());
+                let what =
+                    format!("{name} counts {counts}, and {} are played; --column and --unit choose", unit.name());
+                return Err(wrong(what));
+            }
             all.push(recorded.onto(step).map_err(|error| wrong(error.to_string()))?);
         }
     }
@@ -30,7 +36,28 @@ pub(super) fn demands(
         let twice = pair.first().copied().unwrap_or_default();
         return Err(format!("two loads are called {twice:?}; name the columns apart"));
     }
+    overlap(&all)?;
     Ok(all)
+}
+
+/// Figures of several loads are added up, so they must be of one time.
+fn overlap(all: &[Demand]) -> Result<(), String> {
+    let (last, first) = (all.iter().max_by_key(|one| one.start), all.iter().min_by_key(|one| one.end()));
+    match (last, first) {
+        (Some(last), Some(first)) if last.start >= first.end() => {
+            let at = |seconds: i64| {
+                jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.to_string())
+            };
+            Err(format!(
+                "no moment is in all loads: {} ends at {}, {} begins at {}; play them one by one",
+                first.name,
+                at(first.end()),
+                last.name,
+                at(last.start)
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Opens a file, or the standard input, and unpacks it where it is packed.
