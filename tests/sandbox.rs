@@ -96,9 +96,11 @@ fn child_of(pid: u32) -> u32 {
 }
 
 fn eventually_gone(what: &str, mut left: impl FnMut() -> Option<String>) {
-    let start = Instant::now();
+    // A machine that was held up has not looked often, however long it took.
+    let (start, mut looks) = (Instant::now(), 0);
     while let Some(state) = left() {
-        assert!(start.elapsed() < LONG, "{what} still there after {LONG:?}: {state}");
+        looks += 1;
+        assert!(looks < 50 || start.elapsed() < LONG, "{what} still there after {LONG:?}: {state}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
