@@ -130,17 +130,40 @@ impl Applier {
         }
     }
 
-    /// Adds our finalizer to a record, or takes it away.
-    pub async fn finalizer(&self, record: &ObjectMeta, present: bool) -> Result<(), ClusterError> {
+    /// Adds our finalizer to a record.
+    pub async fn add_finalizer(&self, record: &ObjectMeta) -> Result<(), ClusterError> {
         let (name, namespace) = names(record);
         let mut metadata = metadata(name, namespace, record.uid.as_deref());
-        metadata.insert("finalizers".to_owned(), if present { json!([FINALIZER]) } else { json!([]) });
+        metadata.insert("finalizers".to_owned(), json!([FINALIZER]));
         let patch = json!({"apiVersion": api_version(), "kind": "DeploymentRecord", "metadata": metadata});
         let params = PatchParams::apply(MANAGER).force();
-        match within(TIMEOUT, self.records(namespace).patch(name, &params, &Patch::Apply(&patch))).await {
-            Ok(_) => Ok(()),
-            // Gone already: nothing to take away, and the UID kept us from making a ghost.
-            Err(ClusterError::NotFound { .. } | ClusterError::Stale(_)) if !present => Ok(()),
+        within(TIMEOUT, self.records(namespace).patch(name, &params, &Patch::Apply(&patch))).await.map(|_| ())
+    }
+
+    /// Takes our finalizer away from a record, whoever wrote it there: people bring it along in what they exported, and
+    /// then an apply, which takes away only what it owns, would leave it. Finalizers of others stay. Whether it was there.
+    pub async fn remove_finalizer(&self, record: &ObjectMeta) -> Result<bool, ClusterError> {
+        let (name, namespace) = names(record);
+        let records = self.records(namespace);
+        let Some(live) = within(TIMEOUT, records.get_metadata_opt(name)).await?.map(|live| live.metadata) else {
+            return Ok(false);
+        };
+        let is_ours = |one: &String| one == FINALIZER;
+        if live.uid != record.uid || !live.finalizers.iter().flatten().any(is_ours) {
+            return Ok(false);
+        }
+        let others: Vec<_> = live.finalizers.iter().flatten().filter(|one| !is_ours(one)).collect();
+        // Its version guards the list: what another controller adds meanwhile is not lost.
+        let patch = json!({"metadata": {
+            "uid": live.uid, "resourceVersion": live.resource_version, "finalizers": others,
+        }});
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        match within(TIMEOUT, records.patch(name, &params, &Patch::Merge(&patch))).await {
+            Ok(left) if left.metadata.finalizers.iter().flatten().any(is_ours) => {
+                Err(ClusterError::Other(format!("the finalizer of record {name:?} was put back; what changes it?")))
+            }
+            Ok(_) => Ok(true),
+            Err(ClusterError::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }

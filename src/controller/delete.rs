@@ -39,8 +39,10 @@ pub async fn delete(
     if standing {
         return Ok(Some(Action::requeue(LOOK_AGAIN)));
     }
-    ctx.applier.finalizer(meta, false).await?;
-    if let Err(error) = ctx.recorder.publish(meta, Reason::Deleted, "everything of the class is gone").await {
+    // Where the cache is behind, it is gone already and has been told of.
+    if ctx.applier.remove_finalizer(meta).await?
+        && let Err(error) = ctx.recorder.publish(meta, Reason::Deleted, "everything of the class is gone").await
+    {
         tracing::warn!(%error, "event not published");
     }
     Ok(None)

@@ -110,7 +110,7 @@ async fn look(record: &RawRecord, ctx: &Context, memory: &mut RecordMemory) -> R
         return super::delete::delete(record, ctx, memory).await;
     }
     if !record.metadata.finalizers.iter().flatten().any(|one| one == FINALIZER) {
-        ctx.applier.finalizer(&record.metadata, true).await?;
+        ctx.applier.add_finalizer(&record.metadata).await?;
     }
     let before = memory.status_of(record);
     let pass = pass(record, ctx, memory, &before).await;

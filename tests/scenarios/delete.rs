@@ -1,6 +1,9 @@
 //! A record that goes takes everything along.
 
-use kube::api::{Patch, PatchParams};
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, DynamicObject};
+use oprc_crm::api::DeploymentRecord;
 use serde_json::json;
 
 use crate::{IMAGE, start};
@@ -73,5 +76,35 @@ async fn a_record_that_others_hold_says_that_nothing_of_it_is_left() {
     let gone = json!({"metadata": {"finalizers": null}});
     ns.records().patch("a", &PatchParams::default(), &Patch::Merge(&gone)).await.unwrap();
     ns.nothing_left("a").await;
+    crm.stop().await;
+}
+
+#[tokio::test]
+async fn a_record_that_brought_the_finalizer_along_or_lost_its_managers_can_be_deleted() {
+    let (crm, ns) = start("delete-brought").await;
+    // As `kubectl get -o yaml` exports it and `kubectl create` brings it in again.
+    let export: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "oaas.io/v1alpha1", "kind": "DeploymentRecord",
+        "metadata": {"name": "brought", "finalizers": ["oaas.io/finalizer"]},
+        "spec": {"function": {"image": IMAGE}},
+    }))
+    .unwrap();
+    let by_people = PostParams { field_manager: Some("kubectl-create".to_owned()), ..PostParams::default() };
+    let resource = ApiResource::erase::<DeploymentRecord>(&());
+    let records: Api<DynamicObject> = Api::namespaced_with(ns.client.clone(), &ns.name, &resource);
+    records.create(&by_people, &export).await.unwrap();
+    ns.apply("wiped", json!({"function": {"image": IMAGE}})).await;
+    for name in ["brought", "wiped"] {
+        ns.available(name).await;
+    }
+    let nobodys = json!({"metadata": {"managedFields": [{}]}});
+    ns.records().patch("wiped", &PatchParams::default(), &Patch::Merge(&nobodys)).await.unwrap();
+    for name in ["brought", "wiped"] {
+        ns.delete(name).await;
+    }
+    for name in ["brought", "wiped"] {
+        ns.nothing_left(name).await;
+        ns.event(name, "Deleted").await;
+    }
     crm.stop().await;
 }

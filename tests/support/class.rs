@@ -22,7 +22,7 @@ pub const SOON: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Namespace {
     pub name: String,
-    client: Client,
+    pub client: Client,
 }
 
 impl Namespace {
