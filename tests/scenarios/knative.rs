@@ -485,3 +485,17 @@ async fn knatives_admission_takes_what_is_rendered_and_what_it_adds_is_no_differ
         assert_eq!(differences(service, &admitted), Vec::<String>::new(), "{admitted:#}");
     }
 }
+
+#[tokio::test]
+async fn knative_takes_as_much_concurrency_as_the_policy_lets_through_and_no_more() {
+    let service = rendered().swap_remove(0);
+    let [taken, refused] = [1000, 1001].map(|most| {
+        let mut service = service.clone();
+        service["spec"]["template"]["spec"]["containerConcurrency"] = json!(most);
+        service
+    });
+    let judged = knative().await.judge(&[taken, refused]);
+    assert!(judged[0].is_ok(), "{:?}", judged[0]);
+    let why = judged[1].as_ref().unwrap_err();
+    assert!(why.contains("containerConcurrency") && why.contains("1000"), "{why}");
+}

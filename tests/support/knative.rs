@@ -112,6 +112,15 @@ impl Knative {
 
     /// What Knative's admission webhook makes of these Services; panics where it refuses one.
     pub fn admit(&self, services: &[Value]) -> Vec<Value> {
+        let admitted = self.judge(services).into_iter().zip(services).map(|(answer, service)| match answer {
+            Err(refused) => panic!("{refused}: {service:#}"),
+            Ok(admitted) => admitted,
+        });
+        admitted.collect()
+    }
+
+    /// Each service as Knative's admission leaves it, or why it refuses it.
+    pub fn judge(&self, services: &[Value]) -> Vec<Result<Value, String>> {
         let mut child = Command::new(self.programs.join("admit"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -122,11 +131,11 @@ impl Knative {
         let output = child.wait_with_output().expect("its output");
         assert!(output.status.success(), "{}", output.status);
         let answers: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
-        let admitted = answers.into_iter().zip(services).map(|(mut answer, service)| match answer.get("refused") {
-            Some(refused) => panic!("{refused}: {service:#}"),
-            None => answer["service"].take(),
+        let judged = answers.into_iter().map(|mut answer| match answer.get("refused") {
+            Some(refused) => Err(refused.to_string()),
+            None => Ok(answer["service"].take()),
         });
-        admitted.collect()
+        judged.collect()
     }
 }
 
