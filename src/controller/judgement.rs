@@ -10,6 +10,7 @@ use crate::api::DeploymentRecord;
 use crate::decision::Decision;
 use crate::grpc::Judge;
 use crate::model::InvalidRecord;
+use crate::render::render;
 use crate::rollout::{Health, Judged, Rollout, page};
 
 /// The state of the policy; it is replaced while the controller runs.
@@ -87,6 +88,16 @@ impl Judge for Judgement {
             placed.metadata.namespace = Some(self.namespace.clone());
             Self::judge(self, &placed, current_template)
         };
-        judged.map(|judged| judged.decision)
+        let judged = judged?;
+        fits(&judged)?;
+        Ok(judged.decision)
     }
+}
+
+/// Whether what was accepted can be rendered: a caller that hears so later, from the status, has gone by then.
+fn fits(judged: &Judged) -> Result<(), InvalidRecord> {
+    let Judged { class, decision, render: settings, .. } = judged;
+    let (true, Ok(chosen)) = (decision.admission.denials.is_empty(), &decision.template) else { return Ok(()) };
+    let fault = render(class, &chosen.plan, settings).err().and_then(|error| error.fault());
+    fault.map_or(Ok(()), |fault| Err(InvalidRecord(vec![fault])))
 }

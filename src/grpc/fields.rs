@@ -13,7 +13,7 @@ pub(super) fn to_wire(faults: &[FieldError], unit: &DeploymentUnit) -> Vec<Field
             let field = path(&fault.field, unit);
             let named = fault.field.starts_with("spec.").then(|| fault.message.replace(&fault.field, &field));
             let message = named.unwrap_or_else(|| fault.message.clone());
-            let others = ["functions", "odgm_config"];
+            let others = ["functions", "odgm_config", "selected_template"];
             let message = others
                 .iter()
                 .fold(message, |message, other| message.replace(&format!("spec.{other}"), &format!("{UNIT}.{other}")));

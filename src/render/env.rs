@@ -37,6 +37,11 @@ pub(super) fn function(class: &Class, function: &Function, injected: &[Injected]
 
 /// Path of a variable in the record; only listed functions have an env.
 pub(super) fn field(class: &Class, function: &Function, name: &str) -> String {
+    format!("{}.env[{name:?}]", path(class, function))
+}
+
+/// Path of a function in the record.
+pub(super) fn path(class: &Class, function: &Function) -> String {
     let index = class.functions.iter().position(|one| one.key == function.key).unwrap_or_default();
-    format!("spec.functions[{index}].env[{name:?}]")
+    format!("spec.functions[{index}]")
 }

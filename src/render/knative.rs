@@ -164,7 +164,8 @@ fn enforced(base: u32, function: &Function) -> u32 {
         .unwrap_or(base)
 }
 
-/// Knative refuses these too, but only once everything else of the class has been applied.
+/// Knative refuses these too, but only once everything else of the class has been applied. What it refuses by a number
+/// that its operator may change, the policy's rules keep away from it.
 fn refuse_what_is_knatives(class: &Class, plan: &TemplatePlan, function: &Function) -> Result<(), RenderError> {
     let template = plan.name.clone();
     if let Some(variable) = OWN_VARIABLES.into_iter().find(|name| function.env.contains_key(*name)) {
@@ -172,7 +173,8 @@ fn refuse_what_is_knatives(class: &Class, plan: &TemplatePlan, function: &Functi
         return Err(RenderError::KnativeOwn { template, field, what: format!("the variable {variable}") });
     }
     if OWN_PORTS.contains(&function.port) {
-        let (field, what) = (format!("port of function {:?}", function.key), format!("port {}", function.port));
+        let field = format!("{}.port", env::path(class, function));
+        let what = format!("port {} of function {:?}", function.port, function.key);
         return Err(RenderError::KnativeOwn { template, field, what });
     }
     Ok(())

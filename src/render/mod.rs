@@ -17,7 +17,7 @@ pub use object::{Component, Monitors, ObjectKind, RenderSettings, Rendered, Rend
 pub use parts::{ANNOTATION_TEMPLATE, service_url};
 
 use crate::decision::{TemplatePlan, WorkloadKind};
-use crate::model::{Applied, Class};
+use crate::model::{Applied, Class, FieldError};
 
 /// Why a class cannot be rendered. Every message names the field and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +82,21 @@ pub enum RenderError {
         /// What the serialiser says.
         source: serde_json::Error,
     },
+}
+
+impl RenderError {
+    /// The fault of the record that it is; `None` where it is a fault of the program.
+    pub fn fault(&self) -> Option<FieldError> {
+        let field = match self {
+            Self::KnativeOwn { field, .. } | Self::ReservedVariable { field, .. } => field,
+            Self::CollectionTooLong { .. } => "spec.odgm_config",
+            Self::NameClash { .. } => "spec.functions",
+            Self::Unnamed { .. } | Self::Serialise { .. } => return None,
+        };
+        let said = self.to_string();
+        let message = said.strip_prefix(field).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&said);
+        Some(FieldError { field: field.to_owned(), message: message.to_owned() })
+    }
 }
 
 /// Renders everything that a class consists of: what its functions use, then they, then what is about them.

@@ -171,7 +171,7 @@ fn what_knative_keeps_for_itself_is_refused_with_what_to_do() {
     let variable = refused(json!({"function_key": "f", "image": "a", "env": {"PORT": "1"}}));
     assert!(variable.starts_with("spec.functions[1].env[\"PORT\"]: the variable PORT is Knative's own"), "{variable}");
     let port = refused(json!({"function_key": "f", "image": "a", "port": 9090}));
-    assert!(port.starts_with("port of function \"f\": port 9090 is Knative's own"), "{port}");
+    assert!(port.starts_with("spec.functions[1].port: port 9090 of function \"f\" is Knative's own"), "{port}");
     assert!(port.contains("name another template in spec.selected_template"), "{port}");
 }
 
