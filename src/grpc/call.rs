@@ -11,7 +11,7 @@ use futures::FutureExt as _;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use rand::Rng as _;
 use tokio::time::Instant;
-use tonic::Status;
+use tonic::{Code, Status};
 use tracing::Instrument as _;
 
 use super::status::{self, internal};
@@ -20,7 +20,10 @@ use super::status::{self, internal};
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const OUT_OF_RANGE: &[u8] = b"11";
+/// How the decoder's words begin where bytes are no such message.
+const DECODING: &str = "failed to decode Protobuf message";
+/// How they begin where bytes cannot be decompressed.
+const DECOMPRESSING: &str = "Error decompressing";
 /// Longest correlation id that is taken over.
 const MAX_CORRELATION_ID: usize = 1_024;
 
@@ -96,21 +99,36 @@ pub(super) async fn bound(State(default): State<Duration>, mut request: Request,
     }
 }
 
-/// Middleware: a message above the limit is the caller's to mend; `OUT_OF_RANGE`, as the decoder has it, is no code of
-/// this contract, and nothing else here answers with it in the headers.
-pub(super) async fn too_large(State(limit): State<usize>, request: Request, next: Next) -> Response {
+/// Middleware: a message that cannot be read is the caller's to mend, so the answer is `INVALID_ARGUMENT`. The decoder
+/// calls it `OUT_OF_RANGE` (too large), `RESOURCE_EXHAUSTED` (too large once it is decompressed) or `INTERNAL`.
+pub(super) async fn unreadable(State(limit): State<usize>, request: Request, next: Next) -> Response {
     let is_deploy = request.uri().path().ends_with("/Deploy");
     let response = next.run(request).await;
-    let refused = response.headers().get(GRPC_STATUS).map(HeaderValue::as_bytes) == Some(OUT_OF_RANGE);
-    if !refused {
+    let Some(message) = Status::from_header_map(response.headers()).and_then(|status| not_read(&status, limit)) else {
         return response;
-    }
-    let message = format!("the message is larger than {limit} bytes, the limit; send less");
-    let advice = "; mount large data as files instead of writing it into config";
-    if is_deploy {
-        status::invalid_field("deployment_unit", &format!("{message}{advice}")).into_http()
-    } else {
-        Status::invalid_argument(message).into_http()
+    };
+    let status =
+        if is_deploy { status::invalid_field("deployment_unit", &message) } else { status::unusable(&message) };
+    status.into_http()
+}
+
+/// What to tell the caller where a status is one of the decoder's.
+fn not_read(status: &Status, limit: usize) -> Option<String> {
+    let too_large = || {
+        format!(
+            "the message is larger than {limit} bytes, the limit; send less; mount large data as files instead of \
+             writing it into config"
+        )
+    };
+    let message = status.message();
+    match status.code() {
+        // Nothing else here answers with it in the headers.
+        Code::OutOfRange => Some(too_large()),
+        Code::ResourceExhausted if message.starts_with(DECOMPRESSING) => Some(too_large()),
+        Code::Internal if message.starts_with(DECODING) || message.starts_with(DECOMPRESSING) => {
+            Some(format!("{message}; send a message of the published proto files"))
+        }
+        _ => None,
     }
 }
 
@@ -122,8 +140,7 @@ pub(super) fn deadline_exceeded(limit: Duration) -> Status {
 fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
     let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
     let parsed = value.to_str().ok().and_then(parse_timeout);
-    let wrong =
-        || Status::invalid_argument(format!("grpc-timeout {value:?}: write up to 8 digits and one of H M S m u n"));
+    let wrong = || status::unusable(&format!("grpc-timeout {value:?}: write up to 8 digits and one of H M S m u n"));
     parsed.map(Some).ok_or_else(wrong)
 }
 

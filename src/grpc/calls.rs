@@ -9,7 +9,7 @@ use crate::model::names::record_name;
 
 use super::call::CorrelationId;
 use super::deploy::Deployer;
-use super::identity::{check_id, record_id};
+use super::identity::{Found, check_id, look_up, record_id};
 use super::locks::Locks;
 use super::pause::Pause;
 use super::pb::deployment::{
@@ -37,8 +37,10 @@ impl<S: RecordStore, J: Judge> Calls<S, J> {
     /// The record of an id; the full id must match, not only the name that it maps to.
     pub(super) async fn find(&self, id: &str) -> Result<DeploymentRecord, Status> {
         check_id(id, "deployment_id").map_err(|fault| status::invalid(&[fault]))?;
-        let found = self.store.get(&record_name(id)).await.map_err(store_status)?;
-        found.filter(|record| record_id(record) == id).ok_or_else(|| status::not_found(id))
+        match look_up(self.store.as_ref(), id).await.map_err(store_status)? {
+            Found::Record(record) => Ok(*record),
+            Found::Taken(_) | Found::Nothing => Err(status::not_found(id)),
+        }
     }
 
     pub(super) async fn deploy(&self, request: Request<DeployRequest>) -> Result<Response<DeployResponse>, Status> {
@@ -87,13 +89,18 @@ impl<S: RecordStore, J: Judge> Calls<S, J> {
             wanted.as_deref().is_none_or(|wanted| wanted.is_empty() || value.as_deref() == Some(wanted))
         };
         let mut records = self.store.list().await.map_err(store_status)?;
+        // Within an id, first the record that look_up finds; one that people applied beside it cannot be reached by it.
+        records.sort_by_cached_key(|record| {
+            let id = record_id(record);
+            (id.to_owned(), record.metadata.name.as_deref() != Some(&record_name(id)))
+        });
+        records.dedup_by(|next, first| record_id(next) == record_id(first));
         records.retain(|record| {
             is(&filter.package_name, &record.spec.package_name)
                 && is(&filter.class_key, &record.spec.class_key)
                 && is(&filter.target_env, &record.spec.target_env)
                 && status.is_none_or(|wanted| present::summary(record) == wanted)
         });
-        records.sort_by(|left, right| record_id(left).cmp(record_id(right)));
         let count = |number: Option<u32>| number.map(|number| usize::try_from(number).unwrap_or(usize::MAX));
         let offset = count(filter.offset).unwrap_or_default();
         let limit = count(filter.limit).filter(|limit| *limit > 0).unwrap_or(usize::MAX);

@@ -9,7 +9,7 @@ use crate::api::DeploymentRecord;
 use crate::decision::Decision;
 use crate::model::FieldError;
 
-use super::identity::{record_id, says_the_same};
+use super::identity::{Found, look_up, record_id, says_the_same};
 use super::locks::Locks;
 use super::pause::Pause;
 use super::pb::deployment::DeploymentUnit;
@@ -68,16 +68,17 @@ impl<S: RecordStore, J: Judge> Deployer<S, J> {
 
     async fn attempt(&self, unit: &DeploymentUnit, wanted: &DeploymentRecord, name: &str) -> Result<Outcome, Attempt> {
         let store = |error| Attempt::from_store(error, unit);
-        let Some(existing) = self.store.get(name).await.map_err(store)? else {
-            let warnings = self.judge(unit, wanted, None)?;
-            still_wanted(&self.store.create(wanted).await.map_err(store)?, unit)?;
-            return Ok(Outcome::Created(warnings));
+        let existing = match look_up(self.store.as_ref(), &unit.id).await.map_err(store)? {
+            Found::Record(existing) => *existing,
+            Found::Taken(by) => return Err(Attempt::Failed(status::name_taken(&unit.id, name, record_id(&by)))),
+            Found::Nothing => {
+                let warnings = self.judge(unit, wanted, None)?;
+                still_wanted(&self.store.create(wanted).await.map_err(store)?, unit)?;
+                return Ok(Outcome::Created(warnings));
+            }
         };
-        let owner = record_id(&existing);
-        if owner != unit.id {
-            return Err(Attempt::Failed(status::name_taken(&unit.id, name, owner)));
-        }
         still_wanted(&existing, unit)?;
+        let wanted = &under_the_name_of(&existing, wanted);
         if says_the_same(&existing, wanted).map_err(|error| status::internal(&error.to_string()))? {
             return Ok(Outcome::Unchanged);
         }
@@ -105,6 +106,13 @@ impl<S: RecordStore, J: Judge> Deployer<S, J> {
         let findings = admission.warnings.iter().chain(&chosen.kept);
         Ok(findings.map(|finding| format!("{}: {}", finding.rule, finding.message)).collect())
     }
+}
+
+/// What is wanted, under the name that the record has: people may have applied it under its very id.
+fn under_the_name_of(existing: &DeploymentRecord, wanted: &DeploymentRecord) -> DeploymentRecord {
+    let mut wanted = wanted.clone();
+    wanted.metadata.name.clone_from(&existing.metadata.name);
+    wanted
 }
 
 /// A record that is on its way out takes what is written to it along, also where someone deleted it just before.

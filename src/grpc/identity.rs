@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256};
 
 use crate::api::{ANNOTATION_APPLIED_HASH, ANNOTATION_DEPLOYMENT_ID, DeploymentRecord, DeploymentRecordSpec};
 use crate::model::FieldError;
+use crate::model::names::{is_object_name, record_name};
+
+use super::store::{RecordStore, StoreError};
 
 /// Longest deployment id, bytes.
 pub(super) const MAX_ID: usize = 253;
@@ -20,9 +23,38 @@ pub(super) fn check_id(id: &str, field: &str) -> Result<(), FieldError> {
     }
 }
 
-/// The deployment id of a record: as the Package Manager sent it, or the name of one that people applied.
+/// The deployment id of a record: as the Package Manager sent it, or the name of one that people applied. A copy that
+/// people made under another name brought the id along, but is another record: its name is its id.
 pub(super) fn record_id(record: &DeploymentRecord) -> &str {
-    annotation(record, ANNOTATION_DEPLOYMENT_ID).or(record.metadata.name.as_deref()).unwrap_or_default()
+    let name = record.metadata.name.as_deref().unwrap_or_default();
+    annotation(record, ANNOTATION_DEPLOYMENT_ID).filter(|id| record_name(id) == name).unwrap_or(name)
+}
+
+/// What there is of a deployment id.
+pub(super) enum Found {
+    /// Its record.
+    Record(Box<DeploymentRecord>),
+    /// A record of another id, under the name that this one would get.
+    Taken(Box<DeploymentRecord>),
+    /// Nothing.
+    Nothing,
+}
+
+/// Looks a deployment id up: under the name that a Deploy gives it and, where people may have applied a record of that
+/// very name, under the id itself.
+pub(super) async fn look_up(store: &impl RecordStore, id: &str) -> Result<Found, StoreError> {
+    let derived = record_name(id);
+    let first = match store.get(&derived).await? {
+        Some(record) if record_id(&record) == id => return Ok(Found::Record(Box::new(record))),
+        other => other,
+    };
+    if derived != id && is_object_name(id) {
+        let applied = store.get(id).await?;
+        if let Some(record) = applied.filter(|record| record_id(record) == id) {
+            return Ok(Found::Record(Box::new(record)));
+        }
+    }
+    Ok(first.map_or(Found::Nothing, |record| Found::Taken(Box::new(record))))
 }
 
 /// An annotation of a record.
@@ -125,6 +157,15 @@ mod tests {
     #[test]
     fn a_record_that_people_applied_has_its_name_as_id() {
         assert_eq!(record_id(&DeploymentRecord::new("mine", DeploymentRecordSpec::default())), "mine");
+    }
+
+    #[test]
+    fn a_copy_under_another_name_is_another_record() {
+        let mut record = DeploymentRecord::new(&record_name("a.b"), DeploymentRecordSpec::default());
+        record.metadata.annotations = Some([(ANNOTATION_DEPLOYMENT_ID.to_owned(), "a.b".to_owned())].into());
+        assert_eq!(record_id(&record), "a.b");
+        record.metadata.name = Some("copy".to_owned());
+        assert_eq!(record_id(&record), "copy");
     }
 
     #[test]

@@ -3,9 +3,9 @@
 
 mod call;
 mod calls;
-
 mod deploy;
 mod fields;
+mod fit;
 mod health;
 mod identity;
 mod info;
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use tonic::codec::CompressionEncoding::Gzip;
 use tonic::service::Routes;
 use tower::ServiceExt as _;
 
@@ -101,11 +102,13 @@ pub fn services<S: RecordStore, J: Judge>(
         Payload::Oclass => {
             let server = DeploymentServiceServer::new(service::Oclass(calls));
             let server = server.max_decoding_message_size(max_request).max_encoding_message_size(max_answer);
+            let server = server.accept_compressed(Gzip).send_compressed(Gzip);
             (Routes::new(server), pb::DESCRIPTORS)
         }
         Payload::Unit => {
             let server = UnitServiceServer::new(service::Unit(calls));
             let server = server.max_decoding_message_size(max_request).max_encoding_message_size(max_answer);
+            let server = server.accept_compressed(Gzip).send_compressed(Gzip);
             (Routes::new(server), pb::DESCRIPTORS_UNIT)
         }
     };
@@ -122,7 +125,7 @@ pub fn services<S: RecordStore, J: Judge>(
         .into_axum_router();
     Ok(Router::new()
         .fallback_service(routes.map_request(canonical))
-        .layer(axum::middleware::from_fn_with_state(max_request, call::too_large))
+        .layer(axum::middleware::from_fn_with_state(max_request, call::unreadable))
         .layer(axum::middleware::from_fn_with_state(default_deadline, call::bound))
         .layer(axum::middleware::from_fn(call::correlate)))
 }

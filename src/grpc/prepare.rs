@@ -57,11 +57,9 @@ mod tests {
     use super::*;
     use crate::grpc::pb::deployment as wire;
     use crate::grpc::pb::oaas::common;
-    use tonic_types::StatusExt as _;
 
     fn refused(unit: &DeploymentUnit) -> Vec<(String, String)> {
-        let details = prepare(unit, "c").unwrap_err().get_details_bad_request().unwrap();
-        details.field_violations.into_iter().map(|one| (one.field, one.description)).collect()
+        record_of(unit).unwrap_err().into_iter().map(|one| (one.field, one.message)).collect()
     }
 
     #[test]

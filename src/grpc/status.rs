@@ -4,22 +4,21 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+use tonic_types::ErrorDetails;
 
 use crate::decision::{Admission, TemplateProblem};
 use crate::model::FieldError;
 
+use super::fit::{self, answer};
 use super::store::StoreError;
 
 /// Domain of every `ErrorInfo`.
 const DOMAIN: &str = "oaas.io";
 
-/// `INVALID_ARGUMENT` with a violation for each field.
+/// `INVALID_ARGUMENT` with a violation for each field, as many as an answer has room for.
 pub(super) fn invalid(faults: &[FieldError]) -> Status {
-    let message = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    let violations: Vec<_> =
-        faults.iter().map(|fault| FieldViolation::new(fault.field.clone(), fault.message.clone())).collect();
-    Status::with_error_details(Code::InvalidArgument, message, ErrorDetails::with_bad_request(violations))
+    let message = fit::joined(faults.iter().map(fit::line));
+    answer(Code::InvalidArgument, &message, ErrorDetails::with_bad_request(fit::violations(faults)))
 }
 
 /// `INVALID_ARGUMENT` for one field.
@@ -27,10 +26,15 @@ pub(super) fn invalid_field(field: &str, message: &str) -> Status {
     invalid(&[FieldError { field: field.to_owned(), message: message.to_owned() }])
 }
 
+/// `INVALID_ARGUMENT` for a call that no field is at fault of.
+pub(super) fn unusable(message: &str) -> Status {
+    answer(Code::InvalidArgument, message, ErrorDetails::new())
+}
+
 /// `NOT_FOUND` for a deployment id.
 pub(super) fn not_found(id: &str) -> Status {
     let details = ErrorDetails::with_resource_info("deployment", id, "", "there is no such deployment");
-    Status::with_error_details(Code::NotFound, format!("there is no deployment {id:?}"), details)
+    answer(Code::NotFound, &format!("there is no deployment {id:?}"), details)
 }
 
 /// `ALREADY_EXISTS`: the record's name is taken by another id.
@@ -38,25 +42,21 @@ pub(super) fn name_taken(id: &str, name: &str, by: &str) -> Status {
     let message =
         format!("deployment {id:?} maps to record {name:?}, which belongs to deployment {by:?}; use another id");
     let details = ErrorDetails::with_resource_info("deploymentrecords.oaas.io", name, by, "the name is taken");
-    Status::with_error_details(Code::AlreadyExists, message, details)
+    answer(Code::AlreadyExists, &message, details)
 }
 
 /// `UNAVAILABLE` with a hint when to try again.
 pub(super) fn unavailable(message: impl Into<String>, retry_after: Duration) -> Status {
-    Status::with_error_details(Code::Unavailable, message, ErrorDetails::with_retry_info(Some(retry_after)))
+    answer(Code::Unavailable, &message.into(), ErrorDetails::with_retry_info(Some(retry_after)))
 }
 
 /// `FAILED_PRECONDITION`: rules of the policy deny the record.
 pub(super) fn denied(admission: &Admission, revision: &str) -> Status {
     let rules: Vec<_> = admission.denials.iter().map(|denial| denial.rule.as_str()).collect();
     let message =
-        admission.denials.iter().map(|denial| format!("{}: {}", denial.rule, denial.message)).collect::<Vec<_>>();
+        fit::joined(admission.denials.iter().map(|denial| format!("{}: {}", denial.rule, fit::part(&denial.message))));
     let metadata = [("rules", rules.join(",")), ("policy_revision", revision.to_owned())];
-    precondition(
-        rules.first().copied().unwrap_or_default(),
-        &format!("policy denies: {}", message.join("; ")),
-        metadata,
-    )
+    precondition(rules.first().copied().unwrap_or_default(), &format!("policy denies: {message}"), metadata)
 }
 
 /// `FAILED_PRECONDITION`: the class gets no template.
@@ -79,7 +79,7 @@ pub(super) fn no_template(problem: &TemplateProblem, revision: &str) -> Status {
 fn precondition<'a>(reason: &str, message: &str, metadata: impl IntoIterator<Item = (&'a str, String)>) -> Status {
     let metadata: HashMap<String, String> = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     let details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
-    Status::with_error_details(Code::FailedPrecondition, message, details)
+    answer(Code::FailedPrecondition, message, details)
 }
 
 /// What the store says; `invalid_as` puts its field paths in the caller's terms.

@@ -41,7 +41,7 @@ prop_compose! {
     fn provision()(
         container_image in option::of(text()),
         port in option::of(1u32..65_536),
-        max_concurrency in 0u32..100,
+        max_concurrency in prop_oneof![0u32..100, any::<u32>()],
         need_http2 in any::<bool>(),
         min_scale in option::of(0u32..10),
         max_scale in option::of(10u32..100),
@@ -297,6 +297,24 @@ fn what_only_the_wire_can_say_wrong_is_named_with_its_wire_path() {
             "deployment_unit.enforcement.dimensions[0]",
         ]
     );
+}
+
+#[test]
+fn created_at_is_a_date_of_the_calendar_or_refused() {
+    let at = |seconds| wire::DeploymentUnit {
+        created_at: Some(common::Timestamp { seconds, nanos: 0 }),
+        ..wire::DeploymentUnit { id: "a".to_owned(), ..wire::DeploymentUnit::default() }
+    };
+    let is_refused =
+        |seconds| super::wire::record(&at(seconds)).1.iter().any(|fault| fault.field.ends_with(".created_at"));
+    for (seconds, refused) in [
+        (-62_135_596_801, true),
+        (-62_135_596_800, false),
+        (253_402_300_799 - 3 * 86_400, false),
+        (253_402_300_800, true),
+    ] {
+        assert_eq!(is_refused(seconds), refused, "{seconds}");
+    }
 }
 
 #[test]

@@ -16,6 +16,9 @@ use super::pb::{deployment as wire, oaas::common};
 /// The root of every field path.
 pub(super) const UNIT: &str = "deployment_unit";
 
+/// The first second of year 1: nothing before it is a `google.protobuf.Timestamp`, nor a date that others can read.
+const YEAR_1: i64 = -62_135_596_800;
+
 /// Turns a unit into the record that it asks for, with the faults that only the wire shows; what cannot be read is left
 /// out of the record, so that the rest can be judged all the same.
 pub(super) fn record(unit: &wire::DeploymentUnit) -> (DeploymentRecord, Vec<FieldError>) {
@@ -76,10 +79,10 @@ fn stated(text: &str) -> Option<String> {
 }
 
 fn timestamp(at: &common::Timestamp, faults: &mut Faults) -> Option<String> {
-    let parsed =
-        (0..1_000_000_000).contains(&at.nanos).then(|| jiff::Timestamp::new(at.seconds, at.nanos).ok()).flatten();
+    let in_range = at.seconds >= YEAR_1 && (0..1_000_000_000).contains(&at.nanos);
+    let parsed = in_range.then(|| jiff::Timestamp::new(at.seconds, at.nanos).ok()).flatten();
     if parsed.is_none() {
-        let message = "no point in time; write seconds since 1970 (years up to 9999) and nanos from 0 to 999999999";
+        let message = "no point in time; write seconds since 1970 (years 1 to 9999) and nanos from 0 to 999999999";
         faults.add(format!("{UNIT}.created_at"), message);
     }
     parsed.map(|at| at.to_string())

@@ -13,6 +13,8 @@ use sha2::{Digest, Sha256};
 pub const MAX_LABEL: usize = 63;
 /// Longest workload name: its pods' names must leave room for two generated suffixes.
 pub const MAX_WORKLOAD: usize = 46;
+/// Longest name of an object that is none of a Service.
+const MAX_OBJECT: usize = 253;
 /// Hexadecimal digits of the hash: 40 bits, so that a name can be told from another even among a million alike.
 const HASH: usize = 10;
 /// What a name becomes of which nothing readable is left, or that starts with a digit.
@@ -75,6 +77,17 @@ impl Names {
     pub fn odgm_service(&self) -> String {
         fit(&format!("{}-odgm-svc", self.class), MAX_LABEL)
     }
+}
+
+/// Whether a text can be the name of a record: a DNS-1123 subdomain of at most 253 characters.
+pub fn is_object_name(text: &str) -> bool {
+    let alphanumeric = |byte: Option<u8>| byte.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let part = |part: &str| {
+        alphanumeric(part.bytes().next())
+            && alphanumeric(part.bytes().last())
+            && part.bytes().all(|b| b == b'-' || alphanumeric(Some(b)))
+    };
+    text.len() <= MAX_OBJECT && text.split('.').all(part)
 }
 
 /// A record's name as a label value and name stem; one that is a label already stays as it is.

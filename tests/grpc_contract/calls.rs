@@ -3,11 +3,17 @@
 use std::time::{Duration, Instant};
 
 use oprc_crm::api::ANNOTATION_CORRELATION_ID;
-use oprc_crm::grpc::pb::deployment::GetDeploymentStatusRequest;
+use oprc_crm::grpc::pb::deployment::deployment_service_client::DeploymentServiceClient;
+use oprc_crm::grpc::pb::deployment::{
+    Enforcement, FunctionDeploymentSpec, GetDeploymentStatusRequest, ListDeploymentRecordsRequest,
+};
+use oprc_crm::grpc::pb::oaas::common::ResourceRequirements;
 use oprc_crm::grpc::pb::oaas::health::HealthCheckRequest;
 use oprc_crm::grpc::pb::oaas::health::health_service_client::HealthServiceClient;
 use oprc_crm::grpc::{Options, StoreError};
 use tonic::Code;
+use tonic::codec::CompressionEncoding;
+use tonic::transport::Channel;
 use tonic_types::StatusExt as _;
 
 use crate::harness::{ALIAS, CANONICAL, Server, deploy, unit};
@@ -126,4 +132,69 @@ async fn a_panic_is_one_internal_error_and_the_other_calls_of_the_connection_go_
     good.unwrap();
     // The name's lock is free again.
     client.deploy(deploy(unit("a"))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_of_small_headers_reads_what_is_wrong_whatever_was_sent() {
+    let server = Server::start().await;
+    // As gRPC's C core has it; a correlation id of its longest comes on top.
+    let endpoint = Channel::from_shared(format!("http://{}", server.addr)).unwrap().http2_max_header_list_size(8 << 10);
+    let mut client = DeploymentServiceClient::new(endpoint.connect().await.unwrap());
+    let long = "\u{1F980} {x}% ".repeat(20_000);
+    let mut units = vec![unit("a"); 6];
+    units[0].functions = vec![FunctionDeploymentSpec::default(); 60];
+    units[1].enforcement = Some(Enforcement { mode: long.clone(), dimensions: vec![long.clone(); 20] });
+    units[2].addons = vec![long.clone(); 3];
+    units[3].functions[0].config.insert(long.clone(), String::new());
+    units[4].functions =
+        vec![FunctionDeploymentSpec { function_key: long.clone(), ..units[4].functions[0].clone() }; 2];
+    units[5].functions[0].resource_requirements =
+        Some(ResourceRequirements { cpu_request: long.clone(), ..ResourceRequirements::default() });
+    for unit in units {
+        let mut request = tonic::Request::new(deploy(unit.clone()));
+        request.metadata_mut().insert("x-correlation-id", "c".repeat(1_024).parse().unwrap());
+        let status = client.deploy(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{}", status.message());
+        assert!(!status.get_details_bad_request().unwrap().field_violations.is_empty());
+    }
+    let filter = ListDeploymentRecordsRequest { status: Some(long), ..ListDeploymentRecordsRequest::default() };
+    let status = client.list_deployment_records(filter).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{}", status.message());
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_such_message_are_the_callers_fault() {
+    let server = Server::start().await;
+    // A unit whose id is said to be longer than the message.
+    let broken = Broken { unit: vec![0x0a, 0x7f, b'a'] };
+    let answer = server.raw(&format!("{CANONICAL}/Deploy"), &[], &broken).await;
+    assert_eq!(answer.code(), Code::InvalidArgument);
+    let message = answer.header("grpc-message").unwrap();
+    assert!(message.contains("Protobuf") && message.contains("deployment_unit"), "{message}");
+    let answer = server.raw(&format!("{CANONICAL}/GetDeploymentStatus"), &[], &Broken { unit: vec![0xff] }).await;
+    assert_eq!(answer.code(), Code::InvalidArgument, "an id that is not UTF-8");
+    assert!(server.store.is_empty());
+}
+
+/// Any bytes as field 1: a message, a text.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Broken {
+    #[prost(bytes = "vec", tag = "1")]
+    unit: Vec<u8>,
+}
+
+#[tokio::test]
+async fn gzip_is_taken_both_ways_and_what_blows_up_is_refused() {
+    let server = Server::with_options(Options { max_request: 64 << 10, ..Options::default() }).await;
+    let mut client = DeploymentServiceClient::new(server.channel().await)
+        .send_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Gzip);
+    client.deploy(deploy(unit("a"))).await.unwrap();
+    let answer = client.get_deployment_status(get("a")).await.unwrap();
+    assert_eq!(answer.metadata().get("grpc-encoding").unwrap(), "gzip");
+    let mut large = unit("a");
+    large.functions[0].config.insert("A".to_owned(), "x".repeat(8 << 20));
+    let status = client.deploy(deploy(large)).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("65536 bytes"), "{}", status.message());
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use oprc_crm::api::{ANNOTATION_DEPLOYMENT_ID, DeploymentRecord, DeploymentRecordSpec};
-use oprc_crm::grpc::StoreError;
 use oprc_crm::grpc::pb::deployment::{
     DeleteDeploymentRequest, DeployRequest, DeployResponse, Enforcement, GetDeploymentRecordRequest,
     GetDeploymentStatusRequest, ListDeploymentRecordsRequest, OdgmConfig,
 };
 use oprc_crm::grpc::pb::oaas::common::{ProvisionConfig, StatusCode, Timestamp};
+use oprc_crm::grpc::{RecordStore as _, StoreError};
 use oprc_crm::model::{FieldError, names::record_name};
 use prost::Message as _;
 use tonic::Code;
@@ -103,14 +103,50 @@ async fn an_id_whose_name_is_taken_by_another_id_is_already_exists_and_touches_n
 
 #[tokio::test]
 async fn a_record_that_people_applied_is_found_updated_and_deleted_by_its_name() {
+    let long = "x".repeat(80);
+    for name in ["mine", "a.b", "9lives", "foo-0123456789", long.as_str()] {
+        let server = Server::start().await;
+        server.store.put(DeploymentRecord::new(name, DeploymentRecordSpec::default()));
+        let mut client = server.client().await;
+        let listed =
+            client.list_deployment_records(ListDeploymentRecordsRequest::default()).await.unwrap().into_inner();
+        assert_eq!(listed.items.iter().map(|item| item.key.as_str()).collect::<Vec<_>>(), [name]);
+        let found = client.get_deployment_status(get(name)).await.unwrap().into_inner();
+        assert_eq!(found.deployment.unwrap().key, name);
+        for outcome in ["updated", "unchanged"] {
+            let answer = client.deploy(deploy(unit(name))).await.unwrap().into_inner();
+            assert_eq!((answer.deployment_id.as_str(), answer.message()), (name, outcome));
+            assert_eq!(server.store.only().metadata.name.as_deref(), Some(name), "no second record");
+        }
+        assert_eq!(server.store.only().spec.functions.len(), 1);
+        client.delete_deployment(delete(name)).await.unwrap();
+        assert!(server.store.only().metadata.deletion_timestamp.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_copy_that_people_made_of_a_record_is_another_one_and_no_id_is_listed_twice() {
     let server = Server::start().await;
-    server.store.put(DeploymentRecord::new("mine", DeploymentRecordSpec::default()));
     let mut client = server.client().await;
-    assert_eq!(client.get_deployment_status(get("mine")).await.unwrap().into_inner().deployment.unwrap().key, "mine");
-    client.deploy(deploy(unit("mine"))).await.unwrap();
-    assert_eq!(server.store.only().spec.functions.len(), 1);
-    client.delete_deployment(delete("mine")).await.unwrap();
-    assert!(server.store.only().metadata.deletion_timestamp.is_some());
+    client.deploy(deploy(unit("Mine.1"))).await.unwrap();
+    client.deploy(deploy(unit("9"))).await.unwrap();
+    let mut copy = server.store.get(&record_name("Mine.1")).await.unwrap().unwrap();
+    copy.metadata.name = Some("copy".to_owned());
+    server.store.put(copy);
+    // Applied under the very id of one that stands under another name.
+    server.store.put(DeploymentRecord::new("9", DeploymentRecordSpec::default()));
+    let listed = client.list_deployment_records(ListDeploymentRecordsRequest::default()).await.unwrap().into_inner();
+    assert_eq!(listed.items.iter().map(|item| item.key.as_str()).collect::<Vec<_>>(), ["9", "Mine.1", "copy"]);
+    for item in listed.items {
+        client.get_deployment_status(get(&item.key)).await.unwrap();
+        let answer = client.deploy(deploy(unit(&item.key))).await.unwrap().into_inner();
+        assert_eq!(answer.message(), if item.key == "copy" { "updated" } else { "unchanged" });
+        client.delete_deployment(delete(&item.key)).await.unwrap();
+    }
+    for (name, deleted) in [("copy", true), ("9", false)] {
+        let record = server.store.get(name).await.unwrap().unwrap();
+        assert_eq!(record.metadata.deletion_timestamp.is_some(), deleted, "{name}");
+    }
 }
 
 #[tokio::test]

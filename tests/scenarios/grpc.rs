@@ -181,12 +181,16 @@ async fn an_id_that_maps_to_the_record_of_another_touches_nothing() {
 
     let refused = client.deploy(deploy(unit("Mine", NEWER))).await.unwrap_err();
     assert_eq!(refused.code(), Code::AlreadyExists);
-    assert!(refused.message().contains("\"Mine\"") && refused.message().contains("\"other\""), "{}", refused.message());
+    assert!(
+        refused.message().contains("\"Mine\"") && refused.message().contains(&format!("{name:?}")),
+        "{}",
+        refused.message()
+    );
     assert_eq!(code_of_get(&client, "Mine").await, Code::NotFound);
     assert_eq!(client.delete_deployment(delete("Mine")).await.unwrap_err().code(), Code::NotFound);
-    // The name of a record is not its id.
-    assert_eq!(code_of_get(&client, &name).await, Code::NotFound);
-    assert_eq!(client.delete_deployment(delete(&name)).await.unwrap_err().code(), Code::NotFound);
+    // What it says of itself is not its id where that would stand under another name; its name is.
+    assert_eq!(code_of_get(&client, "other").await, Code::NotFound);
+    assert_eq!(client.get_deployment_status(get(&name)).await.unwrap().into_inner().deployment.unwrap().key, name);
     crate::idle::settled(&crm).await;
     assert_eq!(crm.writes(), writes);
     assert_eq!(ns.records().get(&name).await.unwrap().metadata.resource_version, before.metadata.resource_version);
@@ -396,5 +400,33 @@ async fn odgm_config_of_a_unit_is_rendered_and_goes_with_it() {
     .await;
     running(&client, "grid").await;
     assert_eq!(ns.env("grid", "ODGM_COLLECTION").await, None);
+    crm.stop().await;
+}
+
+#[tokio::test]
+async fn what_people_applied_under_any_name_is_read_updated_and_deleted_by_it() {
+    let (crm, ns) = start("grpc-people").await;
+    let client = canonical(&crm).await;
+    let names = ["com.example.cart", "9lives", "cart-0123456789", &"x".repeat(80)];
+    for name in names {
+        ns.apply(name, json!({"function": {"image": IMAGE}})).await;
+    }
+    let listed = client.clone().list_deployment_records(ListDeploymentRecordsRequest::default()).await.unwrap();
+    let listed: BTreeSet<_> = listed.into_inner().items.into_iter().map(|class| class.key).collect();
+    assert_eq!(listed, names.map(str::to_owned).into());
+    for name in names {
+        running(&client, name).await;
+        assert_eq!(done(&client, unit(name, NEWER)).await, "updated");
+        assert_eq!(done(&client, unit(name, NEWER)).await, "unchanged");
+    }
+    let records = ns.records().list(&ListParams::default()).await.unwrap().items;
+    assert_eq!(records.len(), names.len(), "no second record of any");
+    for name in names {
+        client.clone().delete_deployment(delete(name)).await.unwrap();
+    }
+    for name in names {
+        ns.nothing_left(name).await;
+        assert_eq!(code_of_get(&client, name).await, Code::NotFound);
+    }
     crm.stop().await;
 }

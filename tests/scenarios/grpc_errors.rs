@@ -49,6 +49,17 @@ fn invalid(id: &str) -> Vec<(DeploymentUnit, &'static str)> {
             "deployment_unit.functions[0].config",
         ),
         (
+            changed(id, |unit| drop(unit.functions[0].config.insert("NUL".to_owned(), "a\0b".to_owned()))),
+            "deployment_unit.functions[0].config",
+        ),
+        (
+            changed(id, |unit| {
+                unit.odgm_config = Some(odgm(OdgmConfig::default()));
+                unit.functions[0].config.insert("ODGM_ENABLED".to_owned(), "no".to_owned());
+            }),
+            "deployment_unit.functions[0].config",
+        ),
+        (
             changed(id, |unit| {
                 let cpu_request = "lots".to_owned();
                 let wanted = ResourceRequirements { cpu_request, ..ResourceRequirements::default() };

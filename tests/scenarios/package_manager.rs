@@ -27,7 +27,7 @@ const LONG: Duration = Duration::from_secs(300);
 /// Ids of every shape, each another.
 fn id(index: usize) -> String {
     let long = |letter: &str, length: usize| format!("{index:03}{}", letter.repeat(length - 3));
-    match index % 16 {
+    match index % 20 {
         0 => format!("class-{index}"),
         1 => format!("Class-{index}"),
         2 => format!("CLASS_{index}"),
@@ -43,6 +43,10 @@ fn id(index: usize) -> String {
         12 => format!("\"quoted\" {{{index}}} 'é'"),
         13 => format!("class-{index}-svc"),
         14 => format!("?{index}!*:"),
+        15 => format!("nul\0{index}"),
+        16 => format!("like-a-hash-{index:010x}"),
+        17 => format!("com.example.class-{index}"),
+        18 => format!("{index}-{}", "y".repeat(70)),
         _ => format!("a b  c {index}"),
     }
 }

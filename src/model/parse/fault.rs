@@ -31,6 +31,13 @@ impl Faults {
         self.0.push(FieldError { field: field.to_owned(), message: message.to_owned() });
     }
 
+    /// A value that becomes an environment variable.
+    pub(super) fn nul(&mut self, value: &str, field: &str) {
+        if let Some(place) = value.find('\0') {
+            self.add(field, &format!("byte {place} is a NUL, and no process takes one in its environment; remove it"));
+        }
+    }
+
     /// The parsed value, unless there are faults.
     pub(super) fn none_or<T>(self, value: T) -> Result<T, InvalidRecord> {
         if self.0.is_empty() { Ok(value) } else { Err(InvalidRecord(self.0)) }

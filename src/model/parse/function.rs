@@ -110,8 +110,9 @@ fn env(env: &BTreeMap<String, String>, at: &str, faults: &mut Faults) {
                 &format!("{name:?} is not a name: use printable ASCII characters other than '='"),
             );
         }
+        let field = format!("{at}.env[{name:?}]");
+        faults.nul(value, &field);
         if value.len() > MAX_ENV_VALUE {
-            let field = format!("{at}.env[{name:?}]");
             faults.add(
                 &field,
                 &format!("{} bytes are too long; at most {MAX_ENV_VALUE} (mount larger data as a file)", value.len()),

@@ -26,6 +26,9 @@ pub(super) fn odgm(spec: &DeploymentRecordSpec, functions: &[Function], faults: 
     collections(&config, faults);
     routes(&config, functions, faults);
     node_ids(&config, faults);
+    if let Some(log) = &config.log {
+        faults.nul(log, "spec.odgm_config.log");
+    }
     Some(Odgm {
         collections: config.collections,
         partition_count,

@@ -136,6 +136,7 @@ fn functions_that_cannot_work_are_refused() {
 fn environment_that_cannot_work_is_refused() {
     refuses(listed(json!({"env": {"A=B": "x"}})), "spec.functions[0].env", "other than '='");
     let huge = "x".repeat(1024 * 1024);
+    refuses(listed(json!({"env": {"A": "x\0y"}})), "spec.functions[0].env[\"A\"]", "byte 1 is a NUL");
     refuses(listed(json!({"env": {"BIG": huge}})), "spec.functions[0].env[\"BIG\"]", "1048576 bytes are too long");
 }
 
@@ -150,6 +151,7 @@ fn resources_that_cannot_work_are_refused() {
 
 #[test]
 fn data_grids_that_cannot_work_are_refused() {
+    refuses(with_odgm(json!({"log": "debug\0"})), "spec.odgm_config.log", "byte 5 is a NUL");
     let at = |name: &str| format!("spec.odgm_config.{name}");
     refuses(with_odgm(json!({"replica_count": 0})), &at("replica_count"), "write 1 or more");
     refuses(with_odgm(json!({"collections": ["a", "a"]})), &at("collections[1]"), "named twice");
