@@ -24,6 +24,7 @@ use super::autoscalers::{self, Scaler};
 use super::fresh::Fresh;
 use super::optional::{Fed, Feed, Knative, OfPods, OfServices, OptionalKind, OptionalObject, Presence};
 use super::record::{RawRecord, spec_writes};
+use super::revisions;
 use crate::api::MANAGED_BY;
 use crate::decision::ClusterFacts;
 use crate::render::ObjectKind;
@@ -45,7 +46,8 @@ pub struct Caches {
     pod_monitors: Optional<OfPods>,
     autoscalers: Store<HorizontalPodAutoscaler>,
     budgets: Store<PodDisruptionBudget>,
-    filled: [watch::Receiver<bool>; 5],
+    revisions: Store<Deployment>,
+    filled: [watch::Receiver<bool>; 6],
 }
 
 /// The watches have ended before every cache was filled.
@@ -71,6 +73,8 @@ pub struct Watches {
     pub autoscalers: WatchStream<HorizontalPodAutoscaler>,
     /// PodDisruptionBudgets that carry our label.
     pub budgets: WatchStream<PodDisruptionBudget>,
+    /// Deployments that Knative makes for the versions of our Knative Services.
+    pub revisions: WatchStream<Deployment>,
 }
 
 /// The cache of a kind that the cluster has or has not.
@@ -123,13 +127,16 @@ impl Caches {
             cache::<Service>(client, namespace, ours.clone(), Kept::whole());
         let (budgets, budget_watch, budgets_filled) =
             cache::<PodDisruptionBudget>(client, namespace, ours.clone(), Kept::whole());
+        let (revisions, revision_watch, revisions_filled) =
+            cache::<Deployment>(client, namespace, revisions::selector(), revisions::kept());
         let (knative_feed, knative, knative_watch) = optional(client, namespace, &ours, cluster);
         let (services_feed, service_monitors, service_monitor_watch) = optional(client, namespace, &ours, cluster);
         let (pods_feed, pod_monitors, pod_monitor_watch) = optional(client, namespace, &ours, cluster);
         let feeds = Feeds { knative: knative_feed, service_monitors: services_feed, pod_monitors: pods_feed };
         let (autoscalers, autoscaler_watch, autoscalers_filled) =
             cache::<HorizontalPodAutoscaler>(client, namespace, watcher::Config::default(), autoscalers::kept());
-        let filled = [records_filled, deployments_filled, services_filled, autoscalers_filled, budgets_filled];
+        let filled =
+            [records_filled, deployments_filled, services_filled, autoscalers_filled, budgets_filled, revisions_filled];
         let caches = Self {
             records,
             fresh,
@@ -140,6 +147,7 @@ impl Caches {
             pod_monitors,
             autoscalers,
             budgets,
+            revisions,
             filled,
         };
         let watches = Watches {
@@ -151,6 +159,7 @@ impl Caches {
             pod_monitors: pod_monitor_watch,
             autoscalers: autoscaler_watch,
             budgets: budget_watch,
+            revisions: revision_watch,
         };
         (caches, watches, feeds)
     }
@@ -220,6 +229,12 @@ impl Caches {
             ObjectKind::PodMonitor => collect(kind, &self.pod_monitors.store, whose),
         };
         ObjectKind::ALL.into_iter().flat_map(of_kind).collect()
+    }
+
+    /// Pods of a Knative Service, of all its versions that run: how many Knative wants, and how many are ready.
+    pub fn knative_pods(&self, namespace: &str, service: &str) -> (i32, i32) {
+        let of = self.revisions.state_filter(|object| revisions::is_of(object, namespace, service));
+        of.iter().map(|object| revisions::pods(object)).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
     /// The autoscalers that target a Deployment, whoever made them; by name.

@@ -19,6 +19,7 @@ pub mod ownership;
 pub mod pods;
 pub mod record;
 mod records;
+pub mod revisions;
 pub mod right;
 pub mod scale;
 

@@ -235,7 +235,7 @@ async fn deploy(
         rolled_out: seen.rolled_out() && outcome.handover.stay.is_empty(),
         notes,
         template: Some(chosen.plan.name.clone()),
-        functions: functions(rendered, &seen, &outcome.handover, before),
+        functions: functions(ctx, class, rendered, &seen, &outcome.handover, before),
         odgm,
         waiting_for: seen.waiting_for.into_iter().chain(outcome.handover.waiting_for()).collect(),
         refs: seen.refs.into_iter().chain(old.refs).collect(),
@@ -276,6 +276,8 @@ fn failed(seen: &Observation) -> Option<Problem> {
 }
 
 fn functions(
+    ctx: &Context,
+    class: &Class,
     rendered: &Rendered,
     seen: &Observation,
     handover: &Handover,
@@ -288,22 +290,17 @@ fn functions(
             return old.clone();
         }
         let workload = seen.workload(function.kind, &function.workload);
-        // A Knative Service says itself where the outside reaches it.
-        let url = match function.kind {
-            ObjectKind::KnativeService => workload.url,
+        // A Knative Service says itself where the outside reaches it, but not how many pods it has.
+        let (url, (replicas, ready_replicas)) = match function.kind {
+            ObjectKind::KnativeService => (workload.url, ctx.caches.knative_pods(&class.namespace, &function.workload)),
             ObjectKind::Deployment
             | ObjectKind::Service
             | ObjectKind::Autoscaler
             | ObjectKind::PodDisruptionBudget
             | ObjectKind::ServiceMonitor
-            | ObjectKind::PodMonitor => Some(function.url.clone()),
+            | ObjectKind::PodMonitor => (Some(function.url.clone()), (workload.replicas, workload.ready)),
         };
-        FunctionStatus {
-            function_key: function.key.clone(),
-            url,
-            replicas: workload.replicas,
-            ready_replicas: workload.ready,
-        }
+        FunctionStatus { function_key: function.key.clone(), url, replicas, ready_replicas }
     };
     rendered.functions.iter().map(status).collect()
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
@@ -18,6 +19,7 @@ use crate::cluster::autoscalers::target;
 use crate::cluster::caches::{Caches, Watches};
 use crate::cluster::ownership::controller_of;
 use crate::cluster::record::RawRecord;
+use crate::cluster::revisions::service_of;
 use crate::render::ObjectKind;
 
 /// How long changes of one record are gathered before it is looked at.
@@ -48,6 +50,7 @@ pub async fn run(
 ) {
     let config = Config::default().concurrency(options.concurrency).debounce(DEBOUNCE);
     let caches = ctx.caches.clone();
+    let of_services = caches.clone();
     // Every change of a record counts, one of its status too: somebody else may have made it. Our own leads to one
     // more look, which finds nothing to do.
     Controller::for_stream(watches.records, ctx.caches.records.clone())
@@ -59,6 +62,7 @@ pub async fn run(
         .watches_stream(watches.pod_monitors, |child| owners(&child))
         .watches_stream(watches.autoscalers, move |scaler| scaled(&caches, &scaler))
         .watches_stream(watches.budgets, |child| owners(&child))
+        .watches_stream(watches.revisions, move |version| served(&of_services, &version))
         .reconcile_all_on(looks.all)
         .reconcile_on(looks.one)
         .graceful_shutdown_on(async move { shutdown.cancelled().await })
@@ -95,6 +99,13 @@ fn scaled(caches: &Caches, scaler: &HorizontalPodAutoscaler) -> Vec<ObjectRef<Ra
     let namespace = scaler.metadata.namespace.as_deref().unwrap_or_default();
     let target = target(scaler).and_then(|name| caches.get(ObjectKind::Deployment, namespace, name));
     target.map(|deployment| owners_of(&deployment.meta)).unwrap_or_default()
+}
+
+/// The record of the Knative Service that a Deployment is a version of.
+fn served(caches: &Caches, version: &Deployment) -> Vec<ObjectRef<RawRecord>> {
+    let namespace = version.metadata.namespace.as_deref().unwrap_or_default();
+    let service = service_of(version).and_then(|name| caches.get(ObjectKind::KnativeService, namespace, name));
+    service.map(|service| owners_of(&service.meta)).unwrap_or_default()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is the controller's")]

@@ -79,8 +79,8 @@ fn condition(status: &DeploymentStatus, type_: &str) -> Option<(String, String)>
     Some((found.status.clone(), found.message.clone().unwrap_or_default()))
 }
 
-/// Reads a Knative Service; `None` is one that is not there. How many pods it has is Knative's to know: with no requests
-/// it may have none and be well.
+/// Reads a Knative Service; `None` is one that is not there. How many pods it has its versions' Deployments
+/// tell (`cluster::revisions`): with no requests it may have none and be well.
 fn knative_service(object: Option<&Value>) -> Workload {
     let Some(object) = object else { return Workload::missing() };
     let number = |path: &str| object.pointer(path).and_then(Value::as_i64);

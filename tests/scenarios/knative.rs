@@ -102,6 +102,9 @@ async fn a_class_is_available_once_knatives_own_controller_says_that_its_service
     assert!(url.is_some());
     assert_eq!(status.functions[0].url, url);
     assert_eq!(ns.own_objects().await, ["Knative/k"]);
+    let ready = |status: &DeploymentRecordStatus| status.ready_summary.as_deref() == Some("1/1");
+    let status = ns.status("k", "the pods of its versions are counted", ready).await;
+    assert_eq!((status.functions[0].replicas, status.functions[0].ready_replicas), (1, 1));
 
     let version = ns.revisions().get("k-00001").await.unwrap();
     assert_eq!(version.data.pointer("/spec/containerConcurrency"), Some(&json!(7)));
