@@ -1,6 +1,9 @@
 //! Loads as comma-separated values: a column of times, and one for each class.
 
+use std::borrow::Cow;
+
 use super::Recorded;
+use super::demand::epoch_seconds;
 
 /// The loads in lines of CSV; `column` picks one of them. The first line names the columns; times are seconds since the epoch,
 /// milliseconds where they are that large, or RFC 3339. Empty cells are no samples. What is wrong, with its line. Lines are taken
@@ -12,7 +15,8 @@ pub fn csv(lines: impl Iterator<Item = Result<String, String>>, column: Option<&
     let mut lines = lines.enumerate().filter(|(_, line)| told(line));
     let Some((_, head)) = lines.next() else { return Err("there is nothing in it".to_owned()) };
     let head = head?;
-    let names: Vec<&str> = cells(&head).skip(1).collect();
+    let names = cells(&head).map_err(|what| format!("line 1: {what}"))?;
+    let names: Vec<&str> = names.iter().skip(1).map(AsRef::as_ref).collect();
     if names.is_empty() {
         return Err("line 1: a column of times and at least one of values are needed, with a line of names".to_owned());
     }
@@ -28,13 +32,13 @@ pub fn csv(lines: impl Iterator<Item = Result<String, String>>, column: Option<&
         names.iter().map(|name| Recorded { name: (*name).to_owned(), ..Recorded::default() }).collect();
     for (index, line) in lines {
         let line = line?;
-        let cells: Vec<&str> = cells(&line).collect();
         let wrong = |what: String| format!("line {}: {what}", index + 1);
+        let cells = cells(&line).map_err(wrong)?;
         if cells.len() != names.len() + 1 {
             let (found, wanted) = (cells.len(), names.len() + 1);
             return Err(wrong(format!("it has {found} cells and the line of names has {wanted}")));
         }
-        let at = time(cells.first().copied().unwrap_or_default()).map_err(wrong)?;
+        let at = time(cells.first().map(AsRef::as_ref).unwrap_or_default()).map_err(wrong)?;
         for (cell, recorded) in cells.iter().skip(1).zip(&mut all).filter(|(cell, _)| !cell.is_empty()) {
             let value = cell.parse::<f64>();
             let value = value.map_err(|_| wrong(format!("{cell:?} of column {} is no number", recorded.name)))?;
@@ -47,14 +51,31 @@ pub fn csv(lines: impl Iterator<Item = Result<String, String>>, column: Option<&
     Ok(all)
 }
 
-fn cells(line: &str) -> impl Iterator<Item = &str> {
-    line.split(',').map(|cell| cell.trim().trim_matches('"'))
+/// The cells of a line; one within quotes may have commas, and a quote is written twice there.
+fn cells(line: &str) -> Result<Vec<Cow<'_, str>>, String> {
+    if !line.contains('"') {
+        return Ok(line.split(',').map(|cell| Cow::Borrowed(cell.trim())).collect());
+    }
+    let (mut all, mut cell, mut is_quoted) = (Vec::new(), String::new(), false);
+    let mut characters = line.chars().peekable();
+    while let Some(one) = characters.next() {
+        match one {
+            '"' if is_quoted && characters.next_if_eq(&'"').is_some() => cell.push('"'),
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => all.push(Cow::Owned(std::mem::take(&mut cell).trim().to_owned())),
+            other => cell.push(other),
+        }
+    }
+    if is_quoted {
+        return Err("a quote is not closed".to_owned());
+    }
+    all.push(Cow::Owned(cell.trim().to_owned()));
+    Ok(all)
 }
 
 fn time(cell: &str) -> Result<f64, String> {
     if let Ok(number) = cell.parse::<f64>() {
-        // Nobody recorded a load before 1973 in milliseconds, nor after 5138 in seconds.
-        return Ok(if number.abs() >= 1e11 { number / 1000.0 } else { number });
+        return Ok(epoch_seconds(number));
     }
     let parsed: Result<jiff::Timestamp, _> = cell.parse();
     parsed

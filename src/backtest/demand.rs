@@ -54,9 +54,9 @@ pub enum DemandError {
         /// Length of a step.
         step: i64,
     },
-    /// A load is never negative.
-    #[error("{name}: the value at {at} is {value}; a load is 0 or more")]
-    Negative {
+    /// A value that no load has.
+    #[error("{name}: the value at {at} is {value}; a load is from 0 to {MOST:e}")]
+    OutOfRange {
         /// Name of the class.
         name: String,
         /// When, seconds since the epoch.
@@ -64,6 +64,34 @@ pub enum DemandError {
         /// What.
         value: String,
     },
+    /// More steps than anybody plays: most often one of its times is wrong.
+    #[error("{name}: from {from} to {to} are more than {LONGEST} steps of {step} s; is one of its times wrong?")]
+    Long {
+        /// Name of the class.
+        name: String,
+        /// Its first sample.
+        from: String,
+        /// Its last sample.
+        to: String,
+        /// Length of a step, seconds.
+        step: i64,
+    },
+}
+
+/// Largest load, cores or requests a second.
+const MOST: f64 = 1e9;
+/// Most steps of a load: five years of 30 s.
+const LONGEST: i64 = 5_256_000;
+
+/// Seconds since the epoch; milliseconds where the number is that large: nobody recorded a load before 1973 in milliseconds,
+/// nor after 5138 in seconds.
+pub(super) fn epoch_seconds(number: f64) -> f64 {
+    if number.abs() >= 1e11 { number / 1000.0 } else { number }
+}
+
+/// `1 gap`, `2 gaps`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 impl Unit {
@@ -105,12 +133,16 @@ impl Recorded {
         let (Some((first, _)), Some((last, _))) = (self.points.first(), self.points.last()) else {
             return Err(DemandError::Empty(self.name));
         };
-        if let Some((at, value)) = self.points.iter().find(|(_, value)| *value < 0.0) {
-            return Err(DemandError::Negative { name: self.name, at: at.to_string(), value: value.to_string() });
+        if let Some((at, value)) = self.points.iter().find(|(_, value)| !(0.0..=MOST).contains(value)) {
+            return Err(DemandError::OutOfRange { name: self.name, at: at.to_string(), value: format!("{value:?}") });
         }
         let (start, end) = (whole(first / step as f64) * step, whole(last / step as f64) * step);
         if end - start < 2 * step {
             return Err(DemandError::Short { name: self.name, seconds: end - start, step });
+        }
+        if (end - start) / step > LONGEST {
+            let at = |seconds| jiff::Timestamp::from_second(seconds).map_or(seconds.to_string(), |at| at.to_string());
+            return Err(DemandError::Long { name: self.name, from: at(start), to: at(end), step });
         }
         let steps = usize::try_from((end - start) / step).unwrap_or(0) + 1;
         let mut sums = vec![(0.0, 0_u32); steps];
@@ -133,7 +165,7 @@ impl Recorded {
         self.points.retain(|(at, value)| at.is_finite() && value.is_finite());
         let dropped = before - self.points.len();
         if dropped > 0 {
-            notes.push(format!("{dropped} samples are no finite numbers and are left out"));
+            notes.push(format!("{}: no finite number, left out", counted(dropped, "sample")));
         }
         if !self.points.is_sorted_by(|(one, _), (other, _)| one <= other) {
             notes.push("samples are not in the order of time; they were sorted".to_owned());
@@ -143,7 +175,7 @@ impl Recorded {
         self.points.dedup_by(|(one, _), (other, _)| one.total_cmp(other).is_eq());
         let twice = before - self.points.len();
         if twice > 0 {
-            notes.push(format!("{twice} samples are of a moment that has one already; the first counts"));
+            notes.push(format!("{} of a moment that has one already: the first counts", counted(twice, "sample")));
         }
         notes
     }
@@ -165,7 +197,7 @@ impl Recorded {
         };
         self.points = self.points.windows(2).filter_map(rate).collect();
         if resets > 0 {
-            notes.push(format!("the counter began anew {resets} times"));
+            notes.push(format!("the counter began anew {}", counted(resets, "time")));
         }
     }
 
@@ -196,7 +228,7 @@ fn filled(sums: &[(f64, u32)], reach: usize, notes: &mut Vec<String>) -> Vec<Opt
     }
     if gaps > 0 {
         let without = values.iter().filter(|value| value.is_none()).count();
-        notes.push(format!("{gaps} gaps, {without} steps of {} without a sample", values.len()));
+        notes.push(format!("{}, {without} of {} steps without a sample", counted(gaps, "gap"), values.len()));
     }
     values
 }

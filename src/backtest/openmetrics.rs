@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Recorded;
+use super::demand::epoch_seconds;
 
 /// The loads in lines of `OpenMetrics`; `metric` picks one where there are several. Each set of labels is a class. What is wrong,
 /// with its line. Lines are taken one by one, and only the samples of the metric that counts are kept.
@@ -37,7 +38,7 @@ pub fn openmetrics(
             Recorded { name, is_counter, counts, ..Recorded::default() }
         });
         if metric.is_none_or(|wanted| wanted == name) {
-            of.points.push((at, value));
+            of.points.push((epoch_seconds(at), value));
         }
     }
     let mut names: Vec<&str> = all.keys().map(|(name, _)| name.as_str()).collect();
@@ -56,13 +57,25 @@ pub fn openmetrics(
     Ok(all.into_iter().filter(|((name, _), _)| *name == wanted).map(|(_, recorded)| recorded).collect())
 }
 
-/// Name, labels and the rest of a line.
+/// Name, labels and the rest of a line, without an exemplar.
 fn series(line: &str) -> Option<(&str, &str, &str)> {
-    match line.find('{') {
-        Some(open) => {
-            let close = open + line.get(open..)?.rfind('}')?;
-            Some((line.get(..open)?, line.get(open + 1..close)?, line.get(close + 1..)?))
+    let (name, labels, rest) = match line.find(['{', ' ']) {
+        Some(open) if line.get(open..)?.starts_with('{') => {
+            let close = open + 1 + end_of_labels(line.get(open + 1..)?)?;
+            (line.get(..open)?, line.get(open + 1..close)?, line.get(close + 1..)?)
         }
-        None => line.split_once(' ').map(|(name, rest)| (name, "", rest)),
-    }
+        _ => line.split_once(' ').map(|(name, rest)| (name, "", rest))?,
+    };
+    Some((name, labels, rest.split(" # ").next().unwrap_or(rest)))
+}
+
+/// Where the brace stands that ends a set of labels: one within quotes is part of a value.
+fn end_of_labels(text: &str) -> Option<usize> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    text.bytes().position(|byte| {
+        let ends = byte == b'}' && !is_quoted;
+        is_quoted ^= byte == b'"' && !is_escaped;
+        is_escaped = byte == b'\\' && !is_escaped;
+        ends
+    })
 }

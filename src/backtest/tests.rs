@@ -97,17 +97,21 @@ fn a_load_is_brought_onto_a_grid_and_its_faults_are_told() {
     assert_eq!(found.values[..3], [Some(1.0), Some(3.0), Some(4.5)]);
     assert_eq!((found.values[3], found.values[7], found.values[14]), (Some(4.5), None, Some(6.0)));
     let told = found.notes.join("; ");
-    for part in ["1 samples are no finite numbers", "not in the order of time", "1 samples are of a moment", "1 gaps, "]
-    {
+    for part in ["1 sample: no finite number", "not in the order of time", "1 sample of a moment", "1 gap, "] {
         assert!(told.contains(part), "{part}: {told}");
     }
     let counter = Recorded { is_counter: true, ..recorded(&[(0.0, 5.0), (30.0, 35.0), (60.0, 10.0), (90.0, 40.0)]) };
     let rates = counter.onto(30).unwrap();
     assert_eq!(rates.values, [Some(1.0), Some(10.0 / 30.0), Some(1.0)]);
-    assert_eq!(rates.notes, ["the counter began anew 1 times"]);
+    assert_eq!(rates.notes, ["the counter began anew 1 time"]);
     assert_eq!(recorded(&[]).onto(30), Err(DemandError::Empty("shop".to_owned())));
     assert!(matches!(recorded(&[(0.0, 1.0), (20.0, 1.0)]).onto(30), Err(DemandError::Short { .. })));
-    assert!(matches!(recorded(&[(0.0, -1.0), (90.0, 1.0)]).onto(30), Err(DemandError::Negative { .. })));
+    assert!(matches!(recorded(&[(0.0, -1.0), (90.0, 1.0)]).onto(30), Err(DemandError::OutOfRange { .. })));
+    assert!(matches!(recorded(&[(0.0, 1.0), (90.0, 1e10)]).onto(30), Err(DemandError::OutOfRange { .. })));
+    let error = recorded(&[(0.0, 1.0), (90.0, 1.0), (1e10, 1.0)]).onto(30).unwrap_err().to_string();
+    assert!(error.starts_with("shop: from 1970-01-01T00:00:00Z to 2286-"), "{error}");
+    assert!(error.ends_with("is one of its times wrong?"), "{error}");
+    assert!(matches!(recorded(&[(-1e14, 1.0), (1e14, 1.0)]).onto(1), Err(DemandError::Long { .. })));
 }
 
 fn lines(text: &str) -> impl Iterator<Item = Result<String, String>> {
@@ -121,6 +125,9 @@ fn csv_has_a_column_a_class_and_is_refused_with_its_line() {
     assert_eq!((all.len(), all[0].name.as_str()), (2, "a"));
     assert_eq!(all[0].points, [(0.0, 1.0), (1_767_225_600.0, 5.0), (1_767_225_630.0, 7.0)]);
     assert_eq!(read("time,a,b\n0,1,2\n", Some("b")).unwrap()[0].points, [(0.0, 2.0)]);
+    let quoted = read("time,\"a, b\",\"say \"\"c\"\"\"\n0, 1 ,\"2\"\n", None).unwrap();
+    assert_eq!(quoted.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["a, b", "say \"c\""]);
+    assert_eq!((quoted[0].points[0], quoted[1].points[0]), ((0.0, 1.0), (0.0, 2.0)));
     let broken = ["time,a", "0,1"].map(|line| Ok(line.to_owned())).into_iter().chain([Err("it ends".to_owned())]);
     assert_eq!(csv(broken, None).unwrap_err(), "it ends");
     for (text, column, expected) in [
@@ -129,6 +136,7 @@ fn csv_has_a_column_a_class_and_is_refused_with_its_line() {
         ("0,1\n30,2\n", None, "has no names of columns"),
         ("time,a\n0,1\n", Some("b"), "there is no column \"b\"; there are: a"),
         ("time,a\n0,x\n", None, "line 2: \"x\" of column a is no number"),
+        ("time,\"a\n0,x\n", None, "line 1: a quote is not closed"),
         ("time,a\nyesterday,1\n", None, "line 2: \"yesterday\" is no time"),
         ("time,a\n0,1,2\n", None, "line 2: it has 3 cells and the line of names has 2"),
         ("time,a,b\n0,1\n", None, "line 2: it has 2 cells and the line of names has 3"),
@@ -146,6 +154,15 @@ fn openmetrics_gives_the_metric_that_is_named_or_the_only_one() {
     assert_eq!((all.len(), all[0].name.as_str(), all[0].is_counter), (2, "load{class=\"a\"}", false));
     assert_eq!(all[0].points, [(0.0, 1.0), (30.0, 2.0)]);
     assert!(openmetrics(lines(text), Some("cpu_total")).unwrap()[0].is_counter);
+    let exemplar =
+        "load{a=\"x}\\\"\",b=\"{\"} 5 0 # {trace_id=\"t\"} 1 2\nload{a=\"x}\\\"\",b=\"{\"} 6 30000000000000\n";
+    let read = openmetrics(lines(exemplar), None).unwrap();
+    assert_eq!(read[0].name, "load{a=\"x}\\\"\",b=\"{\"}");
+    assert_eq!(
+        read[0].points,
+        [(0.0, 5.0), (30_000_000_000.0, 6.0)],
+        "no exemplar, and milliseconds where they are that many"
+    );
     let error = |text: &str, metric| openmetrics(lines(text), metric).unwrap_err();
     assert_eq!(error(text, None), "there are several metrics, name one: cpu_total, load");
     assert_eq!(error(text, Some("x")), "there is no metric \"x\"; there are: cpu_total, load");

@@ -109,11 +109,11 @@ struct Assumed {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     max_replicas: u32,
     /// Time between two looks of the controller; 60s is its own default.
-    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
-    interval: Duration,
+    #[arg(long, default_value = "60s", value_parser = whole_seconds)]
+    interval: i64,
     /// Time between two steps of the load.
-    #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
-    step: Duration,
+    #[arg(long, default_value = "30s", value_parser = whole_seconds)]
+    step: i64,
     /// Utilisation that the autoscaler keeps, percent of the request.
     #[arg(long, default_value_t = 80.0, value_parser = positive)]
     hpa_target: f64,
@@ -125,6 +125,12 @@ struct Assumed {
 fn positive(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
     if number.is_finite() && number > 0.0 { Ok(number) } else { Err("it must be above 0".to_owned()) }
+}
+
+fn whole_seconds(text: &str) -> Result<i64, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let seconds = i64::try_from(duration.as_secs()).ok().filter(|seconds| *seconds > 0 && duration.subsec_nanos() == 0);
+    seconds.ok_or_else(|| "it must be of whole seconds, 1s at least".to_owned())
 }
 
 /// What was played for one class.
@@ -160,8 +166,7 @@ fn backtest(args: &Args) -> Result<ExitCode, Refused> {
     let gates = gates.map_err(|error| Refused::Unreadable(format!("--fail-on: {error}")))?;
     let candidate = compiled("candidate", &args.bundle, args.profile)?;
     let base = args.base.clone().map(|base| compiled("base", &base.beside(&args.bundle), args.profile)).transpose()?;
-    let step = i64::try_from(args.assumed.step.as_secs()).ok().filter(|step| *step > 0);
-    let step = step.ok_or_else(|| Refused::Unreadable("--step: a second is the shortest step".to_owned()))?;
+    let step = args.assumed.step;
     let asked = args.prometheus.recorded(step).map_err(Refused::Unreadable)?;
     let demands =
         input::demands(&args.load, args.column.as_deref(), (asked, step, args.unit())).map_err(Refused::Unreadable)?;
@@ -187,8 +192,9 @@ fn backtest(args: &Args) -> Result<ExitCode, Refused> {
 
 fn compiled(title: &str, origin: &Origin, profile: Profile) -> Result<Compiled, Refused> {
     let wrong = |found: &Diagnostics| {
-        let all = found.to_string();
-        let first = all.lines().next().unwrap_or_default();
+        let first =
+            found.0.first().map(|one| format!("{}: {}", one.place(), one.message.lines().next().unwrap_or_default()));
+        let first = first.unwrap_or_default();
         Refused::Unreadable(format!("{origin} does not check: {first} (`oprc-crm policy check {origin}` says more)"))
     };
     let bundle = match origin.read() {
@@ -234,7 +240,7 @@ fn all<'a>(
     demands: &'a [Demand],
 ) -> Result<Vec<Played<'a>>, Refused> {
     let assume = args.assumptions()?;
-    let interval = i64::try_from(args.assumed.interval.as_secs()).unwrap_or(30).max(1);
+    let interval = args.assumed.interval;
     let threads = args.threads.map_or(0, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Refused::Unreadable(format!("threads can't be started: {error}")))?;

@@ -91,7 +91,8 @@ impl Iterator for Lines {
             Ok(0) => None,
             Ok(_) if line.len() as u64 == LONGEST => wrong("it is longer than a line of a load can be, 4 MiB"),
             Ok(_) => match String::from_utf8(line) {
-                Ok(line) => Some(Ok(line.trim_end_matches(['\n', '\r']).to_owned())),
+                // Spreadsheets begin with a byte order mark.
+                Ok(line) => Some(Ok(line.trim_start_matches('\u{feff}').trim_end_matches(['\n', '\r']).to_owned())),
                 Err(_) => wrong("it is no text: CSV and OpenMetrics are, either one gzipped"),
             },
         }

@@ -63,7 +63,7 @@ impl Report<'_> {
                 }
             }
         }
-        format!("{}: {}", gate.text(), told.join(", "))
+        if told.is_empty() { gate.text().to_owned() } else { format!("{}: {}", gate.text(), told.join(", ")) }
     }
 
     pub(super) fn text(&self) -> String {
@@ -132,6 +132,7 @@ impl Report<'_> {
     fn assumed(&self) -> Vec<String> {
         let one = &self.args.assumed;
         let time = |length| humantime::format_duration(length).to_string();
+        let seconds = |whole: i64| std::time::Duration::from_secs(whole.unsigned_abs());
         let mut all = vec![
             format!("profile {}", self.args.profile.name()),
             format!("cpu-request {}", one.cpu_request),
@@ -139,8 +140,8 @@ impl Report<'_> {
             format!("start-up {}", time(one.start_up)),
             format!("patience {}", time(one.patience)),
             format!("replicas {} to {}", one.min_replicas, one.max_replicas),
-            format!("interval {}", time(one.interval)),
-            format!("step {}", time(one.step)),
+            format!("interval {}", time(seconds(one.interval))),
+            format!("step {}", time(seconds(one.step))),
         ];
         if self.args.unit() == crate::backtest::Unit::Rps {
             all.push(format!("cores-per-rps {}", one.cores_per_rps));
