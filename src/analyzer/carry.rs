@@ -14,7 +14,7 @@ use super::report::{self, Analysis};
 use super::subject::{Measured, Present};
 use super::{Analyzer, Written};
 use crate::api::{AppliedRecommendation, DeploymentRecordStatus};
-use crate::audit::{Entry, Outcome, RecordRef};
+use crate::audit::{Entry, Outcome, RecordRef, WhyNot};
 use crate::cluster::ClusterError;
 use crate::cluster::caches::LiveObject;
 use crate::cluster::events::Reason;
@@ -58,30 +58,36 @@ struct News {
 impl Analyzer {
     /// Makes the writes of one class. The status as written, where it was.
     pub(super) async fn carry_out(&self, report: Report, now: Timestamp) -> Option<Written> {
-        let Report { record, status, basis, measured, observed, decided, samples } = report;
-        let done = match &measured {
-            Some(measured) => self.parts((&record, &basis), &status, (measured, &decided), now).await,
-            None => Done::default(),
+        let Report { record, status, basis, sighted, observed, decided, samples } = report;
+        let done = match &sighted {
+            Ok(measured) => self.parts((&record, &basis), &status, (measured, &decided), now).await,
+            Err(why) => Done { applied: why.standing(&status), ..Done::default() },
         };
         let Done { applied, mut news, capped, outcomes } = done;
         self.note_cap(&record, capped, &mut news);
-        let parts = measured.iter().flat_map(|measured| &measured.parts).map(|present| &present.part);
+        let parts = sighted.iter().flat_map(|measured| &measured.parts).map(|present| &present.part);
         let decided: Vec<_> = parts.zip(decided).collect();
         let generation = record.metadata.generation.unwrap_or_default();
-        self.show(&record, (&decided, &samples), &outcomes);
         let analysis = report::analysis(&status, (&observed, generation), &decided, applied, now);
-        let written = self.write_status(&record, &status, analysis).await;
-        self.log((&record, &basis), &decided, outcomes, written.as_ref().err());
+        let stood = self.write_status(&record, &status, analysis).await;
+        // Only now it is known what has happened: page, log and Events tell the same.
+        let outcomes = settled(&decided, outcomes, &stood);
+        self.show(&record, (&decided, &samples), &outcomes);
+        self.log((&record, &basis), &decided, outcomes);
         for News { reason, note, by_status } in news {
-            if written.is_ok() || !by_status {
+            if stood.is_written() || !by_status {
                 self.publish(&record, reason, &note).await;
             }
         }
-        written.unwrap_or_else(|error| {
-            let record = record.metadata.name.as_deref();
-            tracing::warn!(record, %error, "the analysis can't be written; the next look tries again");
-            None
-        })
+        match stood {
+            Stood::Written(written) => written,
+            Stood::NoRight => None,
+            Stood::Failed(error) => {
+                let record = record.metadata.name.as_deref();
+                tracing::warn!(record, %error, "the analysis can't be written; the next look tries again");
+                None
+            }
+        }
     }
 
     /// Makes the changes of all components.
@@ -174,24 +180,16 @@ impl Analyzer {
         written.map(|_| ())
     }
 
-    /// Logs what became of each decision. `failed` is why the status could not be written: what is rendered from it has
-    /// not happened then.
+    /// Logs what became of each decision.
     fn log(
         &self,
         (record, basis): (&RawRecord, &Basis),
         decided: &[(&Part, Vec<Decided>)],
         outcomes: Vec<(usize, Dimension, Outcome)>,
-        failed: Option<&ClusterError>,
     ) {
         for (at, dimension, outcome) in outcomes {
             let Some((part, all)) = decided.get(at) else { continue };
             let Some(one) = all.iter().find(|one| one.dimension == dimension) else { continue };
-            let outcome = match (outcome, failed) {
-                (Outcome::Applied, Some(error)) if act::is_rendered(part, dimension) => {
-                    Outcome::Failed { error: error.to_string() }
-                }
-                (outcome, _) => outcome,
-            };
             if let Some(entry) = entry((record, basis), part, one, outcome) {
                 self.wiring.log.record(entry);
             }
@@ -229,21 +227,22 @@ impl Analyzer {
     }
 
     /// Writes the analyzer's part of a status where it differs from what stands there.
-    async fn write_status(
-        &self,
-        record: &RawRecord,
-        status: &DeploymentRecordStatus,
-        analysis: Analysis,
-    ) -> Result<Option<Written>, ClusterError> {
-        if analysis.stands_in(status) || !self.wiring.right.is_held() {
-            return Ok(None);
+    async fn write_status(&self, record: &RawRecord, status: &DeploymentRecordStatus, analysis: Analysis) -> Stood {
+        if analysis.stands_in(status) {
+            return Stood::Written(None);
+        }
+        if !self.wiring.right.is_held() {
+            return Stood::NoRight;
         }
         let whole = analysis.clone().over(status);
-        let written = self.wiring.context.applier.analysis(&record.metadata, &analysis.into_status()).await?;
+        let written = match self.wiring.context.applier.analysis(&record.metadata, &analysis.into_status()).await {
+            Ok(written) => written,
+            Err(error) => return Stood::Failed(error),
+        };
         self.wiring.context.metrics.nfr.reported();
         let version = written.resource_version.as_deref().and_then(|version| version.parse().ok());
         let uid = record.metadata.uid.clone();
-        Ok(uid.zip(version).map(|(uid, version)| Written { uid, status: whole, version }))
+        Stood::Written(uid.zip(version).map(|(uid, version)| Written { uid, status: whole, version }))
     }
 
     async fn publish(&self, record: &RawRecord, reason: Reason, note: &str) {
@@ -251,6 +250,45 @@ impl Analyzer {
             tracing::warn!(%error, ?reason, note, "event not published");
         }
     }
+}
+
+/// What became of the analyzer's part of a status.
+pub(super) enum Stood {
+    /// It stands, and this is what was written for it; `None` where it stood before.
+    Written(Option<Written>),
+    /// The right to write was gone by then.
+    NoRight,
+    /// It could not be written.
+    Failed(ClusterError),
+}
+
+impl Stood {
+    fn is_written(&self) -> bool {
+        matches!(self, Self::Written(_))
+    }
+}
+
+/// What became of each decision once it is known whether the status stands: what is rendered from it has not happened
+/// where it does not.
+pub(super) fn settled(
+    decided: &[(&Part, Vec<Decided>)],
+    outcomes: Vec<(usize, Dimension, Outcome)>,
+    stood: &Stood,
+) -> Vec<(usize, Dimension, Outcome)> {
+    let is_rendered = |at: usize, dimension| decided.get(at).is_some_and(|(part, _)| act::is_rendered(part, dimension));
+    let settle = |(at, dimension, outcome)| {
+        let outcome = match (outcome, stood) {
+            (Outcome::Applied, Stood::NoRight) if is_rendered(at, dimension) => {
+                Outcome::WouldApply { because: WhyNot::NoRight }
+            }
+            (Outcome::Applied, Stood::Failed(error)) if is_rendered(at, dimension) => {
+                Outcome::Failed { error: error.to_string() }
+            }
+            (outcome, _) => outcome,
+        };
+        (at, dimension, outcome)
+    };
+    outcomes.into_iter().map(settle).collect()
 }
 
 /// A decision as it is logged; `None` where what it followed from was not kept, because nothing is logged.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::decide::{self, Decided, Frame, Known};
 use super::report::Observed;
-use super::subject::{Measured, Present, Subject, View};
+use super::subject::{Measured, Present, Subject, Unmeasured, View};
 use super::{Analyzer, Memory, SETTLE, Sight};
 use crate::api::DeploymentRecordStatus;
 use crate::cluster::record::RawRecord;
@@ -51,7 +51,11 @@ impl Analyzer {
         let off = matches!(self.sight, Sight::Off);
         let subject = |record: Arc<RawRecord>| {
             let status = self.memory.status_of(&record);
-            if off { Subject { record, status, measured: None } } else { view.subject(record, status) }
+            if off {
+                Subject { record, status, sighted: Err(Unmeasured::NotNow) }
+            } else {
+                view.subject(record, status)
+            }
         };
         records.iter().cloned().map(subject).collect()
     }
@@ -59,7 +63,7 @@ impl Analyzer {
     /// Asks the source what is not known yet, all signals at once.
     async fn measure(&mut self, source: &dyn Source, policy: &Policy, subjects: &[Subject], now: Timestamp) {
         let Memory { store, pods, .. } = &mut self.memory;
-        let parts = || subjects.iter().filter_map(|subject| subject.measured.as_ref()).flat_map(|one| &one.parts);
+        let parts = || subjects.iter().filter_map(|subject| subject.sighted.as_ref().ok()).flat_map(|one| &one.parts);
         let known: HashSet<_> = parts().map(|present| present.part.key.clone()).collect();
         let specs = specs(policy, &self.options);
         let longest = specs.iter().map(Spec::window).max().unwrap_or(0);
@@ -85,23 +89,20 @@ impl Analyzer {
 
     /// Decides about one class.
     fn class(&self, state: &Rollout, subject: Subject, now: Timestamp) -> Report {
-        let Subject { record, status, measured } = subject;
+        let Subject { record, status, sighted } = subject;
         let basis = Arc::clone(state.target());
         let grid = grid(basis.policy(), &self.options);
         let blind = match &self.sight {
             Sight::Blind(why) => Some(Observed::Blind(NO_SOURCE, why.clone())),
             Sight::Off | Sight::Seeing(_) => None,
         };
-        let (Some(measured), Some(grid)) = (measured, grid) else {
-            return Report {
-                record,
-                status,
-                basis,
-                measured: None,
-                observed: Observed::Off,
-                decided: Vec::new(),
-                samples: Vec::new(),
-            };
+        // A policy without signals gives no grid, and measures nothing.
+        let (measured, grid) = match sighted.and_then(|measured| Ok((measured, grid.ok_or(Unmeasured::NotNow)?))) {
+            Ok(sighted) => sighted,
+            Err(why) => {
+                let (decided, samples) = (Vec::new(), Vec::new());
+                return Report { record, status, basis, sighted: Err(why), observed: Observed::Off, decided, samples };
+            }
         };
         let (policy, setting) = (basis.policy(), basis.setting());
         let frame = Frame { policy, setting, limits: self.options.limits, grid, now, kept: self.wiring.log.is_on() };
@@ -120,7 +121,7 @@ impl Analyzer {
         }
         let observed = blind.unwrap_or(Observed::Measured(missing));
         let basis = Arc::clone(&basis);
-        Report { record, status, basis, measured: Some(measured), observed, decided, samples: seen }
+        Report { record, status, basis, sighted: Ok(measured), observed, decided, samples: seen }
     }
 
     /// Makes the writes of all classes, a few at once.
@@ -142,7 +143,7 @@ pub(super) struct Report {
     pub(super) status: DeploymentRecordStatus,
     /// What was decided by.
     pub(super) basis: Arc<Basis>,
-    pub(super) measured: Option<Measured>,
+    pub(super) sighted: Result<Measured, Unmeasured>,
     pub(super) observed: Observed,
     /// Decisions by component, in the order of the parts.
     pub(super) decided: Vec<Vec<Decided>>,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::component::{Part, parts};
 use super::now::{Replicas, Since};
-use crate::api::{DeploymentRecordStatus, EnforcementMode};
+use crate::api::{AppliedRecommendation, DeploymentRecordStatus, EnforcementMode};
 use crate::cluster::caches::{Caches, LiveObject};
 use crate::cluster::pods::PodIndex;
 use crate::cluster::record::RawRecord;
@@ -21,8 +21,28 @@ pub struct Subject {
     pub record: Arc<RawRecord>,
     /// Its status: as cached, or as last written where the cache is behind.
     pub status: DeploymentRecordStatus,
-    /// Its class; `None` where it has none, or is not to be measured.
-    pub measured: Option<Measured>,
+    /// Its class, or why it is not measured.
+    pub sighted: Result<Measured, Unmeasured>,
+}
+
+/// Why a record is not measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmeasured {
+    /// Its mode is off: nothing of what was applied is to stand.
+    Off,
+    /// It is not followed just now (it can't be read, is denied, has no template, waits for its policy), or nothing is
+    /// measured at all: what was applied stands. Let go, all of it would fall back at once, past every safeguard.
+    NotNow,
+}
+
+impl Unmeasured {
+    /// What stands applied of what a status says.
+    pub fn standing(self, status: &DeploymentRecordStatus) -> Vec<AppliedRecommendation> {
+        match self {
+            Self::Off => Vec::new(),
+            Self::NotNow => status.last_applied_recommendations.clone(),
+        }
+    }
 }
 
 /// A class that is measured.
@@ -61,19 +81,26 @@ impl View<'_> {
     /// A record as it is seen now, with its status as it stands. A record that is not followed (it can't be read, is
     /// denied, has no template) is not measured: what runs of it stays as it is.
     pub fn subject(&self, record: Arc<RawRecord>, status: DeploymentRecordStatus) -> Subject {
-        let measured = self.measured(&record, &status);
-        Subject { record, status, measured }
+        let judged = self.judged(&record, &status);
+        let sighted = match judged {
+            Some(Judged { class, .. }) if class.enforcement == EnforcementMode::Off => Err(Unmeasured::Off),
+            judged => judged.and_then(|judged| self.measured(&record, &status, judged)).ok_or(Unmeasured::NotNow),
+        };
+        Subject { record, status, sighted }
     }
 
-    fn measured(&self, record: &RawRecord, status: &DeploymentRecordStatus) -> Option<Measured> {
+    fn judged(&self, record: &RawRecord, status: &DeploymentRecordStatus) -> Option<Judged> {
         if record.metadata.deletion_timestamp.is_some() {
             return None;
         }
         let mut typed = record.typed().ok()?;
         typed.status = Some(status.clone());
-        let judged = self.state.judge(&typed, status.selected_template.as_deref()).ok()?;
+        self.state.judge(&typed, status.selected_template.as_deref()).ok()
+    }
+
+    fn measured(&self, record: &RawRecord, status: &DeploymentRecordStatus, judged: Judged) -> Option<Measured> {
         let Judged { class, decision, render: settings, frozen, .. } = judged;
-        if frozen || class.enforcement == EnforcementMode::Off {
+        if frozen {
             return None;
         }
         let plan = decision.plan()?;

@@ -38,7 +38,7 @@ pub struct ByPolicy<'a> {
     reach: i64,
     samples: Samples,
     /// Since the last point of the grid: sums of what was seen, and how often.
-    seen: BTreeMap<&'static str, (f64, u32)>,
+    seen: BTreeMap<&'static str, (f64, f64)>,
     state: State,
     looked: i64,
 }
@@ -91,8 +91,8 @@ impl<'a> ByPolicy<'a> {
         for (name, value) in [("cpu", seen.cores), ("pod_cpu", a_pod), ("rps", seen.rps)] {
             if let Some(value) = value {
                 let (sum, count) = self.seen.entry(name).or_default();
-                *sum += value;
-                *count += 1;
+                *sum += value * seen.weight;
+                *count += seen.weight;
             }
         }
         if seen.now % self.step != 0 {
@@ -104,7 +104,7 @@ impl<'a> ByPolicy<'a> {
                 continue;
             }
             let oldest = at - self.reach - self.step * 1000;
-            let point = [(at, sum / f64::from(count))];
+            let point = [(at, sum / count)];
             match self.samples.get_mut(name) {
                 Some(series) => *series = Arc::new(series.continued(&point, oldest)),
                 None => {

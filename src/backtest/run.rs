@@ -70,7 +70,8 @@ pub fn run(
         }
         let mut at = begin;
         while at < begin + demand.step {
-            let seconds = TICK.min(begin + demand.step - at);
+            // Cut where a tick ends too, whatever the step: everything that looks looks then.
+            let seconds = (TICK - at.rem_euclid(TICK)).min(begin + demand.step - at);
             tick(&mut run, &mut plant, scaler, assume, (at, seconds, cores, rps));
             at += seconds;
         }
@@ -99,7 +100,8 @@ fn tick(
     }
     let now = at + seconds;
     let cores = demand.map(|_| served.cores);
-    let seen = Seen { now, cores, rps, replicas: plant.replicas(), ready: plant.ready() };
+    let weight = length / TICK as f64;
+    let seen = Seen { now, weight, cores, rps, replicas: plant.replicas(), ready: plant.ready() };
     let Some(Verdict { target, by }) = scaler.decide(seen) else { return };
     let Some(to) = target else {
         if run.holds.last().is_none_or(|(_, before)| *before != by) {

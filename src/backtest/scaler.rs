@@ -5,6 +5,8 @@
 pub struct Seen {
     /// Seconds since the epoch.
     pub now: i64,
+    /// How long it was as it is now, in ticks.
+    pub weight: f64,
     /// Cores that all pods use; nothing where nothing was recorded.
     pub cores: Option<f64>,
     /// Requests a second, where the demand counts them.

@@ -12,7 +12,11 @@ fn recorded(points: &[(f64, f64)]) -> Recorded {
 }
 
 fn demand(values: impl Iterator<Item = f64>) -> Demand {
-    Demand { name: "shop".to_owned(), start: START, step: 30, values: values.map(Some).collect(), notes: Vec::new() }
+    demand_of(30, values)
+}
+
+fn demand_of(step: i64, values: impl Iterator<Item = f64>) -> Demand {
+    Demand { name: "shop".to_owned(), start: START, step, values: values.map(Some).collect(), notes: Vec::new() }
 }
 
 fn policy() -> Policy {
@@ -52,7 +56,7 @@ fn the_autoscaler_desires_what_its_documentation_says() {
 #[test]
 fn the_autoscaler_adds_four_pods_or_doubles_at_once_and_takes_away_after_five_minutes() {
     let mut hpa = Hpa::new(80.0, 0.5, (1.0, 100.0));
-    let seen = |now, cores, pods| Seen { now, cores: Some(cores), rps: None, replicas: pods, ready: pods };
+    let seen = |now, cores, pods| Seen { now, weight: 1.0, cores: Some(cores), rps: None, replicas: pods, ready: pods };
     let target = |hpa: &mut Hpa, seen: Seen| hpa.decide(seen).and_then(|one| one.target);
     assert_eq!(target(&mut hpa, seen(0, 40.0, 2.0)), Some(6.0), "four pods are more than as many again");
     assert_eq!(target(&mut hpa, seen(10, 40.0, 6.0)), None, "it looks every 15 s");
@@ -272,5 +276,24 @@ proptest! {
         }
         // The same to the byte.
         prop_assert_eq!(by_policy(&load, &assume, f64::from(start)), by_policy(&load, &assume, f64::from(start)));
+    }
+}
+
+#[test]
+fn whatever_the_step_the_samples_are_as_many_and_the_decisions_of_a_steady_load_the_same() {
+    let of_step = |step: i64| {
+        let seconds = |index: usize| index as i64 * step;
+        let load = |second: i64| if (1_200..4_800).contains(&second) { 3.0 } else { 0.6 };
+        let steps = usize::try_from(12_000 / step).unwrap();
+        let found =
+            by_policy(&demand_of(step, (0..steps).map(|index| load(seconds(index)))), &Assumptions::default(), 2.0);
+        found.marks.iter().map(|mark| mark.to).collect::<Vec<_>>()
+    };
+    let usual = of_step(30);
+    assert!(usual.iter().copied().fold(0.0, f64::max) >= 8.0 && usual.last() == Some(&2.0), "{usual:?}");
+    for step in [5, 7, 10, 20, 40, 60] {
+        let found = of_step(step);
+        let most = found.iter().copied().fold(0.0, f64::max);
+        assert!(most >= 8.0 && found.last() == Some(&2.0), "step {step}: {found:?}, not as {usual:?}");
     }
 }

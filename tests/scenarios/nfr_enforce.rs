@@ -177,6 +177,20 @@ async fn a_memory_request_follows_its_peak_by_bounded_steps_each_a_roll_out_of_i
     let status =
         lab.ns.status("held", "it stands applied", |s| applied(s, "memory").is_some_and(|one| one.target == "345Mi"));
     assert_eq!(applied(&status.await, "memory").unwrap().base.as_deref(), Some("128Mi"));
+
+    // A record that can't be followed for some looks keeps what was applied, and so do its pods once it can again.
+    lab.ns.available("held").await;
+    let mut wrong = class("enforce", &["memory"], 2);
+    wrong["functions"][0]["image"] = json!("NOT AN IMAGE");
+    lab.ns.apply("held", wrong).await;
+    lab.ns.degraded("held").await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let status = lab.ns.records().get("held").await.unwrap().typed_status();
+    assert_eq!(applied(&status, "memory").map(|one| one.target.as_str()), Some("345Mi"), "{status:?}");
+    lab.ns.apply("held", class("enforce", &["memory"], 2)).await;
+    lab.ns.available("held").await;
+    settled(&crm).await;
+    assert_eq!(requested(&lab.ns, "held", "memory").await, "345Mi");
     crm.stop().await;
 }
 

@@ -3,11 +3,16 @@
 use serde_json::json;
 
 use super::super::act::{Gate, Write, capped, standing, write};
+use super::super::carry::{Stood, settled};
 use super::super::now::{Hpa, Replicas};
+use super::super::subject::Unmeasured;
 use super::{class, class_with, decided, deployment, of, parts_of, replicas, second, spec, steady};
 use crate::api::DeploymentRecordStatus;
+use crate::audit::{Outcome, WhyNot};
+use crate::cluster::ClusterError;
 use crate::cluster::scale::Reach;
 use crate::decision::nfr::Action;
+use crate::policy::Dimension;
 
 const MIB: f64 = 1_048_576.0;
 
@@ -34,6 +39,28 @@ fn a_number_is_written_to_the_object_that_has_it_and_a_request_to_the_status() {
         (entry.target.as_str(), entry.policy.as_deref().map(|rule| rule.contains("bounded-change"))),
         ("256Mi", Some(true))
     );
+}
+
+#[test]
+fn what_is_rendered_has_not_happened_where_its_status_could_not_be_written() {
+    let class = class("enforce", &["replicas", "memory"]);
+    let (part, all) = decided(&class, &replicas(2), &steady(1.6, 300.0 * MIB));
+    let decided = [(&part, all)];
+    let outcomes = |memory: Outcome| vec![(0, Dimension::Replicas, Outcome::Applied), (0, Dimension::Memory, memory)];
+    let settle = |stood: &Stood| settled(&decided, outcomes(Outcome::Applied), stood);
+    assert_eq!(settle(&Stood::Written(None)), outcomes(Outcome::Applied));
+    assert_eq!(settle(&Stood::NoRight), outcomes(Outcome::WouldApply { because: WhyNot::NoRight }));
+    let failed = Stood::Failed(ClusterError::Gone);
+    assert_eq!(settle(&failed), outcomes(Outcome::Failed { error: ClusterError::Gone.to_string() }));
+}
+
+#[test]
+fn what_was_applied_stands_while_a_class_is_not_measured_and_goes_with_its_mode() {
+    let entry = json!({"component": "f", "dimension": "memory", "target": "345Mi", "base": "128Mi"});
+    let status: DeploymentRecordStatus =
+        serde_json::from_value(json!({"last_applied_recommendations": [entry]})).unwrap();
+    assert_eq!(Unmeasured::NotNow.standing(&status), status.last_applied_recommendations);
+    assert!(!status.last_applied_recommendations.is_empty() && Unmeasured::Off.standing(&status).is_empty());
 }
 
 #[test]
