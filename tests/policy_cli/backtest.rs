@@ -161,7 +161,7 @@ fn what_is_wrong_is_one_clear_line_and_exit_2() {
         (&["--load", &load, "--load", &later], "later begins at 2096-10-02T07:"),
         (&["--load", &empty], "empty.csv: there is nothing in it"),
         (&["--load", "no-such-file.csv"], "no-such-file.csv: No such file"),
-        (&["--load", &negative], "a load is 0 or more"),
+        (&["--load", &negative], "the value at 60 is -2.0; a load is from 0 to 1e9"),
         (&["--load", &short], "two steps of 30 s are the least"),
         (&["--load", &words], "line 2: \"many\" of column a is no number"),
         (&["--load", &load, "--column", "nothing"], "there is no column \"nothing\"; there are: wave, jump"),
