@@ -80,7 +80,7 @@ impl Analyzer {
             }
         }
         match stood {
-            Stood::Written(written) => written,
+            Stood::Written(written) => written.map(|written| *written),
             Stood::NoRight => None,
             Stood::Failed(error) => {
                 let record = record.metadata.name.as_deref();
@@ -242,7 +242,7 @@ impl Analyzer {
         self.wiring.context.metrics.nfr.reported();
         let version = written.resource_version.as_deref().and_then(|version| version.parse().ok());
         let uid = record.metadata.uid.clone();
-        Stood::Written(uid.zip(version).map(|(uid, version)| Written { uid, status: whole, version }))
+        Stood::Written(uid.zip(version).map(|(uid, version)| Box::new(Written { uid, status: whole, version })))
     }
 
     async fn publish(&self, record: &RawRecord, reason: Reason, note: &str) {
@@ -255,7 +255,7 @@ impl Analyzer {
 /// What became of the analyzer's part of a status.
 pub(super) enum Stood {
     /// It stands, and this is what was written for it; `None` where it stood before.
-    Written(Option<Written>),
+    Written(Option<Box<Written>>),
     /// The right to write was gone by then.
     NoRight,
     /// It could not be written.

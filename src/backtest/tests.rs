@@ -282,7 +282,7 @@ proptest! {
 #[test]
 fn whatever_the_step_the_samples_are_as_many_and_the_decisions_of_a_steady_load_the_same() {
     let of_step = |step: i64| {
-        let seconds = |index: usize| index as i64 * step;
+        let seconds = |index: usize| i64::try_from(index).unwrap() * step;
         let load = |second: i64| if (1_200..4_800).contains(&second) { 3.0 } else { 0.6 };
         let steps = usize::try_from(12_000 / step).unwrap();
         let found =
