@@ -51,11 +51,8 @@ impl Analyzer {
         let off = matches!(self.sight, Sight::Off);
         let subject = |record: Arc<RawRecord>| {
             let status = self.memory.status_of(&record);
-            if off {
-                Subject { record, status, sighted: Err(Unmeasured::NotNow) }
-            } else {
-                view.subject(record, status)
-            }
+            let sighted = if off { Err(Unmeasured::NotNow) } else { view.sighted(&record, &status) };
+            Subject { record, status, sighted }
         };
         records.iter().cloned().map(subject).collect()
     }

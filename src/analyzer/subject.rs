@@ -78,15 +78,14 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
-    /// A record as it is seen now, with its status as it stands. A record that is not followed (it can't be read, is
+    /// The class of a record as it is seen now, with its status as it stands. A record that is not followed (it can't be read, is
     /// denied, has no template) is not measured: what runs of it stays as it is.
-    pub fn subject(&self, record: Arc<RawRecord>, status: DeploymentRecordStatus) -> Subject {
-        let judged = self.judged(&record, &status);
-        let sighted = match judged {
-            Some(Judged { class, .. }) if class.enforcement == EnforcementMode::Off => Err(Unmeasured::Off),
-            judged => judged.and_then(|judged| self.measured(&record, &status, judged)).ok_or(Unmeasured::NotNow),
-        };
-        Subject { record, status, sighted }
+    pub fn sighted(&self, record: &RawRecord, status: &DeploymentRecordStatus) -> Result<Measured, Unmeasured> {
+        let judged = self.judged(record, status).ok_or(Unmeasured::NotNow)?;
+        if judged.class.enforcement == EnforcementMode::Off {
+            return Err(Unmeasured::Off);
+        }
+        self.measured(record, status, judged).ok_or(Unmeasured::NotNow)
     }
 
     fn judged(&self, record: &RawRecord, status: &DeploymentRecordStatus) -> Option<Judged> {

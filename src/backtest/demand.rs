@@ -89,6 +89,11 @@ pub(super) fn epoch_seconds(number: f64) -> f64 {
     if number.abs() >= 1e11 { number / 1000.0 } else { number }
 }
 
+/// Seconds since the epoch as a date, for people; as a number where no calendar has them.
+pub fn moment(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.to_string())
+}
+
 /// `1 gap`, `2 gaps`.
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
@@ -141,8 +146,7 @@ impl Recorded {
             return Err(DemandError::Short { name: self.name, seconds: end - start, step });
         }
         if (end - start) / step > LONGEST {
-            let at = |seconds| jiff::Timestamp::from_second(seconds).map_or(seconds.to_string(), |at| at.to_string());
-            return Err(DemandError::Long { name: self.name, from: at(start), to: at(end), step });
+            return Err(DemandError::Long { name: self.name, from: moment(start), to: moment(end), step });
         }
         let steps = usize::try_from((end - start) / step).unwrap_or(0) + 1;
         let mut sums = vec![(0.0, 0_u32); steps];

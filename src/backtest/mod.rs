@@ -28,7 +28,7 @@ mod run;
 mod scaler;
 
 pub use csv::csv;
-pub use demand::{Demand, DemandError, Recorded, Unit};
+pub use demand::{Demand, DemandError, Recorded, Unit, moment};
 pub use figures::{Figures, Flip, Side, flips};
 pub use gate::{Gate, GateError};
 pub use hpa::Hpa;

@@ -1,14 +1,12 @@
 //! HorizontalPodAutoscalers of everybody: whichever targets a Deployment scales it, whoever made it. Of those that are not
 //! ours only this is kept: what they target and between which bounds.
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, MetricSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::runtime::watcher::Event;
 
-use super::caches::{Kept, owners_of_scale};
+use super::caches::{Kept, owners_of_scale, where_changed};
 use crate::api::MANAGED_BY;
 use crate::render::ObjectKind;
 
@@ -72,8 +70,7 @@ fn is_cpu(metric: &MetricSpec) -> bool {
 
 /// What is kept of autoscalers, and which of their changes are told.
 pub(super) fn kept() -> Kept<HorizontalPodAutoscaler> {
-    let mut told = Told::default();
-    Kept { fields: owners_of_scale, reduce, is_news: Box::new(move |event| told.is_news(event)) }
+    Kept { fields: owners_of_scale, reduce, is_news: where_changed(digest) }
 }
 
 /// Leaves out what nobody reads: what was measured, which changes with every look, and the details of others'.
@@ -88,27 +85,6 @@ fn reduce(object: &mut HorizontalPodAutoscaler) {
         if let Some(spec) = &mut object.spec {
             spec.behavior = None;
             spec.metrics.iter_mut().for_each(|metrics| metrics.retain(is_cpu));
-        }
-    }
-}
-
-/// What was told of each autoscaler, so that a look of it which found nothing new is told to nobody.
-#[derive(Default)]
-struct Told(HashMap<String, u64>);
-
-impl Told {
-    /// Whether anybody should hear of this.
-    fn is_news(&mut self, event: &Event<HorizontalPodAutoscaler>) -> bool {
-        match event {
-            Event::Apply(object) | Event::InitApply(object) => {
-                let (uid, state) = (object.metadata.uid.clone().unwrap_or_default(), digest(object));
-                self.0.insert(uid, state) != Some(state)
-            }
-            Event::Delete(object) => {
-                self.0.remove(object.metadata.uid.as_deref().unwrap_or_default());
-                true
-            }
-            Event::Init | Event::InitDone => true,
         }
     }
 }
@@ -131,7 +107,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::{Value, json};
 
-    use super::{Event, HorizontalPodAutoscaler, Scaler, Told, reduce, targets};
+    use kube::runtime::watcher::Event;
+
+    use super::{HorizontalPodAutoscaler, Scaler, kept, reduce, targets};
 
     fn autoscaler(target: &Value, metrics: &Value) -> HorizontalPodAutoscaler {
         serde_json::from_value(json!({
@@ -172,7 +150,7 @@ mod tests {
     #[test]
     fn a_look_that_found_nothing_new_is_told_to_nobody() {
         let target = json!({"kind": "Deployment", "name": "d"});
-        let mut told = Told::default();
+        let mut is_news = kept().is_news;
         let with = |version: &str, replicas: i32, active: &str, least: i32| {
             let mut object = autoscaler(&target, &cpu("Utilization"));
             object.metadata.uid = Some("u".to_owned());
@@ -183,11 +161,11 @@ mod tests {
                 serde_json::from_value(json!({"desiredReplicas": replicas, "conditions": conditions})).unwrap();
             object
         };
-        assert!(told.is_news(&Event::InitApply(with("1", 2, "True", 1))));
-        assert!(!told.is_news(&Event::Apply(with("2", 3, "True", 1))), "it scaled");
-        assert!(told.is_news(&Event::Apply(with("3", 3, "False", 1))), "it can't measure any more");
-        assert!(told.is_news(&Event::Apply(with("4", 3, "False", 2))), "another minimum");
-        assert!(told.is_news(&Event::Delete(with("5", 3, "False", 2))));
-        assert!(told.is_news(&Event::Apply(with("4", 3, "False", 2))), "it is back");
+        assert!(is_news(&Event::InitApply(with("1", 2, "True", 1))));
+        assert!(!is_news(&Event::Apply(with("2", 3, "True", 1))), "it scaled");
+        assert!(is_news(&Event::Apply(with("3", 3, "False", 1))), "it can't measure any more");
+        assert!(is_news(&Event::Apply(with("4", 3, "False", 2))), "another minimum");
+        assert!(is_news(&Event::Delete(with("5", 3, "False", 2))));
+        assert!(is_news(&Event::Apply(with("4", 3, "False", 2))), "it is back");
     }
 }

@@ -1,5 +1,6 @@
 //! What the controller knows of the cluster: watched, reduced to what is read, kept in memory.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -309,7 +310,28 @@ pub(super) struct Kept<K> {
     pub(super) is_news: IsNews<K>,
 }
 
-type IsNews<K> = Box<dyn FnMut(&watcher::Event<K>) -> bool + Send>;
+pub(super) type IsNews<K> = Box<dyn FnMut(&watcher::Event<K>) -> bool + Send>;
+
+/// A change is news where it changes what matters of an object: a look that found nothing new is told to nobody.
+pub(super) fn where_changed<K, S>(matters: fn(&K) -> S) -> IsNews<K>
+where
+    K: Resource<DynamicType = ()> + 'static,
+    S: PartialEq + Copy + Send + 'static,
+{
+    let mut told: HashMap<String, S> = HashMap::new();
+    let uid = |object: &K| object.meta().uid.clone().unwrap_or_default();
+    Box::new(move |event| match event {
+        watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+            let state = matters(object);
+            told.insert(uid(object), state) != Some(state)
+        }
+        watcher::Event::Delete(object) => {
+            told.remove(&uid(object));
+            true
+        }
+        watcher::Event::Init | watcher::Event::InitDone => true,
+    })
+}
 
 impl<K> Kept<K> {
     fn whole() -> Self {

@@ -1,40 +1,21 @@
 //! The Deployments that Knative makes, one for each version of a Knative Service: the Service's own status does not tell
 //! how many pods there are. They carry the labels of the version's template.
 
-use std::collections::HashMap;
-
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStatus};
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher;
 
-use super::caches::Kept;
+use super::caches::{Kept, where_changed};
 use crate::api::LABEL_OWNER;
-
-/// Label with the name of the Knative Service.
-pub const LABEL_SERVICE: &str = "serving.knative.dev/service";
+use crate::render::KNATIVE_SERVICE;
 
 /// Which Deployments these are.
 pub(super) fn selector() -> watcher::Config {
-    watcher::Config::default().labels(&format!("{LABEL_OWNER},{LABEL_SERVICE}"))
+    watcher::Config::default().labels(&format!("{LABEL_OWNER},{KNATIVE_SERVICE}"))
 }
 
 /// What of them is kept: whose they are and their numbers; and told: where those change.
 pub(super) fn kept() -> Kept<Deployment> {
-    let mut known: HashMap<String, (i32, i32)> = HashMap::new();
-    Kept {
-        fields: |_| Vec::new(),
-        reduce,
-        is_news: Box::new(move |event| match event {
-            Event::Apply(object) | Event::InitApply(object) => {
-                let uid = object.metadata.uid.clone().unwrap_or_default();
-                known.insert(uid, pods(object)) != Some(pods(object))
-            }
-            Event::Delete(object) => {
-                known.remove(object.metadata.uid.as_deref().unwrap_or_default());
-                true
-            }
-            Event::Init | Event::InitDone => true,
-        }),
-    }
+    Kept { fields: |_| Vec::new(), reduce, is_news: where_changed(pods) }
 }
 
 fn reduce(object: &mut Deployment) {
@@ -51,7 +32,7 @@ pub(super) fn is_of(object: &Deployment, namespace: &str, service: &str) -> bool
 
 /// Name of the Knative Service that it is of.
 pub fn service_of(object: &Deployment) -> Option<&str> {
-    object.metadata.labels.as_ref()?.get(LABEL_SERVICE).map(String::as_str)
+    object.metadata.labels.as_ref()?.get(KNATIVE_SERVICE).map(String::as_str)
 }
 
 /// How many pods it wants, and how many are ready.
@@ -64,13 +45,14 @@ pub(super) fn pods(object: &Deployment) -> (i32, i32) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use kube::runtime::watcher::Event;
     use serde_json::json;
 
     use super::*;
 
     fn version(wanted: i32, ready: i32, message: &str) -> Deployment {
         serde_json::from_value(json!({
-            "metadata": {"uid": "u", "namespace": "n", "name": "f-00001-deployment", "labels": {LABEL_SERVICE: "f"}},
+            "metadata": {"uid": "u", "namespace": "n", "name": "f-00001-deployment", "labels": {KNATIVE_SERVICE: "f"}},
             "spec": {"replicas": wanted, "selector": {}, "template": {"metadata": {"labels": {"a": "b"}}}},
             "status": {"readyReplicas": ready, "conditions": [{"type": "Available", "status": "True", "message": message}]},
         }))

@@ -58,7 +58,7 @@ impl<S: RecordStore, J: Judge> Deployer<S, J> {
         let _held = self.locks.lock(&name).await;
         let mut pause = Pause::new();
         loop {
-            match self.attempt(unit, &wanted, &name).await {
+            match self.attempt(unit, &wanted).await {
                 Err(Attempt::Conflict) => pause.wait().await,
                 Err(Attempt::Failed(status)) => return Err(status),
                 Ok(outcome) => return Ok(outcome),
@@ -66,11 +66,14 @@ impl<S: RecordStore, J: Judge> Deployer<S, J> {
         }
     }
 
-    async fn attempt(&self, unit: &DeploymentUnit, wanted: &DeploymentRecord, name: &str) -> Result<Outcome, Attempt> {
+    async fn attempt(&self, unit: &DeploymentUnit, wanted: &DeploymentRecord) -> Result<Outcome, Attempt> {
         let store = |error| Attempt::from_store(error, unit);
         let existing = match look_up(self.store.as_ref(), &unit.id).await.map_err(store)? {
             Found::Record(existing) => *existing,
-            Found::Taken(by) => return Err(Attempt::Failed(status::name_taken(&unit.id, name, record_id(&by)))),
+            Found::Taken(by) => {
+                let name = by.metadata.name.as_deref().unwrap_or_default();
+                return Err(Attempt::Failed(status::name_taken(&unit.id, name, record_id(&by))));
+            }
             Found::Nothing => {
                 let warnings = self.judge(unit, wanted, None)?;
                 still_wanted(&self.store.create(wanted).await.map_err(store)?, unit)?;
@@ -78,10 +81,10 @@ impl<S: RecordStore, J: Judge> Deployer<S, J> {
             }
         };
         still_wanted(&existing, unit)?;
-        let wanted = &under_the_name_of(&existing, wanted);
         if says_the_same(&existing, wanted).map_err(|error| status::internal(&error.to_string()))? {
             return Ok(Outcome::Unchanged);
         }
+        let wanted = &under_the_name_of(&existing, wanted);
         let current = existing.status.as_ref().and_then(|status| status.selected_template.as_deref());
         let warnings = self.judge(unit, wanted, current)?;
         still_wanted(&self.store.update(&existing, wanted).await.map_err(store)?, unit)?;

@@ -24,8 +24,8 @@ const CUT: &str = " … ";
 
 /// An answer with its text and its details cut to what every client takes.
 pub(super) fn answer(code: Code, message: &str, mut details: ErrorDetails) -> Status {
-    if let Some(violations) = details.bad_request().map(|bad| bad.field_violations.clone()) {
-        details.set_bad_request(fitting(violations));
+    if let Some(violations) = details.bad_request().map(|bad| fitting(&bad.field_violations)) {
+        details.set_bad_request(violations);
     }
     if let Some(info) = details.error_info().cloned() {
         let metadata = info.metadata.into_iter().map(|(key, value)| (key, part(&value))).collect::<HashMap<_, _>>();
@@ -34,7 +34,7 @@ pub(super) fn answer(code: Code, message: &str, mut details: ErrorDetails) -> St
     if let Some(info) = details.resource_info().cloned() {
         details.set_resource_info(info.resource_type, part(&info.resource_name), part(&info.owner), info.description);
     }
-    Status::with_error_details(code, middle(message, MESSAGE, travelling), details)
+    Status::with_error_details(code, middle(message, MESSAGE, bytes_travelling), details)
 }
 
 /// One text of several parts: as many as fit, and how many more there are.
@@ -52,64 +52,60 @@ pub(super) fn joined(parts: impl ExactSizeIterator<Item = String>) -> String {
     text
 }
 
-/// The violations of faults, each cut to size.
-pub(super) fn violations(faults: &[FieldError]) -> Vec<FieldViolation> {
-    faults.iter().map(|fault| FieldViolation::new(field(&fault.field), part(&fault.message))).collect()
-}
-
 /// A fault in one line, cut to size.
 pub(super) fn line(fault: &FieldError) -> String {
     format!("{}: {}", field(&fault.field), part(&fault.message))
 }
 
-fn fitting(mut violations: Vec<FieldViolation>) -> Vec<FieldViolation> {
+/// The first violations, as many as fit, each cut to size.
+fn fitting(violations: &[FieldViolation]) -> Vec<FieldViolation> {
+    let cut = violations.iter().map(|one| FieldViolation::new(field(&one.field), part(&one.description)));
     let mut used = 0;
-    let fit = violations.iter().take_while(|one| {
+    // One always fits.
+    let fits = |one: &FieldViolation| {
         used += one.field.len() + one.description.len();
         used <= DETAILS
-    });
-    let fit = fit.count().max(1);
-    violations.truncate(fit);
-    violations
+    };
+    cut.take_while(fits).collect()
 }
 
 fn field(path: &str) -> String {
-    middle(path, FIELD, str::len)
+    middle(path, FIELD, char::len_utf8)
 }
 
 /// What is said about one thing, cut to size.
 pub(super) fn part(text: &str) -> String {
-    middle(text, PART, str::len)
+    middle(text, PART, char::len_utf8)
 }
 
-/// A text without its middle where it is too long by a measure: a long value stands between what it is and what to do.
-fn middle(text: &str, most: usize, measure: impl Fn(&str) -> usize) -> String {
-    if measure(text) <= most {
+/// A text without its middle where it is too long, each character being so many bytes: a long value stands between what
+/// it is and what to do.
+fn middle(text: &str, most: usize, bytes: impl Fn(char) -> usize) -> String {
+    let all = |text: &str| text.chars().map(&bytes).sum::<usize>();
+    if all(text) <= most {
         return text.to_owned();
     }
-    let room = most.saturating_sub(measure(CUT));
-    let mut head = 0;
-    for (at, one) in text.char_indices() {
-        let end = at + one.len_utf8();
-        if measure(text.get(..end).unwrap_or_default()) > room / 2 {
-            break;
-        }
-        head = end;
-    }
-    let mut tail = text.len();
-    for (at, _) in text.char_indices().rev() {
-        if measure(text.get(at..).unwrap_or_default()) > room / 2 {
-            break;
-        }
-        tail = at;
-    }
+    let room = most.saturating_sub(all(CUT)) / 2;
+    let length = |characters: &mut dyn Iterator<Item = char>| {
+        let mut used = 0;
+        let fits = |one: &char| {
+            used += bytes(*one);
+            used <= room
+        };
+        characters.take_while(fits).map(char::len_utf8).sum::<usize>()
+    };
+    let (head, tail) = (length(&mut text.chars()), text.len() - length(&mut text.chars().rev()));
     let part = |range| text.get(range).unwrap_or_default();
     format!("{}{CUT}{}", part(0..head), part(tail..text.len()))
 }
 
 /// Bytes of a text once it is percent-encoded, at most.
 fn travelling(text: &str) -> usize {
-    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() || b"-_.,:;/=[]()'".contains(&byte) { 1 } else { 3 }).sum()
+    text.chars().map(bytes_travelling).sum()
+}
+
+fn bytes_travelling(one: char) -> usize {
+    if one.is_ascii_alphanumeric() || "-_.,:;/=[]()'".contains(one) { 1 } else { 3 * one.len_utf8() }
 }
 
 #[cfg(test)]
@@ -175,7 +171,7 @@ mod tests {
 
         #[test]
         fn what_fits_stays_as_it_is_and_what_does_not_keeps_both_ends(text in text(), most in 20..400_usize) {
-            let cut = middle(&text, most, str::len);
+            let cut = middle(&text, most, char::len_utf8);
             if text.len() <= most {
                 prop_assert_eq!(cut, text);
             } else {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tonic::{Code, Status};
-use tonic_types::ErrorDetails;
+use tonic_types::{ErrorDetails, FieldViolation};
 
 use crate::decision::{Admission, TemplateProblem};
 use crate::model::FieldError;
@@ -18,7 +18,9 @@ const DOMAIN: &str = "oaas.io";
 /// `INVALID_ARGUMENT` with a violation for each field, as many as an answer has room for.
 pub(super) fn invalid(faults: &[FieldError]) -> Status {
     let message = fit::joined(faults.iter().map(fit::line));
-    answer(Code::InvalidArgument, &message, ErrorDetails::with_bad_request(fit::violations(faults)))
+    let violations: Vec<_> =
+        faults.iter().map(|fault| FieldViolation::new(fault.field.clone(), fault.message.clone())).collect();
+    answer(Code::InvalidArgument, &message, ErrorDetails::with_bad_request(violations))
 }
 
 /// `INVALID_ARGUMENT` for one field.

@@ -12,7 +12,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-pub use addon::{MAX_COLLECTION, ODGM_COLLECTION, ODGM_ENABLED, ODGM_PORT, ODGM_SERVICE};
+pub use addon::{KNATIVE_SERVICE, MAX_COLLECTION, ODGM_COLLECTION, ODGM_ENABLED, ODGM_PORT, ODGM_SERVICE};
 pub use object::{Component, Monitors, ObjectKind, RenderSettings, Rendered, RenderedFunction, RenderedObject, Scrape};
 pub use parts::{ANNOTATION_TEMPLATE, service_url};
 

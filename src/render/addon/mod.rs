@@ -7,6 +7,7 @@ mod odgm;
 mod pdb;
 
 pub use collection::MAX_COLLECTION;
+pub use monitor::KNATIVE_SERVICE;
 pub use odgm::{ODGM_COLLECTION, ODGM_ENABLED, ODGM_PORT, ODGM_SERVICE};
 
 use super::parts::Part;

@@ -13,8 +13,8 @@ use crate::model::ADDON_MONITOR;
 use crate::render::parts::PORT_NAME;
 use crate::render::{Component, Monitors, ObjectKind, RenderError, RenderedObject};
 
-/// Label that Knative puts on the pods of a Service.
-const KNATIVE_SERVICE: &str = "serving.knative.dev/service";
+/// Label that Knative puts on everything that it makes for a Service, its pods and their Deployments too.
+pub const KNATIVE_SERVICE: &str = "serving.knative.dev/service";
 /// Port of a Knative pod's queue proxy that has the metrics of its requests.
 const KNATIVE_PORT: &str = "http-usermetric";
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read as _, stdin};
 
 use flate2::read::MultiGzDecoder;
 
-use crate::backtest::{Demand, Recorded, Unit, csv, openmetrics};
+use crate::backtest::{Demand, Recorded, Unit, csv, moment, openmetrics};
 
 /// Longest line, bytes: a hundred thousand classes.
 const LONGEST: u64 = 4 << 20;
@@ -44,18 +44,13 @@ pub(super) fn demands(
 fn overlap(all: &[Demand]) -> Result<(), String> {
     let (last, first) = (all.iter().max_by_key(|one| one.start), all.iter().min_by_key(|one| one.end()));
     match (last, first) {
-        (Some(last), Some(first)) if last.start >= first.end() => {
-            let at = |seconds: i64| {
-                jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |at| at.to_string())
-            };
-            Err(format!(
-                "no moment is in all loads: {} ends at {}, {} begins at {}; play them one by one",
-                first.name,
-                at(first.end()),
-                last.name,
-                at(last.start)
-            ))
-        }
+        (Some(last), Some(first)) if last.start >= first.end() => Err(format!(
+            "no moment is in all loads: {} ends at {}, {} begins at {}; play them one by one",
+            first.name,
+            moment(first.end()),
+            last.name,
+            moment(last.start)
+        )),
         _ => Ok(()),
     }
 }
