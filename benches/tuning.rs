@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::Path;
 
-use oprc_crm::backtest::{Assumptions, Bench, ByPolicy, Demand, Figures, Hpa, Recorded, Unit, csv, run};
+use oprc_crm::backtest::{Assumptions, Bench, ByPolicy, Demand, Figures, Hpa, Recorded, Run, Unit, csv, run};
 use oprc_crm::policy::{Bundle, File, Given, Inputs, Policy};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
@@ -85,6 +85,44 @@ fn loads() -> Result<Vec<Load>, String> {
     ])
 }
 
+/// Noise that is the same each time, within -1 to 1, and draws no pattern over weeks (splitmix64: Steele, Lea and Flood, *Fast
+/// splittable pseudorandom number generators*, 2014).
+fn drawn(step: u32, seed: u32) -> f64 {
+    let index = (u64::from(seed) << 32) + u64::from(step);
+    let mut bits = index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (((bits ^ (bits >> 31)) % 20_001) as f64) / 10_000.0 - 1.0
+}
+
+/// Flat loads that move by a fifth: independent from one sample to the next, or up and down in turn. What is wanted on them is that
+/// nothing changes once a class has its size.
+fn flat() -> Vec<Load> {
+    let moods: [(&str, fn(u32, u32) -> f64); 3] = [
+        ("uniform", drawn),
+        ("coin", |step, seed| if drawn(step, seed) > 0.0 { 1.0 } else { -1.0 }),
+        ("square", |step, _| if step % 2 == 0 { 1.0 } else { -1.0 }),
+    ];
+    let mut found = Vec::new();
+    for (name, mood) in moods {
+        for (seed, cores) in (10_u32..).zip([0.3, 0.7, 1.0, 2.0, 3.3, 5.0, 8.0]) {
+            let value = |step| Some(cores * (1.0 + 0.2 * mood(step, seed)));
+            let values = (0..DAY).map(value).collect();
+            let name = format!("{name} {cores}");
+            found.push(Load {
+                aside: false,
+                demand: Demand { name, start: START, step: STEP, values, notes: Vec::new() },
+            });
+        }
+    }
+    found
+}
+
+/// Changes after the first hour, in which a class finds its size.
+fn later(run: &Run) -> usize {
+    run.marks.iter().filter(|mark| mark.at >= START + 3600).count()
+}
+
 /// What was asked for on the command line.
 struct Asked {
     params: BTreeMap<String, Vec<(String, String)>>,
@@ -93,17 +131,26 @@ struct Asked {
     hpa_target: f64,
     with: Option<String>,
     brief: bool,
+    flat: bool,
 }
 
 fn asked() -> Result<Asked, String> {
-    let mut asked =
-        Asked { params: BTreeMap::new(), interval: 30, signal_step: None, hpa_target: 80.0, with: None, brief: false };
+    let mut asked = Asked {
+        params: BTreeMap::new(),
+        interval: 30,
+        signal_step: None,
+        hpa_target: 80.0,
+        with: None,
+        brief: false,
+        flat: false,
+    };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut next = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
             "--bench" => {}
             "--brief" => asked.brief = true,
+            "--flat" => asked.flat = true,
             "--interval" => asked.interval = next()?.parse().map_err(|_| "--interval: whole seconds".to_owned())?,
             "--hpa-target" => asked.hpa_target = next()?.parse().map_err(|_| "--hpa-target: percent".to_owned())?,
             "--with" => asked.with = Some(next()?),
@@ -115,7 +162,9 @@ fn asked() -> Result<Asked, String> {
                 asked.params.entry(document.to_owned()).or_default().push((name.to_owned(), value.to_owned()));
             }
             other => {
-                return Err(format!("{other}: --param, --with, --interval, --signal-step, --hpa-target or --brief"));
+                return Err(format!(
+                    "{other}: --param, --with, --interval, --signal-step, --hpa-target, --flat or --brief"
+                ));
             }
         }
     }
@@ -148,16 +197,16 @@ fn policy(asked: &Asked) -> Result<Policy, String> {
     bundle.compile(&inputs).map(|(policy, _)| policy).map_err(|found| found.to_string())
 }
 
-/// One load under both: the bundle's figures, then the autoscaler's.
-fn play(asked: &Asked, policy: &Policy, load: &Load) -> Option<(Figures, Figures)> {
+/// One load under both: the bundle, then the autoscaler.
+fn play(asked: &Asked, policy: &Policy, load: &Load) -> Option<(Run, Run)> {
     let assume = Assumptions { most: 40.0, ..Assumptions::default() };
     let bench = Bench { policy, profile: "full".to_owned(), given: Given::default(), interval: asked.interval, assume };
     let demand = &load.demand;
     let start = demand.values.iter().flatten().next().map_or(1.0, |cores| (cores / 0.4).ceil().max(1.0));
     let mut ours = ByPolicy::new(&bench, demand.start, start)?;
-    let ours = run(demand, Unit::Cores, &assume, (&mut ours, start), false).figures;
+    let ours = run(demand, Unit::Cores, &assume, (&mut ours, start), false);
     let mut hpa = Hpa::new(asked.hpa_target, assume.cpu_request, (assume.least, assume.most));
-    Some((ours, run(demand, Unit::Cores, &assume, (&mut hpa, start), false).figures))
+    Some((ours, run(demand, Unit::Cores, &assume, (&mut hpa, start), false)))
 }
 
 /// No more minutes, at most 97 % of the replica-hours, at most half as many changes again.
@@ -170,10 +219,16 @@ fn verdict((ours, hpa): &(Figures, Figures)) -> [bool; 3] {
 }
 
 fn main() -> Result<(), String> {
-    let (asked, loads) = (asked()?, loads()?);
+    let asked = asked()?;
+    let loads = if asked.flat { flat() } else { loads()? };
     let policy = policy(&asked)?;
     let done: Option<Vec<_>> = loads.par_iter().map(|load| play(&asked, &policy, load)).collect();
     let done = done.ok_or("the signals have no grid")?;
+    if asked.flat {
+        steady(&loads, &done, asked.brief);
+        return Ok(());
+    }
+    let done: Vec<_> = done.into_iter().map(|(ours, hpa)| (ours.figures, hpa.figures)).collect();
     if asked.brief {
         brief(&loads, &done);
         return Ok(());
@@ -211,4 +266,30 @@ fn brief(loads: &[Load], done: &[(Figures, Figures)]) {
         let _ = write!(line, "{minutes:>8.1} {hours:>4.0}% {changes:>4.1}x |");
     }
     println!("{line}");
+}
+
+/// For each flat load: changes once the class has its size, and what it cost.
+fn steady(loads: &[Load], done: &[(Run, Run)], brief: bool) {
+    println!("{:<16}{:>22}{:>22}{:>24}", "load", "changes after an hour", "violation min", "replica-hours");
+    let mut sum = [0.0; 6];
+    for (load, (ours, hpa)) in loads.iter().zip(done) {
+        let (mine, theirs) = (&ours.figures, &hpa.figures);
+        let row = [
+            later(ours) as f64,
+            later(hpa) as f64,
+            mine.violation_minutes,
+            theirs.violation_minutes,
+            mine.replica_hours,
+            theirs.replica_hours,
+        ];
+        sum.iter_mut().zip(row).for_each(|(sum, one)| *sum += one);
+        if !brief {
+            row_of(&load.demand.name, row);
+        }
+    }
+    row_of("all", sum);
+}
+
+fn row_of(name: &str, [mine, theirs, minutes, their_minutes, hours, their_hours]: [f64; 6]) {
+    println!("{name:<16}{mine:>12} {theirs:>9}{minutes:>12.1} {their_minutes:>9.1}{hours:>14.1} {their_hours:>9.1}");
 }
