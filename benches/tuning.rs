@@ -4,6 +4,7 @@
 //! minutes in which pods could not bear the load, replica-hours and changes, beside a `HorizontalPodAutoscaler` at 80 % of the
 //! request. `-- --param Safeguard/replicas/cooldown_up=1m` plays with another number, `-- --interval 60` with another time
 //! between two looks, `-- --with FILE` with documents of the file in place of the shipped ones, `-- --hpa-target 70` beside another autoscaler; `-- --brief` is one line, for sweeps.
+//! `-- --flat` plays flat loads with noise instead, on which nothing should change.
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
@@ -92,13 +93,17 @@ fn drawn(step: u32, seed: u32) -> f64 {
     let mut bits = index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (((bits ^ (bits >> 31)) % 20_001) as f64) / 10_000.0 - 1.0
+    let drawn = u16::try_from((bits ^ (bits >> 31)) % 20_001).unwrap_or_default();
+    f64::from(drawn) / 10_000.0 - 1.0
 }
+
+/// What moves a load, by step and seed, within -1 to 1.
+type Mood = fn(u32, u32) -> f64;
 
 /// Flat loads that move by a fifth: independent from one sample to the next, or up and down in turn. What is wanted on them is that
 /// nothing changes once a class has its size.
 fn flat() -> Vec<Load> {
-    let moods: [(&str, fn(u32, u32) -> f64); 3] = [
+    let moods: [(&str, Mood); 3] = [
         ("uniform", drawn),
         ("coin", |step, seed| if drawn(step, seed) > 0.0 { 1.0 } else { -1.0 }),
         ("square", |step, _| if step % 2 == 0 { 1.0 } else { -1.0 }),
@@ -119,8 +124,8 @@ fn flat() -> Vec<Load> {
 }
 
 /// Changes after the first hour, in which a class finds its size.
-fn later(run: &Run) -> usize {
-    run.marks.iter().filter(|mark| mark.at >= START + 3600).count()
+fn later(run: &Run) -> u32 {
+    run.marks.iter().map(|mark| u32::from(mark.at >= START + 3600)).sum()
 }
 
 /// What was asked for on the command line.
@@ -275,8 +280,8 @@ fn steady(loads: &[Load], done: &[(Run, Run)], brief: bool) {
     for (load, (ours, hpa)) in loads.iter().zip(done) {
         let (mine, theirs) = (&ours.figures, &hpa.figures);
         let row = [
-            later(ours) as f64,
-            later(hpa) as f64,
+            f64::from(later(ours)),
+            f64::from(later(hpa)),
             mine.violation_minutes,
             theirs.violation_minutes,
             mine.replica_hours,

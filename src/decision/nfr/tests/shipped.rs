@@ -130,7 +130,8 @@ fn noise(step: i64, seed: u64) -> f64 {
     let mut bits = index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (((bits ^ (bits >> 31)) % 20_001) as f64) / 10_000.0 - 1.0
+    let drawn = u16::try_from((bits ^ (bits >> 31)) % 20_001).unwrap();
+    f64::from(drawn) / 10_000.0 - 1.0
 }
 
 /// Noise of a fifth, up and down in turn, changes nothing once a class has its size; where each sample is drawn for itself, a calm
