@@ -135,7 +135,7 @@ fn noise(step: i64, seed: u64) -> f64 {
 }
 
 /// Noise of a fifth, up and down in turn, changes nothing once a class has its size; where each sample is drawn for itself, a calm
-/// of five minutes by chance may still take a pod away. Fails without rule `noise` of the Safeguard (about 30 changes).
+/// of five minutes by chance may still take a pod away. Fails without rule `noise` of the Safeguard.
 #[test]
 fn noise_of_a_fifth_changes_next_to_nothing_once_a_class_has_its_size() {
     let policy = policy();
