@@ -14,6 +14,8 @@ use std::path::Path;
 
 use oprc_crm::backtest::{Assumptions, Bench, ByPolicy, Demand, Figures, Hpa, Recorded, Run, Unit, csv, run};
 use oprc_crm::policy::{Bundle, File, Given, Inputs, Policy};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 const START: i64 = 1_767_225_600;
@@ -86,32 +88,22 @@ fn loads() -> Result<Vec<Load>, String> {
     ])
 }
 
-/// Noise that is the same each time, within -1 to 1, and draws no pattern over weeks (splitmix64: Steele, Lea and Flood, *Fast
-/// splittable pseudorandom number generators*, 2014).
-fn drawn(step: u32, seed: u32) -> f64 {
-    let index = (u64::from(seed) << 32) + u64::from(step);
-    let mut bits = index.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    let drawn = u16::try_from((bits ^ (bits >> 31)) % 20_001).unwrap_or_default();
-    f64::from(drawn) / 10_000.0 - 1.0
-}
-
-/// What moves a load, by step and seed, within -1 to 1.
-type Mood = fn(u32, u32) -> f64;
+/// What moves a load, by step and a draw within -1 to 1; within -1 to 1.
+type Mood = fn(u32, f64) -> f64;
 
 /// Flat loads that move by a fifth: independent from one sample to the next, or up and down in turn. What is wanted on them is that
 /// nothing changes once a class has its size.
 fn flat() -> Vec<Load> {
     let moods: [(&str, Mood); 3] = [
-        ("uniform", drawn),
-        ("coin", |step, seed| if drawn(step, seed) > 0.0 { 1.0 } else { -1.0 }),
+        ("uniform", |_, drawn| drawn),
+        ("coin", |_, drawn| f64::signum(drawn)),
         ("square", |step, _| if step % 2 == 0 { 1.0 } else { -1.0 }),
     ];
     let mut found = Vec::new();
     for (name, mood) in moods {
-        for (seed, cores) in (10_u32..).zip([0.3, 0.7, 1.0, 2.0, 3.3, 5.0, 8.0]) {
-            let value = |step| Some(cores * (1.0 + 0.2 * mood(step, seed)));
+        for (seed, cores) in (10_u64..).zip([0.3, 0.7, 1.0, 2.0, 3.3, 5.0, 8.0]) {
+            let mut random = StdRng::seed_from_u64(seed);
+            let value = |step| Some(cores * (1.0 + 0.2 * mood(step, random.random_range(-1.0..1.0))));
             let values = (0..DAY).map(value).collect();
             let name = format!("{name} {cores}");
             found.push(Load {
