@@ -453,6 +453,7 @@ proptest! {
         facts.set_signal("pod_memory", series(&memory));
         let number = FactValue::Number;
         facts.set("limits.req_cpu_per_pod", number(0.5));
+        facts.set("limits.max_replicas", number(20.0));
         facts.set("component.replicas", number(current));
         facts.set("features.hpa", FactValue::Bool(true));
         proposed(&mut facts, current, target);
