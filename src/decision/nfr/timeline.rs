@@ -219,7 +219,18 @@ impl<'a> Timeline<'a> {
                 return Some(fault);
             }
         }
-        if down { self.unknown_past(span) } else { None }
+        if down { self.unguarded(span).or_else(|| self.unknown_past(span)) } else { None }
+    }
+
+    /// Why the Safeguard's rules can't be asked about a fall: what they look back at, of a signal that the class needs,
+    /// was not all seen, so a bound of theirs may be lower than it was.
+    fn unguarded(&self, window: Span) -> Option<String> {
+        self.readings.iter().filter(|one| one.required).find_map(|one| {
+            let span = self.grid.span(self.newest, one.guards_back?);
+            // What the window has asked for already is not asked for again.
+            let asked = one.look_back.is_some_and(|back| window.reaching_back(back).start() <= span.start());
+            if asked { None } else { one.fault_over(span, true) }
+        })
     }
 
     /// Why it is not known what all rules look back at. Of a signal that is not required, that nothing was measured and

@@ -401,8 +401,9 @@ proptest! {
         }
     }
 
-    /// Invariant 9. Fails where `shortfall` does not ask for what the rules look back at (`reaching_back`), nor, where no
-    /// signal is required, for samples at its start.
+    /// Invariant 9. Fails where `shortfall` does not ask for what the rules look back at (`reaching_back`), for what those
+    /// of the Safeguard do (`unguarded`), nor, where no signal is required,
+    /// for samples at its start.
     #[test]
     fn stopped_and_started_anywhere_it_decides_the_same_or_shrinks_later(
         world in world(), (lost_cpu, lost_rps) in (0_usize..30, 0_usize..30),
@@ -427,6 +428,38 @@ proptest! {
             state = state.after(&decision, true, Timestamp::from_second(START + seconds).unwrap());
         }
     }
+}
+
+/// Fails without `unguarded`, whatever the luck of the property above.
+#[test]
+fn a_fall_waits_for_what_the_safeguard_alone_looks_back_at() {
+    let mut text = include_str!("hostile.yaml").replace("COMBINE", "max");
+    text.push_str("    - {id: r, target: '1.0', basis: '\"b\"'}\n---\napiVersion: policy.oaas.io/v1alpha1\n");
+    text.push_str("kind: Safeguard\nmetadata: {name: replicas}\nspec:\n  dimension: replicas\n");
+    text.push_str("  stabilize: {up: 'duration(\"0s\")', down: 'duration(\"30s\")', dead_band: '0.0'}\n  rules:\n");
+    text.push_str("    - {id: borne, at_least: 'signals.rps.max_over(duration(\"3m\"))'}\n");
+    let policy = compiled(&text).unwrap();
+    let rps: Vec<Option<f64>> = (0..30).map(|index| Some(if index < 14 { 6.0 } else { 1.0 })).collect();
+    let of = |rps| World {
+        policy: text.clone(),
+        cpu: vec![Some(1.0); 30],
+        rps,
+        current: 8,
+        limit: 20,
+        hpa: None,
+        knative: false,
+        needs_rps: true,
+        since: (-9000, -9000, None),
+    };
+    let (whole, lost) = (of(rps.clone()), of(rps.iter().enumerate().map(|(i, one)| one.filter(|_| i >= 14)).collect()));
+    let ask = |world: &World, seconds| world.ask(&policy, &world.state(), &world.samples(), seconds);
+    let early = 16 * STEP + 10;
+    assert_eq!(target_of(&ask(&whole, early)), Some(6.0));
+    let held = ask(&lost, early);
+    assert!(matches!(held.action, Action::Hold) && held.reason.contains("signals.rps has no sample at "), "{held:?}");
+    // Three minutes after the first sample that was kept, nothing is missing.
+    let late = 20 * STEP + 10;
+    assert_eq!((target_of(&ask(&whole, late)), target_of(&ask(&lost, late))), (Some(4.0), Some(4.0)));
 }
 
 /// The generated policies do decide something: all ways to end are seen, so that no property holds for want of cases.
