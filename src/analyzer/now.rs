@@ -34,6 +34,8 @@ pub struct Replicas {
     pub enforced: Option<Enforced>,
     /// The autoscaler that targets the workload.
     pub hpa: Option<Hpa>,
+    /// The workload is a Knative Service, which has an autoscaler of its own.
+    pub knative: bool,
 }
 
 /// An autoscaler that targets a workload.
@@ -66,6 +68,7 @@ impl Replicas {
             changed_by: holder.changed_by().filter(|_| current.field.is_some()).map(str::to_owned),
             enforced: enforced.filter(|_| ours),
             hpa,
+            knative: false,
         }
     }
 
@@ -78,14 +81,19 @@ impl Replicas {
             changed_by: None,
             enforced: None,
             hpa: None,
+            knative: true,
         }
     }
 
-    /// Binds the facts `current`.
+    /// Binds the facts `current`, and how many pods there are.
     pub fn bind(&self, facts: &mut Facts) {
         facts.set("current.replicas", FactValue::Number(f64::from(self.current)));
         facts.set("component.replicas", FactValue::Number(f64::from(self.current)));
         facts.set("current.ready_replicas", FactValue::Number(f64::from(self.ready)));
+        // Elsewhere the number that is written says it, and a roll-out's extra pods are none to count on.
+        if self.knative || self.hpa.is_some() {
+            facts.set("component.ready_replicas", FactValue::Number(f64::from(self.ready)));
+        }
         if let Some(hpa) = self.hpa {
             facts.set_group("current.hpa");
             facts.set("current.hpa.min_replicas", FactValue::Number(f64::from(hpa.min_replicas)));

@@ -160,6 +160,12 @@ pub const FACTS: &[Fact] = &[
     fact("component.kind", Text, false, "function or odgm"),
     fact("component.workload", Text, false, "what it runs as: Deployment or KnativeService"),
     fact("component.replicas", Number, true, "replicas: last applied, else as the record states them"),
+    fact(
+        "component.ready_replicas",
+        Number,
+        true,
+        "pods that are ready, where an autoscaler decides how many there are: an HPA or Knative",
+    ),
     fact("component.cpu_request", Number, true, "CPU request of a pod, cores: last applied, else stated"),
     fact("component.memory_request", Number, true, "memory request of a pod, bytes: last applied, else stated"),
     fact("component.cpu_limit", Number, true, "CPU limit of a pod, cores"),
@@ -207,7 +213,13 @@ pub(crate) fn choices(path: &str) -> &'static [&'static str] {
 }
 
 /// Numbers that are never below zero.
-const NATURAL: &[&str] = &["limits.max_replicas", "current.replicas", "current.ready_replicas", "proposal.target"];
+const NATURAL: &[&str] = &[
+    "limits.max_replicas",
+    "component.ready_replicas",
+    "current.replicas",
+    "current.ready_replicas",
+    "proposal.target",
+];
 
 /// What is known of a fact before there is one.
 pub(crate) fn domain(path: &str) -> Option<Known> {

@@ -1,7 +1,8 @@
-//! A real Prometheus beside the control plane, scraping one target on this machine.
+//! A real Prometheus beside the control plane, scraping targets on this machine.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,6 +27,7 @@ const TRIES: u32 = 3;
 pub struct Prometheus {
     process: Process,
     port: u16,
+    targets: PathBuf,
 }
 
 impl Prometheus {
@@ -63,8 +65,9 @@ impl Prometheus {
         };
         let dir = plane.dir().join(format!("{NAME}-{name}"));
         std::fs::create_dir_all(&dir).map_err(at("cannot create", &dir))?;
-        let config = dir.join("prometheus.yaml");
-        std::fs::write(&config, configuration(target)).map_err(at("cannot write", &config))?;
+        let (config, targets) = (dir.join("prometheus.yaml"), dir.join("targets"));
+        std::fs::create_dir_all(&targets).map_err(at("cannot create", &targets))?;
+        std::fs::write(&config, configuration(target, &targets)).map_err(at("cannot write", &config))?;
         let args = [
             format!("--config.file={}", config.display()),
             format!("--storage.tsdb.path={}", dir.join("data").display()),
@@ -74,7 +77,7 @@ impl Prometheus {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let program = plane.program(NAME);
         let process = plane.spawn(&format!("{NAME}-{name}"), &program, &args, &[]).await?;
-        let started = Self { process, port };
+        let started = Self { process, port, targets };
         tokio::select! {
             error = started.process.failure() => Err(error),
             ready = started.ready() => ready.map(|()| started),
@@ -102,6 +105,16 @@ impl Prometheus {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Scrapes another target too, from a second or so on, and gives its series these labels: what a PodMonitor does.
+    pub fn also(&self, name: &str, target: SocketAddr, labels: &[(&str, &str)]) -> Result<(), SandboxError> {
+        let labels: BTreeMap<&str, &str> = labels.iter().copied().collect();
+        let text = serde_json::json!([{"targets": [target.to_string()], "labels": labels}]).to_string();
+        let (path, begun) = (self.targets.join(format!("{name}.json")), self.targets.join(format!("{name}.begun")));
+        // Prometheus watches the directory: a file appears whole.
+        std::fs::write(&begun, text).map_err(at("cannot write", &begun))?;
+        std::fs::rename(&begun, &path).map_err(at("cannot write", &path))
+    }
+
     /// Where it serves, on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
@@ -120,13 +133,16 @@ impl Prometheus {
 }
 
 /// Scraped often, so that what happens is seen soon; labels of the target win over those of the scrape.
-fn configuration(target: SocketAddr) -> String {
+fn configuration(target: SocketAddr, targets: &Path) -> String {
+    let files = serde_json::json!([targets.join("*.json")]);
     format!(
         "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
          scrape_configs:\n\
          - job_name: sandbox\n\
          \x20 honor_labels: true\n\
-         \x20 static_configs: [{{targets: [\"{target}\"]}}]\n"
+         \x20 static_configs: [{{targets: [\"{target}\"]}}]\n\
+         - job_name: also\n\
+         \x20 file_sd_configs: [{{files: {files}, refresh_interval: 1s}}]\n"
     )
 }
 
@@ -134,7 +150,7 @@ fn free_port() -> std::io::Result<u16> {
     TcpListener::bind(("127.0.0.1", 0))?.local_addr().map(|address| address.port())
 }
 
-fn at(what: &'static str, path: &std::path::Path) -> impl Fn(std::io::Error) -> SandboxError {
+fn at(what: &'static str, path: &Path) -> impl Fn(std::io::Error) -> SandboxError {
     let path: PathBuf = path.to_owned();
     move |source| SandboxError::File { what, path: path.clone(), source }
 }

@@ -25,6 +25,7 @@ mod monitors;
 mod nfr;
 mod nfr_enforce;
 mod nfr_killed;
+mod nfr_knative;
 mod odgm;
 mod outage;
 mod package_manager;

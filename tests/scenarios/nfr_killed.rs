@@ -17,6 +17,15 @@ use crate::support::{eventually, executable, shipped};
 /// The falling window of the policy, and the least time between two falls.
 const WINDOW: f64 = 12.0;
 const COOLDOWN: f64 = 8.0;
+/// The rising window, the least time between two rises, and the time between two looks.
+const UP_WINDOW: f64 = 3.0;
+const UP_COOLDOWN: f64 = 4.0;
+const CYCLE: f64 = 1.0;
+/// Until a load is seen in full: a scrape, the mean of four seconds that the rules take, and the time that samples are
+/// left to settle.
+const SEEN: f64 = 1.0 + 4.0 + 5.0;
+/// How far two controllers may be apart in the time between two decisions: a look each, and the step of the grid.
+const APART: f64 = 3.0;
 /// What one replica bears.
 const SHARE: f64 = 100e6;
 
@@ -89,6 +98,13 @@ fn applied(log: &Path, since: Timestamp) -> Vec<Applied> {
         Applied { target: whole(&decision["target"]), by, at: rounded(now.duration_since(since).as_secs_f64()) }
     });
     done.filter(|one| one.at >= 0.0).collect()
+}
+
+/// Seconds from a moment to the first decision, and from each to the next, of so many.
+fn pace(log: &Path, since: Timestamp, count: usize) -> Vec<f64> {
+    let mut before = 0.0;
+    let gap = |one: Applied| rounded(one.at - std::mem::replace(&mut before, one.at));
+    applied(log, since).into_iter().take(count).map(gap).collect()
 }
 
 /// The product's own commands find nothing wrong with a log, and decide each of its lines again to the same bytes.
@@ -172,8 +188,18 @@ async fn killed_in_the_middle_of_a_window_and_of_a_cooldown_it_decides_what_one_
         );
         is_whole(&one.log);
     }
-    let end = |log: &Path| applied(log, fell).last().unwrap().at;
-    let late = end(&second.log) - end(&first.log);
-    assert!(late.abs() < COOLDOWN, "a restart costs no window and no cooldown: {late} s");
+    // When each was decided: its time after the one before (the first after the load fell, or rose). A window that began
+    // anew would be six seconds late, a cooldown that did eight.
+    for (since, count) in [(rose, 3), (fell, 6)] {
+        let (of_first, of_second) = (pace(&first.log, since, count), pace(&second.log, since, count));
+        println!("seconds between decisions: {of_first:?}, killed: {of_second:?}");
+        let apart = of_first.iter().zip(&of_second).map(|(first, second)| (first - second).abs());
+        assert!(apart.fold(0.0, f64::max) <= APART, "{of_first:?}, killed: {of_second:?}");
+    }
+    // The first step of a lasting rise comes within window, cooldown and one cycle of what the rules see.
+    for one in [&first, &second] {
+        let rises = applied(&one.log, rose);
+        assert!(rises[0].at <= SEEN + UP_WINDOW + UP_COOLDOWN + CYCLE, "{rises:?}");
+    }
     assert!(numbers.into_iter().all(|numbers| numbers.end() == [2, 4, 8, 10, 8, 6, 5, 4, 3, 2]));
 }

@@ -2,6 +2,7 @@
 //! network of pods: its autoscaler and its ingress. Their answer is a status, which a [`Gate`] writes while it is open.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -40,6 +41,27 @@ pub struct Knative {
     caching: PathBuf,
 }
 
+/// Counts the requests that it answers, as Knative's queue proxy does.
+pub struct Queue {
+    process: Process,
+    serve: SocketAddr,
+    /// Where it exports what it has counted.
+    pub export: SocketAddr,
+}
+
+impl Queue {
+    /// A request that takes so long, once it is up.
+    pub async fn request(&self, length: Duration) {
+        let url = format!("http://{}/?for={}ms", self.serve, length.as_millis());
+        eventually(SOON, "an answer", || async {
+            assert!(self.process.exited().is_none(), "it has ended: {}", self.process.log_tail(30));
+            let answer = reqwest::get(&url).await.map_err(|error| error.to_string())?;
+            answer.error_for_status().map(|_| ()).map_err(|error| error.to_string())
+        })
+        .await;
+    }
+}
+
 /// Builds it the first time.
 pub async fn knative() -> &'static Knative {
     static KNATIVE: OnceCell<Knative> = OnceCell::const_new();
@@ -52,7 +74,18 @@ impl Knative {
         let programs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("knative");
         std::fs::create_dir_all(&programs).expect("a directory");
         let target = format!("{}/", programs.display());
-        go(&["build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", &target, "tool", "./admit"]);
+        go(&[
+            "build",
+            "-trimpath",
+            "-buildvcs=false",
+            "-ldflags",
+            "-s -w",
+            "-o",
+            &target,
+            "tool",
+            "./admit",
+            "./queue",
+        ]);
         let dir = |module: &str| PathBuf::from(go(&["list", "-m", "-f", "{{.Dir}}", module]).trim());
         Self { programs, serving: dir(SERVING), networking: dir(NETWORKING), caching: dir(CACHING) }
     }
@@ -108,6 +141,16 @@ impl Knative {
         })
         .await;
         process
+    }
+
+    /// Starts what counts requests as its queue proxy does.
+    pub async fn queue(&self, cluster: &Cluster, name: &str) -> Queue {
+        let port = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+        let (serve, export) = (port(), port());
+        let args = [serve.to_string(), export.to_string()];
+        let program = self.programs.join("queue");
+        let process = cluster.plane().spawn(name, &program, &[&args[0], &args[1]], &[]).await;
+        Queue { process: process.expect("it can be started"), serve, export }
     }
 
     /// What Knative's admission webhook makes of these Services; panics where it refuses one.

@@ -81,7 +81,7 @@ fn steady(cores: f64, memory: f64) -> BTreeMap<String, Arc<Series>> {
 }
 
 fn replicas(current: u32) -> Replicas {
-    Replicas { current, ready: current, set_at: None, changed_by: None, enforced: None, hpa: None }
+    Replicas { current, ready: current, set_at: None, changed_by: None, enforced: None, hpa: None, knative: false }
 }
 
 /// What is decided about the only function of a class at second 0, an hour after anything changed.

@@ -81,8 +81,15 @@ fn by_loop(load: &[f64]) -> Changes {
     let part = parts_of(&class).remove(0);
     let (policy, setting, status) = (policy(), setting(), DeploymentRecordStatus::default());
     let moment = |seconds: i64| Timestamp::from_second(START + seconds).unwrap();
-    let mut replicas =
-        Replicas { current: FIRST, ready: FIRST, set_at: None, changed_by: None, enforced: None, hpa: None };
+    let mut replicas = Replicas {
+        current: FIRST,
+        ready: FIRST,
+        set_at: None,
+        changed_by: None,
+        enforced: None,
+        hpa: None,
+        knative: false,
+    };
     let mut changes = Vec::new();
     for step in 1..=load.len() {
         let now = i64::try_from(step).unwrap() * STEP;

@@ -12,7 +12,7 @@ use crate::audit::{Outcome, WhyNot};
 use crate::cluster::ClusterError;
 use crate::cluster::scale::Reach;
 use crate::decision::nfr::Action;
-use crate::policy::Dimension;
+use crate::policy::{Dimension, Facts};
 
 const MIB: f64 = 1_048_576.0;
 
@@ -140,4 +140,19 @@ fn what_was_applied_stands_as_long_as_it_is_enforced_and_its_base_is_the_same() 
     assert_eq!(stands(&other, true), 0);
     other["functions"][0]["resources"]["cpu_request"] = json!("0.5");
     assert_eq!(stands(&other, true), 1, "the same, written otherwise");
+}
+
+#[test]
+fn pods_that_are_ready_are_told_where_an_autoscaler_decides_how_many_there_are() {
+    let told = |replicas: &Replicas| {
+        let mut facts = Facts::default();
+        replicas.bind(&mut facts);
+        facts.has("component.ready_replicas")
+    };
+    let plain = replicas(2);
+    let hpa = Some(Hpa { min_replicas: 1, max_replicas: 9, targets_cpu: true });
+    assert_eq!(
+        [&plain, &Replicas { hpa, ..plain.clone() }, &Replicas { knative: true, ..plain.clone() }].map(told),
+        [false, true, true]
+    );
 }

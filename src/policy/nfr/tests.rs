@@ -462,6 +462,7 @@ proptest! {
         }
         if let Some(latency) = latency {
             facts.set("nfr.max_latency_ms", number(latency));
+            facts.set("component.ready_replicas", number(target));
             facts.set_signal("latency", series(&cpu));
         }
         if let Some(since) = since {
