@@ -10,6 +10,8 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 const CLASSES: u32 = 100;
 const STEPS: u32 = 14 * 24 * 120;
+/// Sixteen bytes a step of all loads, and as much again for everything else: a run keeps figures, not steps.
+const MOST_MIB: f64 = 2.0 * 16.0 * CLASSES as f64 * STEPS as f64 / 1_048_576.0;
 const START: i64 = 1_767_225_600;
 
 /// A day's wave with noise that is the same each time, another for each class.
@@ -53,5 +55,16 @@ fn main() -> Result<(), String> {
     println!("{CLASSES} classes, {STEPS} steps each      seconds   us a decision   changes   (target: under 10 s)");
     println!("  shipped bundle               {by_policy:>9.2} {:>15.2} {changes:>9}", by_policy / decisions * 1e6);
     println!("  autoscaler                   {by_hpa:>9.2} {:>15.2} {of_hpa:>9}", by_hpa / decisions * 1e6);
-    Ok(())
+    let peak = peak_mib()?;
+    println!(
+        "  memory at its highest        {peak:>9.1} MiB   (at most {MOST_MIB}: the loads, and what does not grow)"
+    );
+    if peak > MOST_MIB { Err(format!("{peak} MiB were held, {MOST_MIB} are the bound")) } else { Ok(()) }
+}
+
+/// Most memory that this process ever held, MiB.
+fn peak_mib() -> Result<f64, String> {
+    let status = std::fs::read_to_string("/proc/self/status").map_err(|error| error.to_string())?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
+    peak.map(|kib: f64| kib / 1024.0).ok_or_else(|| "no VmHWM in /proc/self/status".to_owned())
 }

@@ -11,6 +11,7 @@ use super::scaler::{Scaler, Seen, Verdict};
 use crate::decision::nfr::{Action, Grid, Question, Range, Samples, State, decide};
 use crate::policy::{
     ComponentKind, Dimension, FactValue, Facts, Given, Policy, RecommendationPolicy, SafeguardPolicy, Series,
+    SignalPolicy,
 };
 
 /// What a policy is asked in.
@@ -34,8 +35,8 @@ pub struct ByPolicy<'a> {
     facts: Facts,
     grid: Grid,
     step: i64,
-    /// How far back samples are read, milliseconds.
-    reach: i64,
+    /// Signals that what decides about replicas reads, and how far back their samples are kept, milliseconds.
+    kept: Vec<(String, i64)>,
     samples: Samples,
     /// Since the last point of the grid: sums of what was seen, and how often.
     seen: BTreeMap<&'static str, (f64, f64)>,
@@ -47,10 +48,7 @@ impl<'a> ByPolicy<'a> {
     /// From a moment on; `None` where the signals' step is none that a grid can have.
     pub fn new(bench: &'a Bench<'a>, start: i64, replicas: f64) -> Option<Self> {
         let signals = bench.policy.signals();
-        let step =
-            signals.iter().filter_map(crate::policy::SignalPolicy::step).max().unwrap_or(Duration::from_secs(30));
-        let reach =
-            signals.iter().filter_map(crate::policy::SignalPolicy::window).max().unwrap_or(Duration::from_secs(600));
+        let step = signals.iter().filter_map(SignalPolicy::step).max().unwrap_or(Duration::from_secs(30));
         let grid = Grid::new(step, Duration::ZERO)?;
         let mut facts = bench.given.facts(&bench.profile).brief();
         for (path, value) in [
@@ -72,17 +70,9 @@ impl<'a> ByPolicy<'a> {
             recommended: None,
         };
         let step = i64::try_from(step.as_secs()).ok()?;
-        let reach = i64::try_from(reach.as_millis()).ok()?;
+        let kept = kept(bench.policy);
         let (samples, seen) = (Samples::new(), BTreeMap::new());
-        Some(Self { bench, facts, grid, step, reach, samples, seen, state, looked: start })
-    }
-
-    /// Whether anything that decides about replicas reads a signal.
-    fn is_read(&self, signal: &str) -> bool {
-        let sizes = self.bench.policy.recommendations().iter().filter(|one| one.dimension() == Dimension::Replicas);
-        let guards = self.bench.policy.safeguards().iter().filter(|one| one.dimension() == Dimension::Replicas);
-        let mut units = sizes.map(RecommendationPolicy::unit).chain(guards.map(SafeguardPolicy::unit));
-        units.any(|unit| unit.look_back(signal).is_some())
+        Some(Self { bench, facts, grid, step, kept, samples, seen, state, looked: start })
     }
 
     /// Adds what was seen, and at a point of the grid makes a sample of it.
@@ -100,10 +90,8 @@ impl<'a> ByPolicy<'a> {
         }
         let at = seen.now * 1000;
         for (name, (sum, count)) in std::mem::take(&mut self.seen) {
-            if !self.is_read(name) {
-                continue;
-            }
-            let oldest = at - self.reach - self.step * 1000;
+            let Some((_, window)) = self.kept.iter().find(|(read, _)| read == name) else { continue };
+            let oldest = at - window - self.step * 1000;
             let point = [(at, sum / count)];
             match self.samples.get_mut(name) {
                 Some(series) => *series = Arc::new(series.continued(&point, oldest)),
@@ -113,6 +101,17 @@ impl<'a> ByPolicy<'a> {
             }
         }
     }
+}
+
+/// Signals that anything that decides about replicas reads, with their windows in milliseconds.
+fn kept(policy: &Policy) -> Vec<(String, i64)> {
+    let sizes = policy.recommendations().iter().filter(|one| one.dimension() == Dimension::Replicas);
+    let guards = policy.safeguards().iter().filter(|one| one.dimension() == Dimension::Replicas);
+    let units: Vec<_> = sizes.map(RecommendationPolicy::unit).chain(guards.map(SafeguardPolicy::unit)).collect();
+    let is_read = |name: &str| units.iter().any(|unit| unit.look_back(name).is_some());
+    let window = |one: &SignalPolicy| one.window().unwrap_or(Duration::from_secs(600)).as_millis();
+    let read = policy.signals().iter().filter(|one| is_read(one.name()));
+    read.map(|one| (one.name().to_owned(), i64::try_from(window(one)).unwrap_or(i64::MAX / 4))).collect()
 }
 
 impl Scaler for ByPolicy<'_> {

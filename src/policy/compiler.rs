@@ -268,7 +268,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Compiles a duration that follows from params and literals, with its value in effect.
-    pub(super) fn fixed_duration(&mut self, text: &Text, sink: &mut Sink) -> Option<(Expression, chrono::Duration)> {
+    pub(super) fn fixed_duration(&mut self, text: &Text, sink: &mut Sink) -> Option<chrono::Duration> {
         let expression = self.compile(text, &Type::Duration, sink)?;
         if !expression.is_fixed() {
             let message = "a window of stability must follow from params and literals alone";
@@ -282,7 +282,7 @@ impl<'a> Compiler<'a> {
             sink.push(text.at.inside(&text.text, problem));
             return None;
         }
-        Some((expression, value))
+        Some(value)
     }
 
     /// Compiles a condition that no rule is made of: a plain `true` or `false` is a choice, all else must vary.

@@ -169,15 +169,15 @@ impl VariableResolver for Scope<'_> {
             let signal = self.signals.iter().find(|signal| *signal.path == *name)?;
             return Some(CowVal::Borrowed(signal));
         }
+        if name.starts_with("variables.") {
+            let index = self.unit.variables.iter().position(|(variable, _)| variable == name)?;
+            let value = self.variables.get(index)?.as_ref().ok()?;
+            return Some(CowVal::Borrowed(value.as_ref()));
+        }
         if let Some(value) = self.facts.get(name) {
             return Some(CowVal::Borrowed(value));
         }
-        if let Some(param) = self.unit.params.get(name) {
-            return Some(CowVal::Borrowed(param.value.as_ref()));
-        }
-        let index = self.unit.variables.iter().position(|(variable, _)| variable == name)?;
-        let value = self.variables.get(index)?.as_ref().ok()?;
-        Some(CowVal::Borrowed(value.as_ref()))
+        self.unit.params.get(name).map(|param| CowVal::Borrowed(param.value.as_ref()))
     }
 }
 

@@ -133,8 +133,11 @@ fn a_gate_that_holds_is_exit_1_with_the_figures_and_one_that_does_not_is_0() {
 fn the_page_has_everything_in_it_and_asks_nobody() {
     let place = Place::new();
     let (load, page) = (place.path("load.csv").display().to_string(), place.path("page.html"));
-    let output = backtest(&["--load", &load, "--base", "builtin", "--html", &page.display().to_string()]);
+    let bundle = place.bundle("stability_down: 15m");
+    let output = backtest(&[&bundle, "--load", &load, "--base", "builtin", "--html", &page.display().to_string()]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    // No terminal, no bar.
+    assert!(!text(&output.stderr).contains(" of 2 classes"), "{}", text(&output.stderr));
     let page = fs::read_to_string(page).unwrap();
     for outside in ["src=", "href=", "@import", "fetch(", "url("] {
         assert!(!page.contains(outside), "{outside}");
@@ -144,6 +147,13 @@ fn the_page_has_everything_in_it_and_asks_nobody() {
     let classes = data["classes"].as_array().unwrap();
     assert_eq!((classes.len(), classes[0]["runs"].as_array().unwrap().len()), (2, 4));
     assert!(classes[0]["runs"][0]["steps"].as_array().unwrap().len() > 500);
+    // What the two bundles decide otherwise is told by rule, and at its moment with what each of them made of it.
+    let flips = |of: &Value| of["flips"].as_array().unwrap().clone();
+    let by_rule: u64 = flips(&data).iter().map(|rule| rule[1].as_u64().unwrap()).sum();
+    let each: Vec<Value> = classes.iter().flat_map(flips).collect();
+    assert!(by_rule > 0 && each.len() == usize::try_from(by_rule).unwrap(), "{by_rule} and {each:?}");
+    let told = |side: &Value| side.as_str().unwrap().contains("by ");
+    assert!(each.iter().all(|one| one[0].is_i64() && one[1] != one[2] && told(&one[1])), "{each:?}");
 }
 
 #[test]

@@ -305,10 +305,9 @@ impl Progress {
     }
 
     fn step(&self) {
-        const WIDTH: usize = 30;
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        if let Some(full) = (done * WIDTH).checked_div(self.of) {
-            eprint!("\r[{}{}] {done} of {} classes", "#".repeat(full), "-".repeat(WIDTH - full.min(WIDTH)), self.of);
+        if self.of > 0 {
+            eprint!("\r{}", bar(done, self.of));
         }
     }
 
@@ -316,5 +315,24 @@ impl Progress {
         if self.of > 0 {
             eprint!("\r\x1b[K");
         }
+    }
+}
+
+/// So many of all, as a bar and as numbers.
+fn bar(done: usize, of: usize) -> String {
+    const WIDTH: usize = 30;
+    let full = (done.min(of) * WIDTH).checked_div(of).unwrap_or(WIDTH);
+    format!("[{}{}] {done} of {of} classes", "#".repeat(full), "-".repeat(WIDTH - full))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bar;
+
+    #[test]
+    fn the_bar_is_as_long_as_what_is_done() {
+        assert_eq!(bar(0, 7), "[------------------------------] 0 of 7 classes");
+        assert_eq!(bar(3, 7), "[############------------------] 3 of 7 classes");
+        assert_eq!(bar(7, 7), "[##############################] 7 of 7 classes");
     }
 }

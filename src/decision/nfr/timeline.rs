@@ -120,7 +120,7 @@ impl<'a> Timeline<'a> {
     pub(super) fn ask(&mut self, at: i64) -> Asked {
         self.facts.set_now(moment(at));
         for reading in &mut self.readings {
-            let hide = reading.fault_at(at).is_some();
+            let hide = reading.is_blind(at);
             if hide != reading.hidden {
                 reading.hidden = hide;
                 let series = if hide { &self.nothing } else { &reading.series };
@@ -202,7 +202,7 @@ impl<'a> Timeline<'a> {
     /// Whether a window in this direction needs the samples of a signal.
     fn needs(&self, reading: &Reading, direction: Direction) -> bool {
         let reads = reading.required && reading.look_back.is_some();
-        reads && (direction == Direction::Down || reading.fault_at(self.newest).is_none())
+        reads && (direction == Direction::Down || !reading.is_blind(self.newest))
     }
 
     /// Why the samples of a window don't let it count.
@@ -265,14 +265,24 @@ impl Window {
 }
 
 impl Reading {
-    /// Why there is no data at a point.
-    fn fault_at(&self, at: i64) -> Option<String> {
+    /// How old the newest sample is at a point, where there is one; milliseconds.
+    fn age_at(&self, at: i64) -> Option<i64> {
         let points = self.series.points();
         let next = points.partition_point(|(time, _)| *time <= at);
-        match next.checked_sub(1).and_then(|last| points.get(last)) {
+        next.checked_sub(1).and_then(|last| points.get(last)).map(|(time, _)| at - time)
+    }
+
+    /// Whether there is no data at a point.
+    fn is_blind(&self, at: i64) -> bool {
+        self.age_at(at).is_none_or(|age| age > self.max_age)
+    }
+
+    /// Why there is no data at a point.
+    fn fault_at(&self, at: i64) -> Option<String> {
+        match self.age_at(at) {
             None => Some(format!("signals.{} has no samples", self.name)),
-            Some((time, _)) if at - time > self.max_age => {
-                let (age, allowed) = (span_text(at - time), span_text(self.max_age));
+            Some(age) if age > self.max_age => {
+                let (age, allowed) = (span_text(age), span_text(self.max_age));
                 Some(format!("the newest sample of signals.{} is {age} old, max_age is {allowed}", self.name))
             }
             Some(_) => None,

@@ -31,9 +31,16 @@ pub struct SafeguardPolicy {
 
 #[derive(Debug)]
 struct Stabilizing {
-    up: Expression,
-    down: Expression,
-    dead_band: Expression,
+    up: Duration,
+    down: Duration,
+    dead_band: Share,
+}
+
+/// A share that is asked for at each decision, so what is known of it before is computed before.
+#[derive(Debug)]
+enum Share {
+    Fixed(f64),
+    Asked(Box<Expression>),
 }
 
 #[derive(Debug)]
@@ -138,18 +145,17 @@ impl SafeguardPolicy {
 
     /// How long a change must be asked for, and from which share on; the field and reason where that can't be told.
     pub fn stabilize(&self, facts: &Facts) -> Result<Stabilize, (String, String)> {
-        let scope = self.unit.over(facts);
-        let failed = |field: &str| {
-            let field = format!("{}/stabilize.{field}", self.unit.name());
-            move |reason: String| (field, reason)
-        };
         let Stabilizing { up, down, dead_band } = &self.stabilize;
-        let band = scope.number(dead_band).and_then(|band| is_share(band).map(|()| band));
-        Ok(Stabilize {
-            up: scope.duration(up).map_err(failed("up"))?,
-            down: scope.duration(down).map_err(failed("down"))?,
-            dead_band_pct: band.map_err(failed("dead_band"))?,
-        })
+        let dead_band_pct = match dead_band {
+            Share::Fixed(band) => Ok(*band),
+            Share::Asked(band) => {
+                let band = self.unit.over(facts).number(band);
+                band.and_then(|band| is_share(band).map(|()| band))
+            }
+        };
+        let field = || format!("{}/stabilize.dead_band", self.unit.name());
+        let dead_band_pct = dead_band_pct.map_err(|reason| (field(), reason))?;
+        Ok(Stabilize { up: *up, down: *down, dead_band_pct })
     }
 
     /// Asks all rules about the proposal among the facts. A rule that counts and can't be evaluated holds: that is the
@@ -164,12 +170,13 @@ impl Stabilizing {
     fn compile(form: &StabilizeForm, compiler: &mut Compiler<'_>, sink: &mut Sink) -> Option<(Self, chrono::Duration)> {
         let up = compiler.fixed_duration(&form.up, sink);
         let down = compiler.fixed_duration(&form.down, sink);
-        let dead_band = compiler.compile(&form.dead_band, &Type::Double, sink);
-        if let Some(dead_band) = &dead_band {
-            compiler.fixed_number(&form.dead_band, dead_band, is_share, sink);
-        }
-        let ((up, rise), (down, fall)) = (up?, down?);
-        Some((Self { up, down, dead_band: dead_band? }, rise.max(fall)))
+        let band = compiler.compile(&form.dead_band, &Type::Double, sink)?;
+        let fixed = compiler.fixed_number(&form.dead_band, &band, is_share, sink);
+        let dead_band = fixed.map_or_else(|| Share::Asked(Box::new(band)), Share::Fixed);
+        let (rise, fall) = (up?, down?);
+        // They are not negative, which is all that could not be converted.
+        let length = |length: chrono::Duration| length.to_std().ok();
+        Some((Self { up: length(rise)?, down: length(fall)?, dead_band }, rise.max(fall)))
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{Args, Compiled, Played};
-use crate::backtest::{Figures, Gate, Mark, Run};
+use crate::backtest::{Figures, Gate, Mark, Run, Side};
 
 const PAGE: &str = include_str!("page.html");
 /// Where the page has its data.
@@ -111,21 +111,26 @@ impl Report<'_> {
         if self.base.is_none() {
             return;
         }
+        let by_rule = self.flips_by_rule();
+        let count = by_rule.iter().map(|(_, many)| many).sum();
+        let _ = writeln!(out, "\n{} otherwise than by the base", super::super::count(count, "decision"));
+        for (rule, many) in by_rule {
+            let _ = writeln!(out, "  {many:>6}  {rule}");
+        }
+    }
+
+    /// Which rules decided otherwise than which of the base, and how often; the most frequent first.
+    fn flips_by_rule(&self) -> Vec<(String, usize)> {
         let mut by_rule: BTreeMap<String, usize> = BTreeMap::new();
-        let mut count = 0_usize;
         for flip in self.played.iter().flat_map(|one| &one.flips) {
-            count += 1;
             let does = if flip.candidate.replicas.is_some() { "changes" } else { "holds" };
             let of_base = if flip.base.replicas.is_some() { "changed" } else { "held" };
             let told = format!("{} {does}, where {} {of_base}", flip.candidate.by, flip.base.by);
             *by_rule.entry(told).or_default() += 1;
         }
-        let _ = writeln!(out, "\n{} otherwise than by the base", super::super::count(count, "decision"));
         let mut by_rule: Vec<_> = by_rule.into_iter().collect();
         by_rule.sort_by(|(one, many), (other, more)| more.cmp(many).then(one.cmp(other)));
-        for (rule, many) in by_rule {
-            let _ = writeln!(out, "  {many:>6}  {rule}");
-        }
+        by_rule
     }
 
     /// Every assumption, as a flag would state it.
@@ -179,7 +184,7 @@ impl Report<'_> {
         let data = json!({
             "candidate": format!("{} ({})", self.candidate.policy.revision(), self.args.bundle),
             "base": self.base.zip(self.args.base.as_ref()).map(|(base, from)| format!("{} ({from})", base.policy.revision())),
-            "assumed": self.assumed(), "names": names, "total": total, "classes": classes,
+            "assumed": self.assumed(), "names": names, "total": total, "flips": self.flips_by_rule(), "classes": classes,
         });
         // What is inside a script may not end it.
         PAGE.replacen(DATA, &data.to_string().replace('<', "\\u003c"), 1)
@@ -194,7 +199,12 @@ impl Report<'_> {
                 json!({"name": self.title(name), "figures": run.figures.values(), "marks": marks, "steps": thinned(run)})
             })
             .collect();
-        json!({"name": played.demand.name, "notes": played.demand.notes, "runs": runs})
+        let side = |Side { replicas, by }: &Side| {
+            replicas.map_or_else(|| format!("held by {by}"), |to| format!("{} replicas by {by}", number(to)))
+        };
+        let flips: Vec<Value> =
+            played.flips.iter().map(|one| json!([one.at, side(&one.base), side(&one.candidate)])).collect();
+        json!({"name": played.demand.name, "notes": played.demand.notes, "runs": runs, "flips": flips})
     }
 }
 
