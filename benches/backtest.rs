@@ -57,7 +57,7 @@ fn main() -> Result<(), String> {
     println!("  autoscaler                   {by_hpa:>9.2} {:>15.2} {of_hpa:>9}", by_hpa / decisions * 1e6);
     let peak = peak_mib()?;
     println!(
-        "  memory at its highest        {peak:>9.1} MiB   (at most {MOST_MIB}: the loads, and what does not grow)"
+        "  memory at its highest        {peak:>9.1} MiB   (at most {MOST_MIB:.0}: the loads, and what does not grow)"
     );
     if peak > MOST_MIB { Err(format!("{peak} MiB were held, {MOST_MIB} are the bound")) } else { Ok(()) }
 }

@@ -196,6 +196,9 @@ async fn killed_in_the_middle_of_a_window_and_of_a_cooldown_it_decides_what_one_
         let apart = of_first.iter().zip(&of_second).map(|(first, second)| (first - second).abs());
         assert!(apart.fold(0.0, f64::max) <= APART, "{of_first:?}, killed: {of_second:?}");
     }
+    let end = |log: &Path| applied(log, fell).last().unwrap().at;
+    let late = end(&second.log) - end(&first.log);
+    assert!(late.abs() < COOLDOWN, "a restart costs no window and no cooldown: {late} s");
     // The first step of a lasting rise comes within window, cooldown and one cycle of what the rules see.
     for one in [&first, &second] {
         let rises = applied(&one.log, rose);

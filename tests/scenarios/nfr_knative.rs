@@ -19,7 +19,7 @@ use crate::support::{eventually, http_get, shipped};
 /// How long a request takes: in the bucket that ends at a quarter of a second.
 const LENGTH: Duration = Duration::from_millis(150);
 /// Requests under way at any time.
-const CLIENTS: usize = 4;
+const CLIENTS: u8 = 4;
 
 /// The policy of these stories, with the shipped queries of requests and latency at its own speed.
 fn policy(dir: &Path) {
@@ -78,7 +78,7 @@ async fn requests_and_latency_of_knatives_queue_proxy_are_measured_and_acted_upo
     })
     .await;
     // Each client makes a few requests a second; nineteen of twenty take less than the end of their bucket.
-    let most = 4.0 / LENGTH.as_secs_f64();
+    let most = f64::from(CLIENTS) / LENGTH.as_secs_f64();
     assert!(seen.0 > 0.0 && seen.0 <= most * 1.5, "{seen:?}, at most {most} a second");
     assert!(seen.1 > 0.1 && seen.1 <= 2.5, "{seen:?}");
     let status = lab

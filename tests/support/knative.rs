@@ -145,8 +145,10 @@ impl Knative {
 
     /// Starts what counts requests as its queue proxy does.
     pub async fn queue(&self, cluster: &Cluster, name: &str) -> Queue {
-        let port = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-        let (serve, export) = (port(), port());
+        // Both are held until both are chosen: what is let go may be given out again.
+        let chosen = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a port"));
+        let [serve, export] = chosen.each_ref().map(|port| port.local_addr().expect("an address"));
+        drop(chosen);
         let args = [serve.to_string(), export.to_string()];
         let program = self.programs.join("queue");
         let process = cluster.plane().spawn(name, &program, &[&args[0], &args[1]], &[]).await;
