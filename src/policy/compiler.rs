@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bundle::Shared;
-use super::cel::{self, Constant, Expression, Known, Look, Names, Problem, Type};
+use super::cel::{self, Constant, Expression, Known, Look, Names, Problem, Slot, Type};
 use super::diagnostic::{DIVISION, Diagnostic, SYNTAX, Severity, Sink, UNGUARDED, UNKNOWN, UNUSED, WINDOW};
 use super::document::{Definitions, RuleForm};
 use super::facts::{self, Reader};
@@ -30,6 +30,8 @@ struct Scoped {
     reader: Reader,
     own: BTreeMap<String, (Type, Option<Known>)>,
     signals: Vec<String>,
+    /// Paths of the variables that are there so far.
+    variables: Vec<String>,
     /// Values of params.
     constants: BTreeMap<String, Constant>,
 }
@@ -87,6 +89,15 @@ impl Names for Scoped {
         }
     }
 
+    fn slot(&self, path: &str) -> Option<Slot> {
+        let place = |names: &[String], name: &str| names.iter().position(|known| known == name);
+        match path.split_once('.') {
+            Some((facts::SIGNALS, name)) => place(&self.signals, name).map(Slot::Signal),
+            Some(("variables", _)) => place(&self.variables, path).map(Slot::Variable),
+            _ => facts::position(path).map(Slot::Fact),
+        }
+    }
+
     fn constant(&self, path: &str) -> Option<Constant> {
         self.constants.get(path).cloned()
     }
@@ -110,7 +121,8 @@ impl<'a> Compiler<'a> {
     ) -> Self {
         let name = format!("{}/{name}", reader.name());
         let signals = shared.signals.iter().map(|signal| signal.name.text.clone()).collect();
-        let mut names = Scoped { reader, own: BTreeMap::new(), signals, constants: BTreeMap::new() };
+        let (own, constants) = (BTreeMap::new(), BTreeMap::new());
+        let mut names = Scoped { reader, own, signals, variables: Vec::new(), constants };
         if reader.reads(facts::SIGNALS) {
             let paths = names.signals.iter().map(|name| format!("{}.{name}", facts::SIGNALS));
             names.own = paths.map(|path| (path, (Type::Signal, None))).collect();
@@ -153,6 +165,7 @@ impl<'a> Compiler<'a> {
             let ty = variable.as_ref().map_or(Type::Any, |variable| variable.ty().clone());
             compiler.names.own.insert(format!("variables.{}", name.text), (ty, None));
             if let Some(variable) = variable {
+                compiler.names.variables.push(format!("variables.{}", name.text));
                 compiler.unit.variables.push((format!("variables.{}", name.text), variable));
             }
         }
@@ -214,10 +227,12 @@ impl<'a> Compiler<'a> {
         let prefix = format!("{}.", facts::SIGNALS);
         for (path, name) in expression.reads().iter().filter_map(|path| Some((path, path.strip_prefix(&prefix)?))) {
             if !self.unit.readings.iter().any(|reading| reading.name == name) {
-                let known = self.shared.signals.iter().find(|signal| signal.name.text == name);
+                // What is no signal has been reported.
+                let Some(index) = self.names.signals.iter().position(|known| known == name) else { continue };
+                let known = self.shared.signals.get(index);
                 let keeps = known.and_then(|signal| signal.window).map_or(i64::MAX, |window| window.num_milliseconds());
                 let (name, path) = (name.to_owned(), Arc::from(path.as_str()));
-                self.unit.readings.push(Reading { name, path, keeps, look_back: Duration::ZERO });
+                self.unit.readings.push(Reading { name, index, path, keeps, look_back: Duration::ZERO });
             }
         }
         for look in expression.looks() {

@@ -188,7 +188,7 @@ pub const FACTS: &[Fact] = &[
 ];
 
 /// Where a path stands in the table.
-fn position(path: &str) -> Option<usize> {
+pub(crate) fn position(path: &str) -> Option<usize> {
     static POSITIONS: LazyLock<HashMap<&'static str, usize, FixedState>> =
         LazyLock::new(|| FACTS.iter().enumerate().map(|(position, fact)| (fact.path, position)).collect());
     POSITIONS.get(path).copied()
@@ -272,6 +272,11 @@ pub(crate) fn below(path: &str) -> Vec<String> {
     names
 }
 
+/// The signal of a path `signals.NAME`.
+fn signal_name(path: &str) -> &str {
+    path.get(SIGNALS.len() + 1..).unwrap_or_default()
+}
+
 /// Whether expressions can read a signal of this name, as `signals.NAME`.
 pub(crate) fn is_signal_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
@@ -291,7 +296,9 @@ enum Bound {
 pub struct Facts {
     /// By position in the table, up to the last one that was set.
     bound: Vec<Option<Bound>>,
-    signals: Vec<(String, Arc<Series>)>,
+    /// By path, `signals.NAME`. The paths are of these facts alone: a count of holders that several threads change at
+    /// every evaluation would cost more than the evaluation.
+    signals: Vec<(Arc<str>, Arc<Series>)>,
     /// Milliseconds since the epoch.
     now: Option<i64>,
     explained: bool,
@@ -326,10 +333,6 @@ impl Facts {
         }
     }
 
-    fn bound(&self, path: &str) -> Option<&Bound> {
-        self.bound.get(position(path)?)?.as_ref()
-    }
-
     /// Lets all documents share their steps over these facts, and gives them anew: for a decision that asks the same
     /// rules again and again.
     pub fn share_steps(&mut self) {
@@ -349,9 +352,9 @@ impl Facts {
         if !is_signal_name(name) {
             return false;
         }
-        match self.signals.iter_mut().find(|(known, _)| known == name) {
+        match self.signals.iter_mut().find(|(path, _)| signal_name(path) == name) {
             Some((_, known)) => *known = series,
-            None => self.signals.push((name.to_owned(), series)),
+            None => self.signals.push((format!("{SIGNALS}.{name}").into(), series)),
         }
         true
     }
@@ -366,9 +369,9 @@ impl Facts {
         self.now
     }
 
-    /// The samples of a signal, where it has any.
-    pub(crate) fn signal(&self, name: &str) -> Option<&Arc<Series>> {
-        self.signals.iter().find(|(known, _)| known == name).map(|(_, series)| series)
+    /// The samples of a signal, where it has any, with its path.
+    pub(crate) fn signal(&self, name: &str) -> Option<&(Arc<str>, Arc<Series>)> {
+        self.signals.iter().find(|(path, _)| signal_name(path) == name)
     }
 
     /// The same facts, to be explained: rules note what they read.
@@ -411,7 +414,12 @@ impl Facts {
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<&dyn Val> {
-        match self.bound(path)? {
+        self.at(position(path)?)
+    }
+
+    /// The value at a place of the table.
+    pub(crate) fn at(&self, position: usize) -> Option<&dyn Val> {
+        match self.bound.get(position)?.as_ref()? {
             Bound::Value(value) => Some(value.as_ref()),
             Bound::Group => None,
         }
@@ -427,6 +435,11 @@ impl Facts {
 
     /// Whether a fact or an optional group is there.
     pub fn has(&self, path: &str) -> bool {
-        self.bound(path).is_some()
+        position(path).is_some_and(|position| self.has_at(position))
+    }
+
+    /// Whether the fact or the optional group at a place of the table is there.
+    pub(crate) fn has_at(&self, position: usize) -> bool {
+        self.bound.get(position).is_some_and(Option::is_some)
     }
 }

@@ -9,7 +9,7 @@ use cel_interpreter::ExecutionError;
 use cel_interpreter::common::value::{CowVal, Val};
 use cel_interpreter::context::VariableResolver;
 
-use super::cel::{self, Allowances, Expression, Purpose, SignalVal};
+use super::cel::{self, Allowances, Expression, Purpose, SignalVal, Slot};
 use super::facts::{self, Facts};
 use super::nfr::SignalPolicy;
 use super::params::{Origin, Param};
@@ -34,6 +34,8 @@ pub struct Unit {
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) name: String,
+    /// Its place among the signals of the bundle.
+    pub(super) index: usize,
     /// `signals.NAME`.
     pub(super) path: Arc<str>,
     /// How far back its samples are kept, milliseconds.
@@ -127,8 +129,11 @@ impl Unit {
 impl Reading {
     /// The signal as of a time.
     fn at(&self, facts: &Facts, now: i64) -> SignalVal {
-        let series = facts.signal(&self.name).map(Arc::clone);
-        SignalVal { path: Arc::clone(&self.path), series, now, keeps: self.keeps }
+        let (path, series) = match facts.signal(&self.name) {
+            Some((path, series)) => (path, Some(Arc::clone(series))),
+            None => (&self.path, None),
+        };
+        SignalVal { path: Arc::clone(path), series, now, keeps: self.keeps }
     }
 }
 
@@ -184,6 +189,24 @@ impl VariableResolver for Scope<'_> {
 impl cel::Scope for Scope<'_> {
     fn allowance(&self) -> &cel::Allowance {
         self.facts.shared_steps().unwrap_or(&self.steps).of(self.purpose())
+    }
+
+    fn at(&self, slot: Slot) -> Option<&dyn Val> {
+        match slot {
+            Slot::Fact(position) => self.facts.at(position),
+            Slot::Signal(index) => {
+                let reading = self.unit.readings.iter().position(|reading| reading.index == index)?;
+                self.signals.get(reading).map(|signal| signal as &dyn Val)
+            }
+            Slot::Variable(index) => self.variables.get(index)?.as_ref().ok().map(AsRef::as_ref),
+        }
+    }
+
+    fn is_there(&self, slot: Slot) -> bool {
+        match slot {
+            Slot::Fact(position) => self.facts.has_at(position),
+            Slot::Signal(_) | Slot::Variable(_) => self.at(slot).is_some(),
+        }
     }
 }
 

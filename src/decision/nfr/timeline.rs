@@ -1,12 +1,15 @@
 //! The rules asked at points of the grid, with each point's samples and the facts of now; and what a window of points
 //! says together. Nothing of it is kept: a replay asks the same and gets the same.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::policy::{Dimension, Facts, Policy, Proposal, RecommendationPolicy, RuleTrace, SafeguardPolicy, Series};
+use crate::policy::{
+    Dimension, Facts, Policy, Proposal, RecommendationPolicy, RuleTrace, SafeguardPolicy, Series, SignalPolicy,
+};
 
 use super::clamp::Quantum;
 use super::grid::{Cover, Grid, Span, enough, millis, sampled};
@@ -14,11 +17,11 @@ use super::outcome::{Direction, WindowTrace};
 use super::{Samples, moment, span_text};
 
 /// A signal that the rules read.
-struct Reading {
-    name: String,
+struct Reading<'a> {
+    signal: &'a SignalPolicy,
     series: Arc<Series>,
-    /// The class needs it: without it nothing shrinks.
-    required: bool,
+    /// The class needs it: without it nothing shrinks. It is asked where a change is, which mostly there is none.
+    required: OnceCell<bool>,
     max_age: i64,
     /// How far back the rules of the Recommendations look from a point, where they read it.
     look_back: Option<Duration>,
@@ -54,7 +57,7 @@ pub(super) struct Window {
 pub(super) struct Timeline<'a> {
     recommendations: Vec<&'a RecommendationPolicy>,
     facts: &'a mut Facts,
-    readings: Vec<Reading>,
+    readings: Vec<Reading<'a>>,
     nothing: Arc<Series>,
     grid: Grid,
     quantum: Quantum,
@@ -81,10 +84,9 @@ impl<'a> Timeline<'a> {
             let series = samples.get(signal.name()).unwrap_or(&nothing);
             facts.set_signal(signal.name(), Arc::clone(series));
             readings.push(Reading {
-                name: signal.name().to_owned(),
+                signal,
                 series: Arc::clone(series),
-                // What can't be told is taken for needed: that only ever holds.
-                required: signal.required(facts).unwrap_or(true),
+                required: OnceCell::new(),
                 max_age: millis(signal.max_age()),
                 look_back,
                 guards_back,
@@ -99,7 +101,7 @@ impl<'a> Timeline<'a> {
     pub(super) fn facts(&mut self, now: Timestamp) -> &mut Facts {
         for reading in self.readings.iter_mut().filter(|one| one.hidden) {
             reading.hidden = false;
-            self.facts.set_signal(&reading.name, Arc::clone(&reading.series));
+            self.facts.set_signal(reading.signal.name(), Arc::clone(&reading.series));
         }
         self.facts.set_now(now);
         self.facts
@@ -112,8 +114,12 @@ impl<'a> Timeline<'a> {
 
     /// Signals that the class needs and that have no data at the newest point, in words.
     pub(super) fn missing(&self) -> Vec<String> {
-        let required = self.readings.iter().filter(|one| one.required);
-        required.filter_map(|one| one.fault_at(self.newest)).collect()
+        self.required().filter_map(|one| one.fault_at(self.newest)).collect()
+    }
+
+    /// Signals that the class needs.
+    fn required(&self) -> impl Iterator<Item = &Reading<'a>> {
+        self.readings.iter().filter(|one| one.is_required(self.facts))
     }
 
     /// Asks the rules at a point.
@@ -124,7 +130,7 @@ impl<'a> Timeline<'a> {
             if hide != reading.hidden {
                 reading.hidden = hide;
                 let series = if hide { &self.nothing } else { &reading.series };
-                self.facts.set_signal(&reading.name, Arc::clone(series));
+                self.facts.set_signal(reading.signal.name(), Arc::clone(series));
             }
         }
         let mut asked = Asked::default();
@@ -194,14 +200,14 @@ impl<'a> Timeline<'a> {
     fn counts(&self, asked: &Asked, at: i64, direction: Direction) -> Option<f64> {
         let (_, value) = asked.proposal.as_ref()?;
         let whole = direction == Direction::Up || asked.failure.is_none();
-        let there = |one: &Reading| sampled(one.series.points(), at, self.grid.step());
-        let needed = |one: &&Reading| self.needs(one, direction);
+        let there = |one: &Reading<'_>| sampled(one.series.points(), at, self.grid.step());
+        let needed = |one: &&Reading<'_>| self.needs(one, direction);
         (whole && self.readings.iter().filter(needed).all(there)).then_some(*value)
     }
 
     /// Whether a window in this direction needs the samples of a signal.
-    fn needs(&self, reading: &Reading, direction: Direction) -> bool {
-        let reads = reading.required && reading.look_back.is_some();
+    fn needs(&self, reading: &Reading<'_>, direction: Direction) -> bool {
+        let reads = reading.look_back.is_some() && reading.is_required(self.facts);
         reads && (direction == Direction::Down || !reading.is_blind(self.newest))
     }
 
@@ -225,7 +231,7 @@ impl<'a> Timeline<'a> {
     /// Why the Safeguard's rules can't be asked about a fall: what they look back at, of a signal that the class needs,
     /// was not all seen, so a bound of theirs may be lower than it was.
     fn unguarded(&self, window: Span) -> Option<String> {
-        self.readings.iter().filter(|one| one.required).find_map(|one| {
+        self.required().find_map(|one| {
             let span = self.grid.span(self.newest, one.guards_back?);
             // What the window has asked for already is not asked for again.
             let asked = one.look_back.is_some_and(|back| window.reaching_back(back).start() <= span.start());
@@ -264,7 +270,14 @@ impl Window {
     }
 }
 
-impl Reading {
+impl Reading<'_> {
+    /// Whether the class needs it. That follows from the facts of the class alone: neither from the time nor from any
+    /// signal, nor from what is proposed, which such a condition can't read. What can't be told is taken for needed:
+    /// that only ever holds.
+    fn is_required(&self, facts: &Facts) -> bool {
+        *self.required.get_or_init(|| self.signal.required(facts).unwrap_or(true))
+    }
+
     /// How old the newest sample is at a point, where there is one; milliseconds.
     fn age_at(&self, at: i64) -> Option<i64> {
         let points = self.series.points();
@@ -280,10 +293,10 @@ impl Reading {
     /// Why there is no data at a point.
     fn fault_at(&self, at: i64) -> Option<String> {
         match self.age_at(at) {
-            None => Some(format!("signals.{} has no samples", self.name)),
+            None => Some(format!("signals.{} has no samples", self.signal.name())),
             Some(age) if age > self.max_age => {
                 let (age, allowed) = (span_text(age), span_text(self.max_age));
-                Some(format!("the newest sample of signals.{} is {age} old, max_age is {allowed}", self.name))
+                Some(format!("the newest sample of signals.{} is {age} old, max_age is {allowed}", self.signal.name()))
             }
             Some(_) => None,
         }
@@ -292,7 +305,7 @@ impl Reading {
     /// Why its samples in a window are not enough. `from_start` asks for one at its oldest point too.
     fn fault_over(&self, span: Span, from_start: bool) -> Option<String> {
         let Cover { of, cells, oldest, newest, longest_gap } = span.samples(self.series.points());
-        let name = &self.name;
+        let name = self.signal.name();
         if !newest {
             return Some(format!("signals.{name} has no sample at the newest point"));
         }

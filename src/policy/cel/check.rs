@@ -16,6 +16,7 @@ use super::Constant;
 use super::calls;
 use super::env;
 use super::limits;
+use super::name::Slot;
 pub(super) use super::paths::{Guards, label, literal_text, present};
 use super::range::Known;
 use super::signal::Look;
@@ -36,6 +37,8 @@ pub(crate) trait Names {
     fn constant(&self, _path: &str) -> Option<Constant> {
         None
     }
+    /// Where its value is found, where that is known before there are facts.
+    fn slot(&self, path: &str) -> Option<Slot>;
     /// Why a name that exists is not known here, and what to do.
     fn elsewhere(&self, _name: &str) -> Option<(String, String)> {
         None

@@ -10,6 +10,7 @@ mod canonical;
 mod check;
 mod env;
 mod limits;
+mod name;
 mod native;
 mod paths;
 mod range;
@@ -34,6 +35,7 @@ pub use budget::watch;
 pub(crate) use budget::{Allowance, Allowances, Purpose};
 pub(crate) use canonical::canonical;
 pub(crate) use check::{Comparison, Leaf, Names, Problem};
+pub(crate) use name::Slot;
 pub(crate) use range::{Known, Range};
 pub(crate) use signal::{Look, SignalVal, missing_signal, signal_methods};
 pub(crate) use types::Type;
@@ -78,6 +80,12 @@ pub(crate) enum Constant {
 pub(crate) trait Scope: VariableResolver {
     /// Steps that are left.
     fn allowance(&self) -> &Allowance;
+
+    /// What is at a place; nothing where it is not known here.
+    fn at(&self, slot: Slot) -> Option<&dyn Val>;
+
+    /// Whether something is at a place.
+    fn is_there(&self, slot: Slot) -> bool;
 
     /// Why a name has no value.
     fn unknown(&self, name: &str) -> ExecutionError {

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use cel_interpreter::common::ast::{CallExpr, Expr, LiteralValue, SelectExpr, operators};
 use cel_interpreter::common::types::{CelBool, CelDouble, CelDuration, CelString};
-use cel_interpreter::common::value::{CowVal, FromVal};
+use cel_interpreter::common::value::CowVal;
 use cel_interpreter::{ExecutionError, IdedExpr, Value};
 
 use super::check::{Names, literal_text};
 use super::env::{self, Unary};
+use super::name::Name;
 use super::signal::{self, Method, SignalVal};
 use super::types::Type;
 use super::{Constant, Scope};
@@ -34,7 +35,7 @@ pub(super) enum Native {
 #[derive(Clone, Debug)]
 pub(super) enum Number {
     Constant(f64),
-    Name(String),
+    Name(Name),
     Negative(Box<Number>),
     Arithmetic(Operator, Box<(Number, Number)>),
     Function(&'static Unary, Box<Number>),
@@ -56,13 +57,14 @@ pub(super) enum Operator {
 #[derive(Clone, Debug)]
 pub(super) enum Condition {
     Constant(bool),
-    /// A bool, or whether something is there.
-    Name(String),
+    Name(Name),
+    /// Whether something is there.
+    Present(Name),
     Numbers(Order, Box<(Number, Number)>),
     Lengths(Order, Box<(Length, Length)>),
     /// Whether a text is among others.
     Text(Text, Vec<Text>, bool),
-    HasData(String, Length),
+    HasData(Name, Length),
     Matches(Text, Arc<env::Pattern>),
     Quantifier(Quantifier),
     If(Box<(Condition, Condition, Condition)>),
@@ -81,7 +83,7 @@ pub(super) enum Order {
 #[derive(Clone, Debug)]
 pub(super) enum Length {
     Constant(chrono::Duration),
-    Name(String),
+    Name(Name),
     Figure(Box<Figure>),
     If(Box<(Condition, Length, Length)>),
 }
@@ -89,13 +91,13 @@ pub(super) enum Length {
 #[derive(Clone, Debug)]
 pub(super) enum Text {
     Constant(String),
-    Name(String),
+    Name(Name),
 }
 
 /// A method of a signal.
 #[derive(Clone, Debug)]
 pub(super) struct Figure {
-    signal: String,
+    signal: Name,
     method: &'static Method,
     share: Option<Number>,
     length: Option<Length>,
@@ -120,11 +122,12 @@ fn name(tree: &IdedExpr) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A name of this type, as it is asked for at run time.
-fn typed(tree: &IdedExpr, ty: &Type, names: &dyn Names) -> Option<String> {
+/// A name of this type: its path, and the value that it has before there are facts.
+fn typed<'a>(tree: &'a IdedExpr, ty: &Type, names: &dyn Names) -> Option<(Cow<'a, str>, Option<Constant>)> {
     let name = name(tree)?;
     let (known, _) = names.lookup(&name)?;
-    (known == *ty).then(|| name.into_owned())
+    let constant = names.constant(&name);
+    (known == *ty).then_some((name, constant))
 }
 
 impl Native {
@@ -149,24 +152,14 @@ impl Native {
     }
 }
 
-/// The value of a name, borrowed.
-fn read<T, R>(scope: &dyn Scope, name: &str, take: impl Fn(&T) -> R) -> Outcome<R>
-where
-    T: for<'b, 'v> FromVal<'b, 'v>,
-{
-    let value: CowVal<'_, '_> = scope.resolve(name).ok_or_else(|| scope.unknown(name))?;
-    value.downcast_ref::<T>().map(take).ok_or_else(ExecutionError::missing_argument_or_target)
-}
-
 impl Number {
     fn compile(tree: &IdedExpr, names: &dyn Names) -> Option<Self> {
         match &tree.expr {
             Expr::Literal(LiteralValue::Double(value)) => return Some(Self::Constant(*value.inner())),
             Expr::Ident(_) | Expr::Select(_) => {
-                let name = typed(tree, &Type::Double, names)?;
-                return Some(match names.constant(&name) {
-                    Some(Constant::Number(value)) => Self::Constant(value),
-                    _ => Self::Name(name),
+                return Some(match typed(tree, &Type::Double, names)? {
+                    (_, Some(Constant::Number(value))) => Self::Constant(value),
+                    (path, _) => Self::Name(Name::of(path, names)),
                 });
             }
             _ => {}
@@ -199,7 +192,7 @@ impl Number {
     fn value(&self, scope: &dyn Scope) -> Outcome<f64> {
         match self {
             Self::Constant(value) => Ok(*value),
-            Self::Name(name) => read(scope, name, |value: &CelDouble| *value.inner()),
+            Self::Name(name) => name.read(scope, |value: &CelDouble| *value.inner()),
             Self::Negative(of) => Ok(-of.value(scope)?),
             Self::Arithmetic(operator, sides) => {
                 let (left, right) = (sides.0.value(scope)?, sides.1.value(scope)?);
@@ -241,18 +234,19 @@ impl Condition {
     fn compile(tree: &IdedExpr, names: &dyn Names) -> Option<Self> {
         match &tree.expr {
             Expr::Literal(LiteralValue::Boolean(value)) => return Some(Self::Constant(*value.inner())),
-            Expr::Ident(path) if path.starts_with('?') => return Some(Self::Name(path.clone())),
+            Expr::Ident(path) if path.starts_with('?') => {
+                return Some(Self::Present(Name::presence(path.clone(), names)));
+            }
             Expr::Select(SelectExpr { operand, field, test: true }) => {
                 let path = format!("{}.{field}", self::name(operand)?);
                 names.lookup(&path)?;
-                return Some(Self::Name(format!("?{path}")));
+                return Some(Self::Present(Name::presence(format!("?{path}"), names)));
             }
             Expr::Comprehension(inner) => return Quantifier::compile(inner, names).map(Self::Quantifier),
             Expr::Ident(_) | Expr::Select(_) => {
-                let name = typed(tree, &Type::Bool, names)?;
-                return Some(match names.constant(&name) {
-                    Some(Constant::Bool(value)) => Self::Constant(value),
-                    _ => Self::Name(name),
+                return Some(match typed(tree, &Type::Bool, names)? {
+                    (_, Some(Constant::Bool(value))) => Self::Constant(value),
+                    (path, _) => Self::Name(Name::of(path, names)),
                 });
             }
             _ => {}
@@ -276,7 +270,7 @@ impl Condition {
             }
             (_, [left, right], Some(order)) => Self::comparison(order, left, right, names),
             (_, [signal, length], None) if name == signal::internal(signal::HAS_DATA) => {
-                Some(Self::HasData(self::name(signal)?.into_owned(), Length::compile(length, names)?))
+                Some(Self::HasData(Name::of(self::name(signal)?, names), Length::compile(length, names)?))
             }
             (env::MATCHES, [text, pattern], _) => {
                 let pattern = env::precompile(literal_text(pattern)?).ok()?;
@@ -317,7 +311,8 @@ impl Condition {
     fn value(&self, scope: &dyn Scope) -> Outcome<bool> {
         match self {
             Self::Constant(value) => Ok(*value),
-            Self::Name(name) => read(scope, name, |value: &CelBool| *value.inner()),
+            Self::Name(name) => name.read(scope, |value: &CelBool| *value.inner()),
+            Self::Present(name) => name.is_there(scope),
             Self::Numbers(order, sides) => {
                 let (left, right) = (sides.0.value(scope)?, sides.1.value(scope)?);
                 order.of_numbers(left, right)
@@ -421,10 +416,9 @@ impl Order {
 impl Length {
     fn compile(tree: &IdedExpr, names: &dyn Names) -> Option<Self> {
         if name(tree).is_some() {
-            let name = typed(tree, &Type::Duration, names)?;
-            return Some(match names.constant(&name) {
-                Some(Constant::Duration(value)) => Self::Constant(value),
-                _ => Self::Name(name),
+            return Some(match typed(tree, &Type::Duration, names)? {
+                (_, Some(Constant::Duration(value))) => Self::Constant(value),
+                (path, _) => Self::Name(Name::of(path, names)),
             });
         }
         let (name, args) = call(tree)?;
@@ -447,7 +441,7 @@ impl Length {
     fn value(&self, scope: &dyn Scope) -> Outcome<chrono::Duration> {
         match self {
             Self::Constant(value) => Ok(*value),
-            Self::Name(name) => read(scope, name, |value: &CelDuration| *value.inner()),
+            Self::Name(name) => name.read(scope, |value: &CelDuration| *value.inner()),
             Self::Figure(figure) => figure.value(scope).map(signal::length_of_age),
             Self::If(parts) => {
                 if parts.0.value(scope)? {
@@ -465,17 +459,16 @@ impl Text {
         if let Some(text) = literal_text(tree) {
             return Some(Self::Constant(text.to_owned()));
         }
-        let name = typed(tree, &Type::Text, names)?;
-        Some(match names.constant(&name) {
-            Some(Constant::Text(text)) => Self::Constant(text),
-            _ => Self::Name(name),
+        Some(match typed(tree, &Type::Text, names)? {
+            (_, Some(Constant::Text(text))) => Self::Constant(text),
+            (path, _) => Self::Name(Name::of(path, names)),
         })
     }
 
     fn value<'a>(&'a self, scope: &'a dyn Scope) -> Outcome<Cow<'a, str>> {
         match self {
             Self::Constant(text) => Ok(text.into()),
-            Self::Name(name) => match scope.resolve(name).ok_or_else(|| scope.unknown(name))? {
+            Self::Name(name) => match name.value(scope)? {
                 CowVal::Borrowed(value) => value
                     .downcast_ref::<CelString>()
                     .map(|text| text.inner().into())
@@ -492,11 +485,11 @@ impl Text {
 /// A signal with what is asked of it: the signal is looked up first, then the arguments are evaluated.
 fn with_signal<A, R>(
     scope: &dyn Scope,
-    name: &str,
+    name: &Name,
     arguments: impl FnOnce() -> Outcome<A>,
     ask: impl FnOnce(&SignalVal, A) -> Outcome<R>,
 ) -> Outcome<R> {
-    let value = scope.resolve(name).ok_or_else(|| scope.unknown(name))?;
+    let value = name.value(scope)?;
     let arguments = arguments()?;
     let signal = value.downcast_ref::<SignalVal>().ok_or_else(ExecutionError::missing_argument_or_target)?;
     ask(signal, arguments)
@@ -506,7 +499,8 @@ impl Figure {
     fn compile(name: &str, args: &[IdedExpr], duration: bool, names: &dyn Names) -> Option<Self> {
         let method = signal::method_of(name).filter(|method| method.is_duration() == duration)?;
         let (signal, rest) = args.split_first()?;
-        let signal = typed(signal, &Type::Signal, names)?;
+        let (path, _) = typed(signal, &Type::Signal, names)?;
+        let signal = Name::of(path, names);
         let (share, length) = match rest {
             [] => (None, None),
             [length] => (None, Some(Length::compile(length, names)?)),

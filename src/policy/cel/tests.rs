@@ -16,6 +16,8 @@ mod signals;
 
 struct Table;
 
+const SIGNALS: [&str; 4] = ["cpu", "burst", "idle", "none"];
+
 impl Names for Table {
     fn lookup(&self, path: &str) -> Option<(Type, bool)> {
         match path {
@@ -25,6 +27,11 @@ impl Names for Table {
             "signals.cpu" | "signals.burst" | "signals.idle" | "signals.none" => Some((Type::Signal, false)),
             _ => facts::lookup(path),
         }
+    }
+
+    fn slot(&self, path: &str) -> Option<super::Slot> {
+        let signal = path.strip_prefix("signals.").and_then(|name| SIGNALS.iter().position(|known| *known == name));
+        signal.map(super::Slot::Signal).or_else(|| facts::position(path).map(super::Slot::Fact))
     }
 
     fn constant(&self, path: &str) -> Option<super::Constant> {
@@ -42,7 +49,7 @@ impl Names for Table {
     fn below(&self, path: &str) -> Vec<String> {
         match path {
             "params" => vec!["rps".to_owned(), "window".to_owned()],
-            "signals" => ["cpu", "burst", "idle", "none"].map(str::to_owned).to_vec(),
+            "signals" => SIGNALS.map(str::to_owned).to_vec(),
             _ => facts::below(path),
         }
     }
@@ -58,6 +65,21 @@ struct Given {
 impl super::Scope for Given {
     fn allowance(&self) -> &super::Allowance {
         &self.allowance
+    }
+
+    fn at(&self, slot: super::Slot) -> Option<&dyn Val> {
+        match slot {
+            super::Slot::Fact(position) => self.facts.at(position),
+            super::Slot::Signal(index) => {
+                let path = format!("signals.{}", SIGNALS.get(index)?);
+                self.signals.iter().find(|signal| *signal.path == path).map(|signal| signal as &dyn Val)
+            }
+            super::Slot::Variable(_) => None,
+        }
+    }
+
+    fn is_there(&self, slot: super::Slot) -> bool {
+        matches!(slot, super::Slot::Fact(position) if self.facts.has_at(position))
     }
 }
 

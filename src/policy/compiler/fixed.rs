@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use cel_interpreter::ExecutionError;
-use cel_interpreter::common::value::CowVal;
+use cel_interpreter::common::value::{CowVal, Val};
 use cel_interpreter::context::VariableResolver;
 
-use crate::policy::cel::{self, Allowance, Expression};
+use crate::policy::cel::{self, Allowance, Expression, Slot};
 use crate::policy::diagnostic::{RANGE, Sink};
 use crate::policy::params::Param;
 use crate::policy::unit::Unit;
@@ -31,6 +31,15 @@ impl<'a> Fixed<'a> {
 impl cel::Scope for Fixed<'_> {
     fn allowance(&self) -> &Allowance {
         &self.allowance
+    }
+
+    /// Nothing but params has a value yet, and those have no places.
+    fn at(&self, _: Slot) -> Option<&dyn Val> {
+        None
+    }
+
+    fn is_there(&self, _: Slot) -> bool {
+        false
     }
 }
 

@@ -159,10 +159,20 @@ impl SafeguardPolicy {
     }
 
     /// Asks all rules about the proposal among the facts. A rule that counts and can't be evaluated holds: that is the
-    /// safe action.
+    /// safe action. Over [brief](Facts::brief) facts the first that holds is the last that is asked: nothing changes
+    /// whatever the others say.
     pub fn evaluate(&self, facts: &Facts) -> Vec<Guarded> {
         let scope = self.unit.over(facts);
-        self.rules.iter().map(|rule| rule.evaluate(&scope)).collect()
+        let mut told = Vec::with_capacity(self.rules.len());
+        for rule in &self.rules {
+            let guarded = rule.evaluate(&scope);
+            let holds = matches!(guarded.effect, Some(Guard::Hold { .. }));
+            told.push(guarded);
+            if holds && facts.is_brief() {
+                break;
+            }
+        }
+        told
     }
 }
 

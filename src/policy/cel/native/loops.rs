@@ -12,13 +12,14 @@ use super::{Condition, Outcome, call, name};
 use crate::policy::cel::budget::charge;
 use crate::policy::cel::check::Names;
 use crate::policy::cel::env;
+use crate::policy::cel::name::Name;
 use crate::policy::cel::types::Type;
-use crate::policy::cel::{Allowance, Constant, Scope};
+use crate::policy::cel::{Allowance, Constant, Scope, Slot};
 
 /// Whether a condition holds for one element of a list, or for all.
 #[derive(Clone, Debug)]
 pub(in crate::policy::cel) struct Quantifier {
-    list: String,
+    list: Name,
     variable: String,
     condition: Box<Condition>,
     /// The outcome of the condition at which the loop ends: true for `exists`, false for `all`.
@@ -41,8 +42,9 @@ impl Quantifier {
         if !accumulated(when) || !accumulated(result) || literal(other) != Some(ends_at) {
             return None;
         }
-        let list = name(iter_range)?.into_owned();
-        let Type::List(element) = names.lookup(&list)?.0 else { return None };
+        let path = name(iter_range)?;
+        let Type::List(element) = names.lookup(&path)?.0 else { return None };
+        let list = Name::of(path, names);
         let names = Within { names, variable: iter_var, element: &element };
         Some(Self {
             list,
@@ -54,7 +56,7 @@ impl Quantifier {
     }
 
     pub(super) fn value(&self, scope: &dyn Scope) -> Outcome<bool> {
-        let list = scope.resolve(&self.list).ok_or_else(|| scope.unknown(&self.list))?;
+        let list = self.list.value(scope)?;
         let list = list.downcast_ref::<CelList>().ok_or_else(ExecutionError::missing_argument_or_target)?;
         let mut found = false;
         for element in list.inner() {
@@ -100,6 +102,10 @@ impl Names for Within<'_> {
         self.names.below(path)
     }
 
+    fn slot(&self, path: &str) -> Option<Slot> {
+        if own(path, self.variable).is_some() { None } else { self.names.slot(path) }
+    }
+
     fn constant(&self, path: &str) -> Option<Constant> {
         if own(path, self.variable).is_some() { None } else { self.names.constant(path) }
     }
@@ -140,6 +146,14 @@ impl VariableResolver for Element<'_> {
 impl Scope for Element<'_> {
     fn allowance(&self) -> &Allowance {
         self.scope.allowance()
+    }
+
+    fn at(&self, slot: Slot) -> Option<&dyn Val> {
+        self.scope.at(slot)
+    }
+
+    fn is_there(&self, slot: Slot) -> bool {
+        self.scope.is_there(slot)
     }
 
     fn unknown(&self, name: &str) -> ExecutionError {
