@@ -25,6 +25,8 @@ const STEP: i64 = 30;
 const DAY: u32 = 2880;
 /// Cores of the highest step of a load: 16 pods at their whole request.
 const HIGHEST: f64 = 8.0;
+/// Most replicas on both sides.
+const MOST: f64 = 40.0;
 
 /// A load, and whether it is set aside.
 struct Load {
@@ -190,13 +192,15 @@ fn policy(asked: &Asked) -> Result<Policy, String> {
         files.push(File { name: "with.yaml".to_owned(), text });
     }
     let bundle = Bundle::over_builtin(&files).map_err(|found| found.to_string())?;
-    let inputs = Inputs { profile: "full".to_owned(), ..Inputs::default() };
+    // The controller's limit is that of the autoscaler beside it.
+    let environment = [("OPRC_CRM_LIMITS_MAX_REPLICAS".to_owned(), MOST.to_string())].into();
+    let inputs = Inputs { profile: "full".to_owned(), environment, ..Inputs::default() };
     bundle.compile(&inputs).map(|(policy, _)| policy).map_err(|found| found.to_string())
 }
 
 /// One load under both: the bundle, then the autoscaler.
 fn play(asked: &Asked, policy: &Policy, load: &Load) -> Option<(Run, Run)> {
-    let assume = Assumptions { most: 40.0, ..Assumptions::default() };
+    let assume = Assumptions { most: MOST, ..Assumptions::default() };
     let bench = Bench { policy, profile: "full".to_owned(), given: Given::default(), interval: asked.interval, assume };
     let demand = &load.demand;
     let start = demand.values.iter().flatten().next().map_or(1.0, |cores| (cores / 0.4).ceil().max(1.0));

@@ -64,6 +64,24 @@ pub enum DemandError {
         /// What.
         value: String,
     },
+    /// Almost all of it is one gap: most often one of its times is wrong.
+    #[error("{name}: from {from} to {to}, most of its time, there is no sample; is one of its times wrong?")]
+    Gap {
+        /// Name of the class.
+        name: String,
+        /// The last sample before the gap.
+        from: String,
+        /// The first sample after it.
+        to: String,
+    },
+    /// A time that no calendar has.
+    #[error("{name}: {at} is no time of a calendar; write seconds, milli-, micro- or nanoseconds since the epoch")]
+    NoTime {
+        /// Name of the class.
+        name: String,
+        /// What stands there.
+        at: String,
+    },
     /// More steps than anybody plays: most often one of its times is wrong.
     #[error("{name}: from {from} to {to} are more than {LONGEST} steps of {step} s; is one of its times wrong?")]
     Long {
@@ -83,10 +101,17 @@ const MOST: f64 = 1e9;
 /// Most steps of a load: five years of 30 s.
 const LONGEST: i64 = 5_256_000;
 
-/// Seconds since the epoch; milliseconds where the number is that large: nobody recorded a load before 1973 in milliseconds,
-/// nor after 5138 in seconds.
+/// Longest gap as a share of a load that is longer than a day.
+const MOSTLY_GAP: f64 = 0.9;
+/// Samples that are this many steps apart make one suspect the unit of their times.
+const SPARSE: f64 = 20.0;
+
+/// Seconds since the epoch; milli-, micro- or nanoseconds where the number is that large: nobody recorded a load before 1973
+/// in milliseconds, nor after 5138 in seconds.
 pub(super) fn epoch_seconds(number: f64) -> f64 {
-    if number.abs() >= 1e11 { number / 1000.0 } else { number }
+    let units = [(1e17, 1e9), (1e14, 1e6), (1e11, 1e3)];
+    let unit = units.iter().find(|(from, _)| number.abs() >= *from);
+    unit.map_or(number, |(_, a_second)| number / a_second)
 }
 
 /// Seconds since the epoch as a date, for people; as a number where no calendar has them.
@@ -128,7 +153,7 @@ impl Demand {
 }
 
 impl Recorded {
-    /// The load at each step of a grid: the mean of what was recorded in the step before it. Where nothing was, but the
+    /// The load at each step of a grid: the mean of what was recorded in it, its end included. Where nothing was, but the
     /// samples around are no further apart than three of their usual steps, the value before goes on.
     pub fn onto(mut self, step: i64) -> Result<Demand, DemandError> {
         let mut notes = self.in_order();
@@ -138,6 +163,11 @@ impl Recorded {
         let (Some((first, _)), Some((last, _))) = (self.points.first(), self.points.last()) else {
             return Err(DemandError::Empty(self.name));
         };
+        for at in [first, last] {
+            if jiff::Timestamp::from_second(*at as i64).is_err() {
+                return Err(DemandError::NoTime { name: self.name, at: at.to_string() });
+            }
+        }
         if let Some((at, value)) = self.points.iter().find(|(_, value)| !(0.0..=MOST).contains(value)) {
             return Err(DemandError::OutOfRange { name: self.name, at: at.to_string(), value: format!("{value:?}") });
         }
@@ -148,6 +178,9 @@ impl Recorded {
         if (end - start) / step > LONGEST {
             return Err(DemandError::Long { name: self.name, from: moment(start), to: moment(end), step });
         }
+        if let Some((from, to)) = self.gap().filter(|_| end - start > 86_400) {
+            return Err(DemandError::Gap { name: self.name, from: moment(whole(from)), to: moment(whole(to)) });
+        }
         let steps = usize::try_from((end - start) / step).unwrap_or(0) + 1;
         let mut sums = vec![(0.0, 0_u32); steps];
         for (at, value) in &self.points {
@@ -157,9 +190,14 @@ impl Recorded {
                 *count += 1;
             }
         }
-        let reach = (self.usual_step() * 3.0).max(step as f64);
+        let usual = self.usual_step();
+        if usual > SPARSE * step as f64 {
+            notes.push(format!("its samples are {usual} s apart, for steps of {step} s; are its times seconds?"));
+        }
+        let reach = (usual * 3.0).max(step as f64);
         let values = filled(&sums, (reach / step as f64).ceil() as usize, &mut notes);
-        Ok(Demand { name: self.name, start, step, values, notes })
+        // A sample tells of the time before it.
+        Ok(Demand { name: self.name, start: start - step, step, values, notes })
     }
 
     /// Sorts the samples; drops what is no number, and the second of two of one moment.
@@ -203,6 +241,15 @@ impl Recorded {
         if resets > 0 {
             notes.push(format!("the counter began anew {}", counted(resets, "time")));
         }
+    }
+
+    /// A gap that is almost all of the load.
+    fn gap(&self) -> Option<(f64, f64)> {
+        let length = self.points.last()?.0 - self.points.first()?.0;
+        let pairs = self.points.iter().zip(self.points.iter().skip(1)).map(|((from, _), (to, _))| (*from, *to));
+        pairs
+            .max_by(|one, other| (one.1 - one.0).total_cmp(&(other.1 - other.0)))
+            .filter(|(from, to)| to - from > length * MOSTLY_GAP)
     }
 
     /// Half of the steps between samples are no longer than this, seconds.

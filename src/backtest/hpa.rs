@@ -1,9 +1,10 @@
 //! The HorizontalPodAutoscaler of Kubernetes (`autoscaling/v2`) on CPU utilisation, as its documentation describes it:
 //! the baseline that everybody has.
 //!
-//! `desired = ceil(current * utilisation / target)`, nothing within the tolerance. While more is needed, pods that are not
-//! ready yet count as using nothing. Down to the highest number that was desired in the stabilization window; up and down
-//! by no more than the default policies allow in 15 s: up 100 % or 4 pods, whichever is more, down 100 %.
+//! `desired = ceil(current * utilisation / target)`, nothing within the tolerance; utilisation is a whole percentage, as the
+//! autoscaler computes it. While more is needed, pods that are not ready yet count as using nothing. Down to the highest
+//! number that was desired in the stabilization window, the one at the start among them; up and down by no more than the
+//! default policies allow in 15 s: up 100 % or 4 pods, whichever is more, down 100 %.
 
 use std::collections::VecDeque;
 
@@ -28,12 +29,14 @@ pub struct Hpa {
     /// What was desired, and when.
     desired: VecDeque<(i64, f64)>,
     looked: Option<i64>,
+    /// Since the last look: core-seconds that were used, and seconds of which that is known.
+    used: (f64, f64),
 }
 
 impl Hpa {
     /// Towards a utilisation in percent of a request, between two numbers of replicas.
     pub fn new(target: f64, request: f64, (least, most): (f64, f64)) -> Self {
-        Self { target, request, least, most, desired: VecDeque::new(), looked: None }
+        Self { target, request, least, most, desired: VecDeque::new(), looked: None, used: (0.0, 0.0) }
     }
 
     /// The number that the utilisation asks for, before windows and bounds.
@@ -41,7 +44,8 @@ impl Hpa {
         if ready <= 0.0 {
             return replicas;
         }
-        let ratio = |pods: f64| cores / (pods * self.request) * 100.0 / self.target;
+        let utilisation = |pods: f64| (cores / (pods * self.request) * 100.0 + 1e-9).floor();
+        let ratio = |pods: f64| utilisation(pods) / self.target;
         let within = |ratio: f64| (ratio - 1.0).abs() <= TOLERANCE + 1e-9;
         let of_ready = ratio(ready);
         if within(of_ready) {
@@ -63,11 +67,22 @@ fn up(number: f64) -> f64 {
 
 impl Scaler for Hpa {
     fn decide(&mut self, seen: Seen) -> Option<Verdict> {
+        if let Some(cores) = seen.cores {
+            self.used.0 += cores * seen.seconds;
+            self.used.1 += seen.seconds;
+        }
         if self.looked.is_some_and(|last| seen.now < last + SYNC) {
             return None;
         }
+        if self.looked.is_none() {
+            self.desired.push_back((seen.now, seen.replicas));
+        }
         self.looked = Some(seen.now);
-        let wanted = self.wanted(seen.cores?, seen.replicas, seen.ready).clamp(self.least, self.most);
+        let (used, seconds) = std::mem::take(&mut self.used);
+        if seconds <= 0.0 {
+            return None;
+        }
+        let wanted = self.wanted(used / seconds, seen.replicas, seen.ready).clamp(self.least, self.most);
         self.desired.push_back((seen.now, wanted));
         while self.desired.front().is_some_and(|(at, _)| *at <= seen.now - STABILIZATION) {
             self.desired.pop_front();
@@ -76,5 +91,9 @@ impl Scaler for Hpa {
         let stable = if wanted < seen.replicas { highest.min(seen.replicas) } else { wanted };
         let target = stable.min(seen.replicas + seen.replicas.max(ADDED)).clamp(self.least, self.most);
         (target != seen.replicas).then(|| Verdict { target: Some(target), by: "utilisation".to_owned() })
+    }
+
+    fn next(&self, after: i64) -> i64 {
+        self.looked.map_or(after - after.rem_euclid(SYNC), |last| last) + SYNC
     }
 }

@@ -82,6 +82,11 @@ impl Plant {
         self.ready
     }
 
+    /// Core-seconds that wait.
+    pub fn waiting(&self) -> f64 {
+        self.waiting
+    }
+
     /// Asks for another number of pods at a moment. More of them are ready after their start-up; those that are too many
     /// go at once, the ones on their way first.
     pub fn scale(&mut self, replicas: f64, at: i64) {
@@ -105,8 +110,9 @@ impl Plant {
 
     /// Serves a demand for some seconds from a moment on.
     ///
-    /// `asked = demand + waiting / seconds`, `served = min(asked, ready * pod_cores)`; what is not served waits, as far as
-    /// `patience * demand` core-seconds: what is beyond has waited longer than anybody does, and is given up.
+    /// `asked = demand + waiting / seconds`, `served = min(asked, capacity)` with `capacity = ready * pod_cores`; what is not
+    /// served waits in turn, as far as `patience * capacity` core-seconds: what is beyond would wait longer than `patience`,
+    /// and is given up.
     pub fn serve(&mut self, demand: f64, at: i64, seconds: f64) -> Served {
         let due = self.starting.iter().take_while(|(ready, _)| *ready <= at).count();
         self.ready += self.starting.drain(..due).map(|(_, count)| count).sum::<f64>();
@@ -114,7 +120,7 @@ impl Plant {
         let asked = demand + self.waiting / seconds;
         let cores = asked.min(capacity);
         let left = (asked - cores) * seconds;
-        self.waiting = left.min(self.assume.patience * demand);
+        self.waiting = left.min(self.assume.patience * capacity);
         Served { cores, asked, capacity, lost: left - self.waiting, ready: self.ready }
     }
 }

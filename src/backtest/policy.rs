@@ -38,7 +38,7 @@ pub struct ByPolicy<'a> {
     /// Signals that what decides about replicas reads, and how far back their samples are kept, milliseconds.
     kept: Vec<(String, i64)>,
     samples: Samples,
-    /// Since the last point of the grid: sums of what was seen, and how often.
+    /// Since the last point of the grid: sums of what was seen, and of how many seconds.
     seen: BTreeMap<&'static str, (f64, f64)>,
     state: State,
     looked: i64,
@@ -81,8 +81,8 @@ impl<'a> ByPolicy<'a> {
         for (name, value) in [("cpu", seen.cores), ("pod_cpu", a_pod), ("rps", seen.rps)] {
             if let Some(value) = value {
                 let (sum, count) = self.seen.entry(name).or_default();
-                *sum += value * seen.weight;
-                *count += seen.weight;
+                *sum += value * seen.seconds;
+                *count += seen.seconds;
             }
         }
         if seen.now % self.step != 0 {
@@ -121,6 +121,7 @@ impl Scaler for ByPolicy<'_> {
             return None;
         }
         self.looked = seen.now;
+        // A load whose times no calendar has is refused when it is read.
         let now = Timestamp::from_second(seen.now).ok()?;
         self.state.current = seen.replicas;
         self.facts.set("current.ready_replicas", FactValue::Number(seen.ready));
@@ -140,5 +141,9 @@ impl Scaler for ByPolicy<'_> {
             Action::Apply { target } => Verdict { target: Some(target), by: decision.by_rule() },
             Action::Hold => Verdict { target: None, by: decision.by.to_string() },
         })
+    }
+
+    fn next(&self, after: i64) -> i64 {
+        (after - after.rem_euclid(self.step) + self.step).min(self.looked + self.bench.interval)
     }
 }

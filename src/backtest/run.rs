@@ -1,11 +1,11 @@
 //! One scaler over one load.
 
 use super::figures::Figures;
-use super::plant::{Assumptions, Plant};
+use super::plant::{Assumptions, Plant, Served};
 use super::scaler::{Scaler, Seen, Verdict};
 use super::{Demand, Unit};
 
-/// How finely time is cut, seconds: Kubernetes' autoscaler looks this often.
+/// How finely time is cut at the least, seconds.
 const TICK: i64 = 15;
 
 /// A change of the number of replicas.
@@ -28,10 +28,12 @@ pub struct Step {
     pub at: i64,
     /// Cores that were asked for, without what waited; nothing where nothing was recorded.
     pub demand: Option<f64>,
-    /// Cores that the ready pods have.
+    /// Cores that the ready pods had in its mean.
     pub capacity: f64,
-    /// Replicas that there are to be.
+    /// Replicas that there are to be at its end.
     pub replicas: f64,
+    /// More was asked for, with what waited, than could be served.
+    pub violated: bool,
 }
 
 /// What came of it.
@@ -64,45 +66,57 @@ pub fn run(
         let begin = demand.start + i64::try_from(index).unwrap_or(i64::MAX) * demand.step;
         let cores = value.map(|value| value * per_unit);
         let rps = value.filter(|_| unit == Unit::Rps);
-        if kept {
-            let (capacity, replicas) = (plant.ready() * assume.pod_cores, plant.replicas());
-            run.steps.push(Step { at: begin, demand: cores, capacity, replicas });
+        let end = begin + demand.step;
+        let (mut at, mut capacity, mut violated) = (begin, 0.0, false);
+        while at < end {
+            // Cut where the scaler measures or looks too, whatever the step.
+            let next = (at - at.rem_euclid(TICK) + TICK).min(end).min(scaler.next(at).max(at + 1));
+            let now = Now { at, until: next, demand: cores, rps };
+            let served = tick(&mut run, &mut plant, scaler, assume, now);
+            capacity += served.capacity * (next - at) as f64 / demand.step as f64;
+            violated |= cores.is_some() && served.is_violated();
+            at = next;
         }
-        let mut at = begin;
-        while at < begin + demand.step {
-            // Cut where a tick ends too, whatever the step: everything that looks looks then.
-            let seconds = (TICK - at.rem_euclid(TICK)).min(begin + demand.step - at);
-            tick(&mut run, &mut plant, scaler, assume, (at, seconds, cores, rps));
-            at += seconds;
+        if kept {
+            run.steps.push(Step { at: begin, demand: cores, capacity, replicas: plant.replicas(), violated });
         }
     }
     run
 }
 
-fn tick(
-    run: &mut Run,
-    plant: &mut Plant,
-    scaler: &mut dyn Scaler,
-    assume: &Assumptions,
-    (at, seconds, demand, rps): (i64, i64, Option<f64>, Option<f64>),
-) {
-    let length = seconds as f64;
+/// A time in which nothing changes but what waits.
+struct Now {
+    at: i64,
+    until: i64,
+    /// Cores that are asked for; nothing where nothing was recorded.
+    demand: Option<f64>,
+    rps: Option<f64>,
+}
+
+fn tick(run: &mut Run, plant: &mut Plant, scaler: &mut dyn Scaler, assume: &Assumptions, during: Now) -> Served {
+    let Now { at, until, demand, rps } = during;
+    let length = (until - at) as f64;
     let served = plant.serve(demand.unwrap_or(0.0), at, length);
     let figures = &mut run.figures;
     figures.replica_hours += plant.replicas() * length / 3600.0;
     if demand.is_some() {
         figures.violation_minutes += if served.is_violated() { length / 60.0 } else { 0.0 };
-        figures.lost_core_hours += served.lost / 3600.0;
         figures.asked_core_hours += demand.unwrap_or(0.0) * length / 3600.0;
     }
+    // What waits may be given up where nothing was recorded as well.
+    figures.lost_core_hours += served.lost / 3600.0;
     if plant.replicas() >= assume.most {
         figures.minutes_at_cap += length / 60.0;
     }
-    let now = at + seconds;
     let cores = demand.map(|_| served.cores);
-    let weight = length / TICK as f64;
-    let seen = Seen { now, weight, cores, rps, replicas: plant.replicas(), ready: plant.ready() };
-    let Some(Verdict { target, by }) = scaler.decide(seen) else { return };
+    let seen = Seen { now: until, seconds: length, cores, rps, replicas: plant.replicas(), ready: plant.ready() };
+    if let Some(verdict) = scaler.decide(seen) {
+        act(run, plant, verdict, until);
+    }
+    served
+}
+
+fn act(run: &mut Run, plant: &mut Plant, Verdict { target, by }: Verdict, now: i64) {
     let Some(to) = target else {
         if run.holds.last().is_none_or(|(_, before)| *before != by) {
             run.holds.push((now, by));

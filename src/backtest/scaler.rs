@@ -5,8 +5,8 @@
 pub struct Seen {
     /// Seconds since the epoch.
     pub now: i64,
-    /// How long it was as it is now, in ticks.
-    pub weight: f64,
+    /// How long it was as it is now, seconds.
+    pub seconds: f64,
     /// Cores that all pods use; nothing where nothing was recorded.
     pub cores: Option<f64>,
     /// Requests a second, where the demand counts them.
@@ -30,6 +30,9 @@ pub struct Verdict {
 pub trait Scaler {
     /// What it says of a moment; nothing where it does not look, or leaves the number without a reason that counts.
     fn decide(&mut self, seen: Seen) -> Option<Verdict>;
+
+    /// The next moment after one at which it measures or looks; seconds since the epoch.
+    fn next(&self, after: i64) -> i64;
 }
 
 /// A number that stays.
@@ -39,5 +42,9 @@ pub struct Fixed(pub f64);
 impl Scaler for Fixed {
     fn decide(&mut self, seen: Seen) -> Option<Verdict> {
         (seen.replicas != self.0).then(|| Verdict { target: Some(self.0), by: "fixed".to_owned() })
+    }
+
+    fn next(&self, _: i64) -> i64 {
+        i64::MAX
     }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::{Given, Inputs, Policy};
+use crate::policy::{Bundle, File, Given, Inputs, Policy};
 
 const START: i64 = 1_767_225_600;
 
@@ -48,6 +48,8 @@ fn the_autoscaler_desires_what_its_documentation_says() {
     assert_eq!(hpa.wanted(0.109 * 4.0, 4.0, 4.0), 4.0);
     assert_eq!(hpa.wanted(0.091 * 4.0, 4.0, 4.0), 4.0);
     assert_eq!(hpa.wanted(0.12 * 4.0, 4.0, 4.0), 5.0);
+    // A utilisation is a whole percentage: 110.9 is 110, within the tolerance.
+    assert_eq!(hpa.wanted(0.1109 * 4.0, 4.0, 4.0), 4.0);
     // Three are ready and use 180 %, three are on their way: as if these were idle it is 90 %, and nothing is done.
     assert_eq!(hpa.wanted(0.18 * 3.0, 6.0, 3.0), 6.0);
     assert_eq!(hpa.wanted(0.3 * 3.0, 6.0, 3.0), 9.0);
@@ -56,7 +58,8 @@ fn the_autoscaler_desires_what_its_documentation_says() {
 #[test]
 fn the_autoscaler_adds_four_pods_or_doubles_at_once_and_takes_away_after_five_minutes() {
     let mut hpa = Hpa::new(80.0, 0.5, (1.0, 100.0));
-    let seen = |now, cores, pods| Seen { now, weight: 1.0, cores: Some(cores), rps: None, replicas: pods, ready: pods };
+    let seen =
+        |now, cores, pods| Seen { now, seconds: 15.0, cores: Some(cores), rps: None, replicas: pods, ready: pods };
     let target = |hpa: &mut Hpa, seen: Seen| hpa.decide(seen).and_then(|one| one.target);
     assert_eq!(target(&mut hpa, seen(0, 40.0, 2.0)), Some(6.0), "four pods are more than as many again");
     assert_eq!(target(&mut hpa, seen(10, 40.0, 6.0)), None, "it looks every 15 s");
@@ -66,6 +69,17 @@ fn the_autoscaler_adds_four_pods_or_doubles_at_once_and_takes_away_after_five_mi
         assert_eq!(target(&mut hpa, seen(now, 0.8, 12.0)), None, "{now}");
     }
     assert_eq!(target(&mut hpa, seen(315, 0.8, 12.0)), Some(2.0));
+    // What was there at its first look counts for five minutes too.
+    let mut hpa = Hpa::new(80.0, 0.5, (1.0, 100.0));
+    for now in (0..300).step_by(15) {
+        assert_eq!(target(&mut hpa, seen(now, 0.4, 4.0)), None, "{now}");
+    }
+    assert_eq!(target(&mut hpa, seen(300, 0.4, 4.0)), Some(1.0));
+    // It sees the mean since its last look.
+    let mut hpa = Hpa::new(80.0, 0.5, (1.0, 100.0));
+    assert_eq!(target(&mut hpa, seen(0, 0.8, 2.0)), None);
+    assert_eq!(target(&mut hpa, Seen { seconds: 5.0, ..seen(5, 2.6, 2.0) }), None);
+    assert_eq!(target(&mut hpa, Seen { seconds: 10.0, ..seen(15, 0.5, 2.0) }), Some(3.0), "1.2 cores of 1");
 }
 
 #[test]
@@ -74,16 +88,17 @@ fn pods_serve_after_their_start_and_what_waits_is_served_later_or_given_up() {
     let mut plant = Plant::new(assume, 2.0);
     let first = plant.serve(1.0, 0, 15.0);
     assert_eq!((first.cores, first.capacity, first.is_violated()), (1.0, 1.0, false));
-    // Twice as much as two pods bear: a core too many waits, 15 core-seconds a step, up to 30 s of the demand.
-    let waited: Vec<f64> = (1..=8).map(|step| plant.serve(2.0, step * 15, 15.0).lost).collect();
-    assert_eq!(waited[..4], [0.0, 0.0, 0.0, 0.0]);
-    assert_eq!(waited[4..], [15.0, 15.0, 15.0, 15.0]);
+    // Twice as much as two pods bear: a core too many waits, 15 core-seconds a step, up to 30 s of what they bear.
+    let lost: Vec<f64> = (1..=8).map(|step| plant.serve(2.0, step * 15, 15.0).lost).collect();
+    assert_eq!(lost[..2], [0.0, 0.0]);
+    assert_eq!(lost[2..], [15.0; 6]);
+    assert_eq!(plant.waiting(), 30.0);
     plant.scale(6.0, 135);
     assert_eq!((plant.replicas(), plant.ready()), (6.0, 2.0));
     assert!(plant.serve(2.0, 180, 15.0).is_violated(), "not there yet");
     let served = plant.serve(2.0, 195, 15.0);
     assert_eq!((served.ready, served.capacity), (6.0, 3.0));
-    // What waited makes work for a while.
+    // What waits can be served in time by more pods.
     assert!(served.cores == 3.0 && plant.serve(1.0, 210, 15.0).cores > 1.0);
     // The ones on their way go first, and what goes goes at once.
     plant.scale(8.0, 225);
@@ -97,7 +112,7 @@ fn pods_serve_after_their_start_and_what_waits_is_served_later_or_given_up() {
 fn a_load_is_brought_onto_a_grid_and_its_faults_are_told() {
     let points = [(0.0, 1.0), (10.0, 3.0), (60.0, 5.0), (40.0, 4.0), (40.0, 9.0), (70.0, f64::NAN), (400.0, 6.0)];
     let found = recorded(&points).onto(30).unwrap();
-    assert_eq!((found.start, found.values.len()), (0, 15));
+    assert_eq!((found.start, found.values.len()), (-30, 15), "a sample tells of the time before it");
     assert_eq!(found.values[..3], [Some(1.0), Some(3.0), Some(4.5)]);
     assert_eq!((found.values[3], found.values[7], found.values[14]), (Some(4.5), None, Some(6.0)));
     let told = found.notes.join("; ");
@@ -115,7 +130,12 @@ fn a_load_is_brought_onto_a_grid_and_its_faults_are_told() {
     let error = recorded(&[(0.0, 1.0), (90.0, 1.0), (1e10, 1.0)]).onto(30).unwrap_err().to_string();
     assert!(error.starts_with("shop: from 1970-01-01T00:00:00Z to 2286-"), "{error}");
     assert!(error.ends_with("is one of its times wrong?"), "{error}");
-    assert!(matches!(recorded(&[(-1e14, 1.0), (1e14, 1.0)]).onto(1), Err(DemandError::Long { .. })));
+    assert!(matches!(recorded(&[(-1e9, 1.0), (1e9, 1.0)]).onto(1), Err(DemandError::Long { .. })));
+    assert!(matches!(recorded(&[(0.0, 1.0), (1e14, 1.0)]).onto(1), Err(DemandError::NoTime { .. })));
+    let error = recorded(&[(0.0, 1.0), (30.0, 1.0), (1e8, 1.0)]).onto(30).unwrap_err().to_string();
+    assert!(error.starts_with("shop: from 1970-01-01T00:00:30Z to 1973-"), "{error}");
+    let sparse = recorded(&[(0.0, 1.0), (30_000.0, 1.0), (60_000.0, 1.0)]).onto(30).unwrap();
+    assert_eq!(sparse.notes, ["its samples are 30000 s apart, for steps of 30 s; are its times seconds?"]);
 }
 
 fn lines(text: &str) -> impl Iterator<Item = Result<String, String>> {
@@ -128,6 +148,8 @@ fn csv_has_a_column_a_class_and_is_refused_with_its_line() {
     let all = read("time,a,b\n0,1,2\n30,,4\n1767225600000,5,6\n2026-01-01T00:00:30Z,7,8\n", None).unwrap();
     assert_eq!((all.len(), all[0].name.as_str()), (2, "a"));
     assert_eq!(all[0].points, [(0.0, 1.0), (1_767_225_600.0, 5.0), (1_767_225_630.0, 7.0)]);
+    let fine = read("time,a\n1767225600000000,5\n1767225630000000000,6\n", None).unwrap();
+    assert_eq!(fine[0].points, [(1_767_225_600.0, 5.0), (1_767_225_630.0, 6.0)], "micro- and nanoseconds");
     assert_eq!(read("time,a,b\n0,1,2\n", Some("b")).unwrap()[0].points, [(0.0, 2.0)]);
     let quoted = read("time,\"a, b\",\"say \"\"c\"\"\"\n0, 1 ,\"2\"\n", None).unwrap();
     assert_eq!(quoted.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["a, b", "say \"c\""]);
@@ -208,6 +230,10 @@ impl Scaler for Watching {
     fn decide(&mut self, seen: Seen) -> Option<Verdict> {
         self.0.push(seen);
         None
+    }
+
+    fn next(&self, _: i64) -> i64 {
+        i64::MAX
     }
 }
 
@@ -296,4 +322,44 @@ fn whatever_the_step_the_samples_are_as_many_and_the_decisions_of_a_steady_load_
         let most = found.iter().copied().fold(0.0, f64::max);
         assert!(most >= 8.0 && found.last() == Some(&2.0), "step {step}: {found:?}, not as {usual:?}");
     }
+}
+
+#[test]
+fn whatever_the_signals_step_a_load_is_measured_at_each_of_it() {
+    let with_step = |step: &str| {
+        let signals = include_str!("../../policies/signals.yaml").replace("step: 30s", &format!("step: {step}"));
+        let bundle =
+            "apiVersion: policy.oaas.io/v1alpha1\nkind: Bundle\nmetadata: {name: tried}\nspec: {extends: builtin}\n";
+        let file = |name: &str, text: String| File { name: name.to_owned(), text };
+        let files = [file("bundle.yaml", bundle.to_owned()), file("signals.yaml", signals)];
+        let inputs = Inputs { profile: "full".to_owned(), ..Inputs::default() };
+        let (policy, _) = Bundle::over_builtin(&files).unwrap().compile(&inputs).unwrap();
+        let assume = Assumptions::default();
+        let load = demand((0..400).map(|step| if (40..160).contains(&step) { 3.0 } else { 0.6 }));
+        let bench = bench(&policy, &assume);
+        let mut scaler = ByPolicy::new(&bench, load.start, 2.0).unwrap();
+        run(&load, Unit::Cores, &assume, (&mut scaler, 2.0), false)
+    };
+    for step in ["10s", "20s", "25s", "30s"] {
+        let found = with_step(step);
+        let most = found.marks.iter().map(|mark| mark.to).fold(0.0, f64::max);
+        let last = found.marks.last().map(|mark| mark.to);
+        assert!(most >= 8.0 && last == Some(2.0), "step {step}: {:?}", found.marks);
+        assert!(found.figures.violation_minutes < 15.0, "step {step}: {:?}", found.figures);
+    }
+}
+
+#[test]
+fn what_waits_at_the_start_of_a_gap_is_served_or_given_up_and_a_step_tells_whether_all_was_borne() {
+    let mut load = demand(std::iter::repeat_n(2.0, 20));
+    load.values[4..].fill(None);
+    let assume = Assumptions { patience: 30.0, ..Assumptions::default() };
+    let mut watching = Watching(Vec::new());
+    let found = run(&load, Unit::Cores, &assume, (&mut watching, 2.0), true);
+    // 240 core-seconds were asked for; in two minutes 120 were served and 30 waited, and in the gap those were served.
+    assert!((found.figures.lost_core_hours * 3600.0 - 90.0).abs() < 1e-6, "{:?}", found.figures);
+    let violated: Vec<bool> = found.steps.iter().map(|step| step.violated).collect();
+    assert_eq!(violated[..6], [true, true, true, true, false, false]);
+    let minutes = found.figures.violation_minutes;
+    assert!((minutes - 2.0).abs() < 1e-9, "{minutes}");
 }
