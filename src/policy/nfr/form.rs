@@ -224,6 +224,9 @@ fn combine(form: &Form<'_>, histogram: bool, sink: &mut Sink) -> Option<Combine>
 
 type Length = Option<chrono::Duration>;
 
+/// Points of a series that Prometheus gives in one answer are 11,000 at most.
+const MOST_POINTS: i64 = 10_000;
+
 fn times(form: &Form<'_>, sink: &mut Sink) -> (Length, Length, Length) {
     let window = length(form, "window", sink);
     let step = length(form, "step", sink);
@@ -242,6 +245,12 @@ fn times(form: &Form<'_>, sink: &mut Sink) -> (Length, Length, Length) {
         let error =
             at.error("`max_age` is shorter than `step`, so every sample would be too old before the next comes");
         sink.push(error.help("give it the length of a few steps"));
+    }
+    if let (Some((window, at)), Some((step, _))) = (&window, &step)
+        && window.num_milliseconds() / step.num_milliseconds().max(1) > MOST_POINTS
+    {
+        let error = at.error(format!("a `window` of more than {MOST_POINTS} steps: Prometheus answers no such query"));
+        sink.push(error.help("make `step` longer, or `window` shorter"));
     }
     let only = |found: Option<(chrono::Duration, Place)>| found.map(|(length, _)| length);
     (only(window), only(step), only(max_age))

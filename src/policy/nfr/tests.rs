@@ -358,7 +358,8 @@ fn the_shipped_signals_are_all_read_and_every_size_that_is_applied_is_guarded() 
     let policy = Policy::builtin(&Inputs::default()).unwrap();
     for signal in policy.signals() {
         let units = policy.recommendations().iter().map(RecommendationPolicy::unit);
-        assert!(units.into_iter().any(|unit| unit.look_back(signal.name()).is_some()), "{}", signal.name());
+        let mut units = units.chain(policy.safeguards().iter().map(SafeguardPolicy::unit));
+        assert!(units.any(|unit| unit.look_back(signal.name()).is_some()), "{}", signal.name());
     }
     for one in policy.recommendations().iter().filter(|one| one.component() == ComponentKind::Function) {
         assert!(policy.safeguards().iter().any(|guard| guard.dimension() == one.dimension()), "{}", one.name());
@@ -456,6 +457,8 @@ proptest! {
         facts.set("limits.max_replicas", number(20.0));
         facts.set("component.replicas", number(current));
         facts.set("features.hpa", FactValue::Bool(true));
+        facts.set("class.enforcement.dimensions", FactValue::Texts(vec!["replicas".to_owned(), "cpu".to_owned()]));
+        facts.set("current.replicas", number(current));
         proposed(&mut facts, current, target);
         if let Some(request) = request {
             facts.set("component.cpu_request", number(request));

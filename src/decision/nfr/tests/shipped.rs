@@ -175,3 +175,65 @@ fn a_class_that_is_decided_about_a_thousand_times_is_decided_about_the_same() {
         assert_eq!(decide(&policy, &mut facts, &question), first);
     }
 }
+
+/// Replicas and CPU requests of one class in closed loop, with pods that share a load evenly: the sizes at the end, and
+/// how often the request was changed.
+fn run_both(policy: &Policy, load: &[f64], (request, replicas): (f64, f64)) -> (f64, f64, usize) {
+    let since = at(-1000);
+    let of = |current| State {
+        current,
+        applied_at: None,
+        changed_by: None,
+        generation_since: since,
+        revision_since: since,
+        recommended: None,
+    };
+    let mut states = [(Dimension::Replicas, of(replicas)), (Dimension::Cpu, of(request))];
+    let mut facts = facts(request, replicas);
+    facts.set("class.enforcement.dimensions", FactValue::Texts(vec!["replicas".to_owned(), "cpu".to_owned()]));
+    let (mut cores, mut a_pod, mut changed) = (Vec::new(), Vec::new(), 0);
+    for (step, load) in (0..).zip(load) {
+        let pods = states[0].1.current;
+        cores.push((at(step), *load));
+        a_pod.push((at(step), load / pods));
+        let series = |points: &[(Timestamp, f64)]| Arc::new(Series::new(points.iter().copied()).unwrap());
+        let samples = Samples::from([("cpu".to_owned(), series(&cores)), ("pod_cpu".to_owned(), series(&a_pod))]);
+        for (dimension, state) in &mut states {
+            let range = match dimension {
+                Dimension::Replicas => Range::replicas(false, 20.0, None),
+                _ => Range::request(None),
+            };
+            let question = Question {
+                component: ComponentKind::Function,
+                dimension: *dimension,
+                state,
+                range,
+                samples: &samples,
+                grid: Grid::new(Duration::from_secs(30), Duration::ZERO).unwrap(),
+                now: at(step),
+            };
+            let decision = decide(policy, &mut facts, &question);
+            changed += usize::from(*dimension == Dimension::Cpu && matches!(decision.action, Action::Apply { .. }));
+            *state = state.after(&decision, true, at(step));
+        }
+        facts.set("current.ready_replicas", FactValue::Number(states[0].1.current));
+    }
+    (states[0].1.current, states[1].1.current, changed)
+}
+
+/// Replicas that rise leave less to each pod, and smaller requests ask for more replicas: enforced together, they must not
+/// chase each other. Fails without rule `replicas-too` of the Safeguard for CPU.
+#[test]
+fn replicas_and_requests_do_not_chase_each_other() {
+    let policy = policy();
+    for seed in 30..34 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let load: Vec<f64> = (0..720).map(|_| 3.0 * random.random_range(0.8..1.2)).collect();
+        let (replicas, request, changed) = run_both(&policy, &load, (0.5, 9.0));
+        assert_eq!((request, changed), (0.5, 0), "seed {seed}, {replicas} replicas");
+        assert!(replicas <= 11.0, "seed {seed}: {replicas} replicas for 3.6 cores at the most");
+    }
+    // One pod that has far more than it uses gets less.
+    let (replicas, request, _) = run_both(&policy, &[0.1; 240], (1.0, 1.0));
+    assert!(replicas == 1.0 && request < 0.2, "{replicas} of {request}");
+}
