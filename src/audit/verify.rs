@@ -87,6 +87,8 @@ pub struct Verifier {
     place: Place,
     last: Option<Last>,
     junk: Option<Junk>,
+    /// Whether the chain says of itself that it goes to the standard output.
+    to_stdout: bool,
     /// Numbers that were missing, and may come later.
     missing: Vec<(u64, u64)>,
     /// The newest word about what is kept, and where it stands.
@@ -103,6 +105,7 @@ impl Verifier {
             place: Place { file: String::new(), line: 0 },
             last: None,
             junk: None,
+            to_stdout: true,
             missing: Vec::new(),
             kept_since: None,
             head: head.map(|head| (head.to_owned(), None)),
@@ -214,6 +217,9 @@ impl Verifier {
             }
         };
         self.count(line, &own);
+        if let Some(opened) = &line.opened {
+            self.to_stdout = opened.file == STDOUT;
+        }
         if goes_on {
             self.report.summary.head = Some(own.clone());
             self.report.summary.seqs = self.report.summary.seqs.map(|(first, _)| (first, line.seq));
@@ -221,9 +227,10 @@ impl Verifier {
         }
     }
 
-    /// Another chain in the same file: a process whose log is its standard output has one of its own.
+    /// Another chain in the same file: a process whose log is its standard output has one of its own. A chain of files
+    /// goes on in them, so another one behind it hides what was cut off.
     fn begins_anew(&mut self, line: &Line<'_>) {
-        if line.opened.as_ref().is_some_and(|opened| opened.file == STDOUT) {
+        if self.to_stdout && line.opened.as_ref().is_some_and(|opened| opened.file == STDOUT) {
             let instance = line.instance.to_string();
             self.note_at(self.place.clone(), format!("a new chain: {instance} was started"));
         } else {

@@ -139,6 +139,20 @@ fn files_that_follow_each_other_are_one_chain_and_a_missing_one_is_found() {
     assert!(oldest[0].contains("which the log keeps by what it says here; give all its files"), "{oldest:?}");
 }
 
+#[test]
+fn another_chain_goes_on_only_where_the_one_before_went_to_the_standard_output() {
+    let started = super::sample::written();
+    let twice = [started.as_slice(), &started].concat();
+    let report = verified([("pod.log", twice.as_slice())], None);
+    assert_eq!(messages(&report), Vec::<String>::new());
+    assert!(report.notes.iter().any(|note| note.message.contains("a new chain")), "{:?}", report.notes);
+    // Behind a chain of files it would hide what was cut off.
+    let (log, _) = log(9);
+    let cut = lines(&log)[..4].concat();
+    let found = messages(&verified([("log", [cut.as_slice(), &started].concat().as_slice())], None));
+    assert!(found.len() == 1 && found[0].starts_with("log:5: removed: a chain begins here"), "{found:?}");
+}
+
 /// A way to tamper with a log.
 #[derive(Clone, Debug)]
 enum Edit {

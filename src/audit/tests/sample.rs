@@ -37,7 +37,7 @@ impl Output for Text {
 }
 
 /// A rise that is applied, one that would be, and one that the cap holds.
-fn written() -> Vec<u8> {
+pub(super) fn written() -> Vec<u8> {
     let loaded = policy(10);
     let mut journal = Journal::new(Text::default(), "oprc-crm-0");
     let (id, json) = identify(&loaded.source).unwrap();
