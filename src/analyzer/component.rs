@@ -1,16 +1,12 @@
 //! The components of a class: what is measured, and what of them is sized. Pure.
 
-use serde_json::Value;
-
 use crate::decision::Setting;
 use crate::model::{Class, Function, Quantity};
 use crate::policy::{ComponentKind, Dimension, FactValue, Facts};
-use crate::render::{Component, ObjectKind, Rendered, RenderedObject};
+use crate::render::{Component, ObjectKind, Rendered, RenderedObject, min_scale};
 use crate::signals::ComponentKey;
 use crate::{api, decision};
 
-/// Annotation with the fewest pods of a Knative Revision.
-const MIN_SCALE: &str = "/spec/template/metadata/annotations/autoscaling.knative.dev~1min-scale";
 /// The only container of a workload.
 const RESOURCES: &str = "/spec/template/spec/containers/0/resources";
 
@@ -79,12 +75,8 @@ fn base(plain: &Rendered, workload: &RenderedObject) -> Base {
     Base {
         cpu: text("/requests/cpu"),
         memory: text("/requests/memory"),
-        replicas: number.or_else(|| min_scale(object)),
+        replicas: number.or_else(|| min_scale(&object.manifest)),
     }
-}
-
-fn min_scale(object: &RenderedObject) -> Option<u32> {
-    object.manifest.pointer(MIN_SCALE).and_then(Value::as_str).and_then(|text| text.parse().ok())
 }
 
 fn part(class: &Class, object: &RenderedObject, base: Base) -> Part {
@@ -104,7 +96,7 @@ fn part(class: &Class, object: &RenderedObject, base: Base) -> Part {
         workload: object.kind,
         key: ComponentKey::new(&class.namespace, &object.name),
         sizes,
-        min_scale: min_scale(object),
+        min_scale: min_scale(&object.manifest),
         base,
     }
 }
