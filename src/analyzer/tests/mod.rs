@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod carried;
 mod gate;
+mod numbers;
 mod parity;
 mod reports;
 mod writes;
