@@ -42,6 +42,28 @@ fn a_recommendation_is_no_news_while_only_its_basis_moves() {
 }
 
 #[test]
+fn a_rule_that_asks_for_the_same_as_another_is_no_news_and_one_that_asks_for_more_is() {
+    let class = class("observe", &["replicas"]);
+    let with = |target: f64, rule: &str, revision: &str| {
+        let (part, all) = decided(&class, &replicas(2), &steady(1.5, 100.0 * MIB));
+        let mut all: Vec<Decided> = all.into_iter().filter(|one| one.dimension.name() == "replicas").collect();
+        all[0].decision.revision = revision.to_owned();
+        let found = all[0].decision.recommendation.as_mut().unwrap();
+        (found.target, found.rule) = (target, rule.to_owned());
+        (part, all)
+    };
+    let report = |(part, all): (_, Vec<Decided>), before: &DeploymentRecordStatus| {
+        analysis(before, (&whole(), 1), &[(&part, all)], Vec::new(), second(0))
+    };
+    let none = DeploymentRecordStatus::default();
+    let stands = report(with(3.0, "Recommendation/replicas/availability", "r1@c"), &none).over(&none);
+    let is_news = |found| !report(found, &stands).stands_in(&stands);
+    assert!(!is_news(with(3.0, "Recommendation/replicas/cpu-demand", "r1@c")));
+    assert!(is_news(with(4.0, "Recommendation/replicas/cpu-demand", "r1@c")));
+    assert!(is_news(with(3.0, "Recommendation/replicas/availability", "r2@c")), "another revision stands by it");
+}
+
+#[test]
 fn a_condition_keeps_its_time_until_its_status_changes_and_names_each_fault_once() {
     let none = DeploymentRecordStatus::default();
     let measured = analysis(&none, (&whole(), 1), &[], Vec::new(), second(0)).over(&none);
