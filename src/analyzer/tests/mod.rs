@@ -31,7 +31,7 @@ fn policy() -> Policy {
 }
 
 fn setting() -> Setting {
-    let features = Features { prometheus: true, nfr_enforcement: true, ..Features::default() };
+    let features = Features { odgm: true, prometheus: true, nfr_enforcement: true, ..Features::default() };
     Setting { profile: "edge".to_owned(), features, cluster: ClusterFacts::default() }
 }
 
