@@ -140,6 +140,7 @@ pub async fn run_with(
         applier: Applier::new(client.clone()),
         recorder: Recorder::new(client.clone(), instance(&config)),
         judgement: Arc::clone(&judgement),
+        max_replicas: config.max_replicas,
         metrics: Arc::clone(&metrics),
         births: Births::default(),
         capped: Capped::default(),

@@ -174,7 +174,7 @@ fn scale_entry(part: &Part, enforced: &Enforced) -> AppliedRecommendation {
 }
 
 /// What of a component stands applied now: its number by what is written beside it, the rest by the status as long as
-/// it is still rendered.
+/// it is still rendered. While it has no workload, its number stands as it was: the next one is born with it.
 pub fn standing(
     part: &Part,
     replicas: Option<&Replicas>,
@@ -184,7 +184,8 @@ pub fn standing(
     let enforced_now = replicas.and_then(|replicas| replicas.enforced.as_ref());
     let scaled = enforced_now.map(|enforced| scale_entry(part, enforced));
     let rendered = [Dimension::Replicas, Dimension::Cpu, Dimension::Memory].into_iter().filter_map(|dimension| {
-        if !is_rendered(part, dimension) {
+        let numbered = !is_rendered(part, dimension);
+        if numbered && replicas.is_some() {
             return None;
         }
         let enforces = gate.feature
@@ -192,7 +193,8 @@ pub fn standing(
             && enforced(dimension).is_some_and(|dimension| gate.class.dimensions.contains(&dimension));
         let mut all = status.last_applied_recommendations.iter();
         let entry = all.find(|one| one.component == part.name() && one.dimension == dimension.name())?;
-        (enforces && same(entry.base.as_deref(), base(part, dimension).as_deref())).then(|| entry.clone())
+        let stands = numbered || same(entry.base.as_deref(), base(part, dimension).as_deref());
+        (enforces && stands).then(|| entry.clone())
     });
     scaled.into_iter().chain(rendered).collect()
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 
 use super::act::{self, Gate, Write};
 use super::component::Part;
 use super::decide::Decided;
 use super::look::Report;
+use super::moment::Moment;
+use super::number::{Pen, Unwritten};
 use super::page::{self, ClassShown};
 use super::report::{self, Analysis};
 use super::subject::{Measured, Present};
@@ -19,9 +20,10 @@ use crate::cluster::ClusterError;
 use crate::cluster::caches::LiveObject;
 use crate::cluster::events::Reason;
 use crate::cluster::record::RawRecord;
-use crate::cluster::scale::{Owned, Reach};
+use crate::cluster::scale::{self, Owned, Reach};
 use crate::controller::Problem;
 use crate::decision::nfr::{Action, Samples, size_text};
+use crate::model::Class;
 use crate::policy::Dimension;
 use crate::render::ObjectKind;
 use crate::rollout::Basis;
@@ -57,10 +59,10 @@ struct News {
 
 impl Analyzer {
     /// Makes the writes of one class. The status as written, where it was.
-    pub(super) async fn carry_out(&self, report: Report, now: Timestamp) -> Option<Written> {
+    pub(super) async fn carry_out(&self, report: Report, moment: Moment) -> Option<Written> {
         let Report { record, status, basis, sighted, observed, decided, samples } = report;
         let done = match &sighted {
-            Ok(measured) => self.parts((&record, &basis), &status, (measured, &decided), now).await,
+            Ok(measured) => self.parts((&record, &basis), &status, (measured, &decided), moment).await,
             Err(why) => Done { applied: why.standing(&status), ..Done::default() },
         };
         let Done { applied, mut news, capped, outcomes } = done;
@@ -68,7 +70,7 @@ impl Analyzer {
         let parts = sighted.iter().flat_map(|measured| &measured.parts).map(|present| &present.part);
         let decided: Vec<_> = parts.zip(decided).collect();
         let generation = record.metadata.generation.unwrap_or_default();
-        let analysis = report::analysis(&status, (&observed, generation), &decided, applied, now);
+        let analysis = report::analysis(&status, (&observed, generation), &decided, applied, moment.at);
         let stood = self.write_status(&record, &status, analysis).await;
         // Only now it is known what has happened: page, log and Events tell the same.
         let outcomes = settled(&decided, outcomes, &stood);
@@ -96,7 +98,7 @@ impl Analyzer {
         (record, basis): (&RawRecord, &Basis),
         status: &DeploymentRecordStatus,
         (measured, decided): (&Measured, &[Vec<Decided>]),
-        now: Timestamp,
+        moment: Moment,
     ) -> Done {
         let feature = basis.setting().features.nfr_enforcement;
         let mut done = Done::default();
@@ -110,7 +112,7 @@ impl Analyzer {
                     Some(_) => Outcome::Held,
                     None => {
                         done.capped = done.capped.or_else(|| act::capped(&present.part, one));
-                        self.change((record, basis), present, one, now, &mut done).await
+                        self.change((record, basis), (&measured.class, present), one, moment, &mut done).await
                     }
                 };
                 done.outcomes.push((at, one.dimension, outcome));
@@ -123,17 +125,21 @@ impl Analyzer {
     async fn change(
         &self,
         (record, basis): (&RawRecord, &Basis),
-        present: &Present,
+        (class, present): (&Class, &Present),
         decided: &Decided,
-        now: Timestamp,
+        moment: Moment,
         done: &mut Done,
     ) -> Outcome {
         let part = &present.part;
-        let write = act::write(part, decided, (present.replicas.as_ref(), present.field.as_ref()), now);
-        let Some(write) = write else { return Outcome::Held };
+        let write = || act::write(part, decided, (present.replicas.as_ref(), present.field.as_ref()), moment.by_now());
+        if write().is_none() {
+            return Outcome::Held;
+        }
         if let Some(entry) = entry((record, basis), part, decided, Outcome::Begun) {
             self.wiring.log.record_first(entry).await;
         }
+        // Only now, because to log may take a while, and cooldowns count from here.
+        let Some(write) = write() else { return Outcome::Held };
         let note = note(present, decided);
         match write {
             Write::Render(entry) => {
@@ -141,8 +147,10 @@ impl Analyzer {
                 done.stands(entry);
             }
             Write::Scale { field, owned, reach, taken_back } => {
-                if let Err(error) = self.scale(record, decided, (&field, &owned, reach)).await {
-                    return Outcome::Failed { error: error.to_string() };
+                match self.scale(record, (class, part), decided, (&field, &owned, reach)).await {
+                    Ok(()) => {}
+                    Err(Unwritten::NoRight) => return Outcome::WouldApply { because: WhyNot::NoRight },
+                    Err(Unwritten::Failed(error)) => return Outcome::Failed { error: error.to_string() },
                 }
                 let (reason, note) = match taken_back {
                     Some(by) => {
@@ -163,21 +171,26 @@ impl Analyzer {
     async fn scale(
         &self,
         record: &RawRecord,
+        (class, part): (&Class, &Part),
         decided: &Decided,
         (field, owned, reach): (&LiveObject, &Owned, Reach),
-    ) -> Result<(), ClusterError> {
+    ) -> Result<(), Unwritten> {
         let context = &self.wiring.context;
-        let written = context.applier.scale(field, owned, reach).await;
-        let failure = written.as_ref().err().map(ClusterError::category);
-        context.metrics.nfr.applied(decided.dimension.name(), failure);
+        let pen = Pen { applier: &context.applier, right: &self.wiring.right };
+        let newest = || scale::current(&context.caches, class, &part.key.workload)?.field;
+        let written = pen.write(field, (owned, reach), newest).await;
+        let failure = match &written {
+            Ok(()) => None,
+            Err(Unwritten::NoRight) => return written,
+            Err(Unwritten::Failed(error)) => Some(error),
+        };
+        context.metrics.nfr.applied(decided.dimension.name(), failure.map(ClusterError::category));
         // That somebody wrote in between is no fault: the next look sees it.
-        if let Err(error) = written.as_ref()
-            && !matches!(error, ClusterError::Stale(_))
-        {
+        if let Some(error) = failure.filter(|error| !matches!(error, ClusterError::Stale(_))) {
             let record = record.metadata.name.as_deref();
             tracing::warn!(record, %error, "a recommendation can't be applied; the next look tries again");
         }
-        written.map(|_| ())
+        written
     }
 
     /// Logs what became of each decision.
@@ -246,6 +259,9 @@ impl Analyzer {
     }
 
     async fn publish(&self, record: &RawRecord, reason: Reason, note: &str) {
+        if !self.wiring.right.is_held() {
+            return;
+        }
         if let Err(error) = self.wiring.context.recorder.publish(&record.metadata, reason, note).await {
             tracing::warn!(%error, ?reason, note, "event not published");
         }

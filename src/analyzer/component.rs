@@ -1,16 +1,14 @@
 //! The components of a class: what is measured, and what of them is sized. Pure.
 
-use serde_json::Value;
-
 use crate::decision::Setting;
-use crate::model::{Class, Function, Quantity};
+use crate::model::{ADDON_ODGM, Class, Function, Quantity};
 use crate::policy::{ComponentKind, Dimension, FactValue, Facts};
-use crate::render::{Component, ObjectKind, Rendered, RenderedObject};
+use crate::render::{Component, ObjectKind, Rendered, RenderedObject, min_scale};
 use crate::signals::ComponentKey;
 use crate::{api, decision};
 
-/// Annotation with the fewest pods of a Knative Revision.
-const MIN_SCALE: &str = "/spec/template/metadata/annotations/autoscaling.knative.dev~1min-scale";
+/// Name of the data grid beside a function that is called like it.
+const GRID_BESIDE: &str = "odgm+grid";
 /// The only container of a workload.
 const RESOURCES: &str = "/spec/template/spec/containers/0/resources";
 
@@ -19,6 +17,8 @@ const RESOURCES: &str = "/spec/template/spec/containers/0/resources";
 pub struct Part {
     /// Function or data grid.
     pub component: Component,
+    /// Its name in a record's status; no two of a class have the same.
+    pub name: String,
     /// Kind of its workload.
     pub workload: ObjectKind,
     /// How measurements know it.
@@ -79,12 +79,8 @@ fn base(plain: &Rendered, workload: &RenderedObject) -> Base {
     Base {
         cpu: text("/requests/cpu"),
         memory: text("/requests/memory"),
-        replicas: number.or_else(|| min_scale(object)),
+        replicas: number.or_else(|| min_scale(&object.manifest)),
     }
-}
-
-fn min_scale(object: &RenderedObject) -> Option<u32> {
-    object.manifest.pointer(MIN_SCALE).and_then(Value::as_str).and_then(|text| text.parse().ok())
 }
 
 fn part(class: &Class, object: &RenderedObject, base: Base) -> Part {
@@ -101,12 +97,28 @@ fn part(class: &Class, object: &RenderedObject, base: Base) -> Part {
     };
     Part {
         component: object.component.clone(),
+        name: name(class, &object.component),
         workload: object.kind,
         key: ComponentKey::new(&class.namespace, &object.name),
         sizes,
-        min_scale: min_scale(object),
+        min_scale: min_scale(&object.manifest),
         base,
     }
+}
+
+/// A function has its key. The data grid is `odgm`, where no function is called so.
+fn name(class: &Class, component: &Component) -> String {
+    let mut name = match component {
+        Component::Function(key) => return key.clone(),
+        Component::Odgm => ADDON_ODGM.to_owned(),
+    };
+    if class.functions.iter().any(|function| function.key == name) {
+        GRID_BESIDE.clone_into(&mut name);
+    }
+    while class.functions.iter().any(|function| function.key == name) {
+        name.push('+');
+    }
+    name
 }
 
 impl Part {
@@ -120,10 +132,7 @@ impl Part {
 
     /// Its name in a record's status.
     pub fn name(&self) -> &str {
-        match &self.component {
-            Component::Function(key) => key,
-            Component::Odgm => crate::model::ADDON_ODGM,
-        }
+        &self.name
     }
 
     /// What of it can be sized.

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 
 use super::decide::{self, Decided, Frame, Known};
+use super::moment::Moment;
 use super::report::Observed;
 use super::subject::{Measured, Present, Subject, Unmeasured, View};
 use super::{Analyzer, Memory, SETTLE, Sight};
@@ -25,6 +26,7 @@ const AT_ONCE: usize = 32;
 impl Analyzer {
     /// Looks once, at `now`.
     pub async fn look(&mut self, now: Timestamp) {
+        let moment = Moment::new(now);
         let state = self.wiring.context.judgement.state();
         let subjects = self.subjects(&state, now);
         if let Sight::Seeing(source) = self.sight.clone() {
@@ -37,7 +39,7 @@ impl Analyzer {
             }
             reports.push(self.class(&state, subject, now));
         }
-        self.act(reports, now).await;
+        self.act(reports, moment).await;
     }
 
     fn subjects(&mut self, state: &Rollout, now: Timestamp) -> Vec<Subject> {
@@ -122,10 +124,10 @@ impl Analyzer {
     }
 
     /// Makes the writes of all classes, a few at once.
-    async fn act(&mut self, reports: Vec<Report>, now: Timestamp) {
+    async fn act(&mut self, reports: Vec<Report>, moment: Moment) {
         let this = &*self;
         let written: Vec<_> = futures::stream::iter(reports)
-            .map(|report| async move { this.carry_out(report, now).await })
+            .map(|report| async move { this.carry_out(report, moment).await })
             .buffer_unordered(self.options.concurrency.max(1))
             .filter_map(std::future::ready)
             .collect()

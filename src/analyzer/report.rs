@@ -62,14 +62,24 @@ fn recommendation(component: &str, decided: &Decided, before: &DeploymentRecordS
         basis: Some(clipped(&found.basis, MAX_BASIS)).filter(|basis| !basis.is_empty()),
         confidence: Some((found.confidence * 100.0).round() / 100.0),
         since: Some(whole(found.since)),
-        policy: Some(clipped(&format!("{}@{}", found.rule, decided.decision.revision), MAX_POLICY)),
+        policy: Some(policy(&found.rule, &decided.decision.revision)),
     };
     let same = |old: &&NfrRecommendation| {
-        (&old.component, &old.dimension, &old.target, &old.policy)
-            == (&fresh.component, &fresh.dimension, &fresh.target, &fresh.policy)
+        (&old.component, &old.dimension, &old.target) == (&fresh.component, &fresh.dimension, &fresh.target)
+            && old.policy.as_deref().is_some_and(|old| is_of(old, &decided.decision.revision))
     };
-    // Its basis and confidence move with every sample: that is no news.
+    // Its basis and confidence move with every sample, and so does the rule where two ask for nearly the same: that is no
+    // news while the target and the policy's revision stay.
     Some(before.nfr_recommendations.iter().find(same).cloned().unwrap_or(fresh))
+}
+
+fn policy(rule: &str, revision: &str) -> String {
+    clipped(&format!("{rule}@{revision}"), MAX_POLICY)
+}
+
+/// Whether a rule with its revision is of this revision.
+fn is_of(old: &str, revision: &str) -> bool {
+    old.split_once('@').is_some_and(|(rule, _)| policy(rule, revision) == old)
 }
 
 fn condition(

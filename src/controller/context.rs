@@ -22,6 +22,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// The policy that holds.
     pub judgement: Arc<Judgement>,
+    /// Most replicas of a component, whatever a policy says.
+    pub max_replicas: u32,
     /// Counts what happens.
     pub metrics: Arc<Metrics>,
     /// One birth of a name at a time.

@@ -99,7 +99,7 @@ pub fn title(kind: ObjectKind, name: Option<&str>) -> String {
 }
 
 /// The function that an object belongs to, by its label.
-fn function_of(object: &LiveObject) -> Option<&str> {
+pub(super) fn function_of(object: &LiveObject) -> Option<&str> {
     label(object, "name").filter(|_| label(object, "component") == Some("function"))
 }
 

@@ -4,17 +4,20 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::children::{LOOK_AGAIN, STALE_TRIES, Step, key};
+use super::handover::function_of;
 use super::scaling::{Aim, ScaleChange, Scaled, scale, unclaimed, unreleased};
 use crate::cluster::ClusterError;
 use crate::cluster::autoscalers::Scaler;
 use crate::cluster::caches::{Caches, LiveObject};
 use crate::cluster::ownership::belongs_to;
-use crate::cluster::scale::{Enforced, Hold, Owned, Reach, number};
-use crate::model::Class;
-use crate::render::{ObjectKind, Rendered, RenderedObject};
+use crate::cluster::scale::{Enforced, Hold, Holder, Owned, Reach, holder, number};
+use crate::model::{Class, names};
+use crate::render::{Component, ObjectKind, Rendered, RenderedObject, min_scale};
 
 /// Stands for a rule where an autoscaler left the number.
 const HANDED_BACK: &str = "handed-back";
+/// Stands for a rule where an object is born with what stood before it.
+const CARRIED_OVER: &str = "carried-over";
 
 impl Step<'_> {
     /// Birth: everything by `oprc-crm`, the same number by `oprc-crm-scale`, then everything without the number. The
@@ -31,20 +34,51 @@ impl Step<'_> {
         self.wrote(object, born.clone());
         self.outcome.applied.push(format!("created {} {}", object.kind.title(), object.name));
         if let Some((first, _)) = number {
-            self.set_scale(object, &born, &Owned::base(first), Reach::Lenient).await?;
+            self.set_scale(object, &born, &self.born(object, first), Reach::Lenient).await?;
             self.apply(object, manifest, Some(&born)).await?;
         }
         Ok(())
     }
 
-    /// What an object starts with: a Deployment that comes back under its autoscaler, with what it had.
+    /// What an object starts with: a Deployment that comes back under its autoscaler, with what that last asked for; else,
+    /// where the record lets the enforcer change replicas, with no less than there was before.
     fn first(&self, object: &RenderedObject, base: u32) -> u32 {
-        if object.kind != ObjectKind::Deployment {
-            return base;
+        let mut most = self.aim(object).map_or(u32::MAX, |aim| aim.most);
+        if object.kind == ObjectKind::Deployment {
+            let scalers = self.ctx.caches.scalers(&self.class.namespace, &object.name);
+            let had = |one: &Scaler| one.last.map(|last| last.min(one.max_replicas).max(one.min_replicas));
+            if let Some(had) = scalers.iter().filter_map(had).max() {
+                return had;
+            }
+            let its = |one: &&RenderedObject| one.kind == ObjectKind::Autoscaler && one.name == object.name;
+            let rendered = self.rendered.objects.iter().filter(its).filter_map(|one| self.aim(one)).map(|aim| aim.most);
+            most = rendered.chain(scalers.iter().map(|one| one.max_replicas)).fold(most, u32::min);
         }
-        let scalers = self.ctx.caches.scalers(&self.class.namespace, &object.name);
-        let had = |one: &Scaler| one.last.map(|last| last.min(one.max_replicas).max(one.min_replicas));
-        scalers.iter().filter_map(had).max().unwrap_or(base)
+        let Component::Function(key) = &object.component else { return base };
+        let applied = self.class.last_applied_replicas(key);
+        let before = applied.into_iter().chain(self.outgoing(key)).max();
+        let most = most.min(self.ctx.max_replicas);
+        before.filter(|_| self.class.lets_scale()).map_or(base, |before| before.min(most).max(base))
+    }
+
+    /// The number that a function's workloads have which are no longer rendered.
+    fn outgoing(&self, key: &str) -> Option<u32> {
+        let class = self.class;
+        let mut old = self.ctx.caches.children(&class.namespace, &class.uid, class.names.class());
+        let label = names::label_value(key);
+        let rendered = |old: &LiveObject| {
+            self.rendered.objects.iter().any(|one| one.kind == old.kind && Some(&one.name) == old.meta.name.as_ref())
+        };
+        old.retain(|old| function_of(old) == Some(&label) && !rendered(old));
+        old.iter().filter_map(left_by).max()
+    }
+
+    /// How `oprc-crm-scale` is to own the number of a birth.
+    fn born(&self, object: &RenderedObject, number: u32) -> Owned {
+        match scaled(&self.ctx.caches, self.class, self.rendered, object) {
+            Scaled::Not => self.kept(object, number, CARRIED_OVER),
+            Scaled::ByOurs | Scaled::ByOthers(_) => Owned::base(number),
+        }
     }
 
     /// Ends a birth that was cut short: shares the number before `oprc-crm` lets go of it. Whether there was one.
@@ -58,7 +92,7 @@ impl Step<'_> {
             return Ok(false);
         }
         if let Some(number) = unclaimed(live) {
-            self.set_scale(object, live, &Owned::base(number), Reach::Lenient).await?;
+            self.set_scale(object, live, &self.born(object, number), Reach::Lenient).await?;
         }
         self.apply(object, manifest, Some(live)).await?;
         Ok(true)
@@ -141,7 +175,7 @@ impl Step<'_> {
         if self.ctx.applier.is_scaled(&self.class.namespace, &object.name).await? {
             return Ok(());
         }
-        self.set_scale(object, live, &self.handed_back(object, there), Reach::Forced).await?;
+        self.set_scale(object, live, &self.kept(object, there, HANDED_BACK), Reach::Forced).await?;
         self.outcome.taken.push(format!(
             "took replicas of {} {} back at {there}: the HorizontalPodAutoscaler that set them is gone",
             object.kind.title(),
@@ -150,15 +184,15 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// The number that an autoscaler left. Where the enforcer may change it, it is held as if it were the enforcer's: a load
-    /// that needed so many a moment ago is not left with the record's few, and what is too many goes by the safeguards.
-    fn handed_back(&self, object: &RenderedObject, there: u32) -> Owned {
+    /// A number that was there before. Where the enforcer may change it, it is held as if it were the enforcer's: a load that
+    /// needed so many a moment ago is not left with the record's few, and what is too many goes by the safeguards.
+    fn kept(&self, object: &RenderedObject, there: u32, why: &str) -> Owned {
         let above = self.aim(object).is_some_and(|aim| aim.enforced && there > aim.base);
         if !above {
             return Owned::base(there);
         }
         let revision = self.ctx.judgement.state().target().policy().revision().to_owned();
-        Owned::enforced(Enforced { at: now(), target: there, rule: HANDED_BACK.to_owned(), revision })
+        Owned::enforced(Enforced { at: now(), target: there, rule: why.to_owned(), revision })
     }
 
     /// What is wanted of an object's number.
@@ -176,6 +210,23 @@ impl Step<'_> {
         let written = self.ctx.applier.scale(live, owned, reach).await?;
         self.wrote(object, written);
         Ok(())
+    }
+}
+
+/// The number of a workload that is no longer rendered. What only followed from the record follows from what the record
+/// says now.
+fn left_by(old: &LiveObject) -> Option<u32> {
+    match old.kind {
+        ObjectKind::KnativeService => min_scale(&old.content),
+        ObjectKind::Deployment if holder(old).0 == Holder::Ours => {
+            Enforced::read(old).ok().flatten().map(|said| said.target)
+        }
+        ObjectKind::Deployment => u32::try_from(number(old)).ok(),
+        ObjectKind::Service
+        | ObjectKind::Autoscaler
+        | ObjectKind::PodDisruptionBudget
+        | ObjectKind::ServiceMonitor
+        | ObjectKind::PodMonitor => None,
     }
 }
 
@@ -200,5 +251,127 @@ pub(super) fn scaled(caches: &Caches, class: &Class, rendered: &Rendered, object
         Some(other) => Scaled::ByOthers(other.name().to_owned()),
         None if scalers.is_empty() => Scaled::Not,
         None => Scaled::ByOurs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use serde_json::{Value, json};
+
+    use super::super::children::converge;
+    use super::super::fake::{self, Asked, Requests};
+    use super::super::memory::RecordMemory;
+    use super::{Class, Enforced, LiveObject, ObjectKind, left_by};
+    use crate::api::DeploymentRecord;
+    use crate::controller::Judgement;
+    use crate::render::{Rendered, render};
+    use crate::rollout::Judged;
+
+    const DEPLOYMENT: &str = "/deployments/shop";
+
+    /// A class whose record says 2, with what was applied last.
+    fn class(judgement: &Judgement, mode: &str, (applied, max_scale): (u32, Option<u32>)) -> (Class, Rendered) {
+        let function = json!({"function_key": "f", "image": "a/b:1", "replicas": 2, "max_scale": max_scale});
+        let record: DeploymentRecord = serde_json::from_value(json!({
+            "apiVersion": "oaas.io/v1alpha1", "kind": "DeploymentRecord",
+            "metadata": {"name": "shop", "namespace": "team", "uid": "u-1"},
+            "spec": {
+                "functions": [function],
+                "nfr": {"enforcement": {"mode": mode}}, "selected_template": "edge",
+            },
+            "status": {"last_applied_recommendations": [
+                {"component": "f", "dimension": "replicas", "target": applied.to_string(), "base": "1"},
+            ]},
+        }))
+        .unwrap();
+        let Judged { class, decision, render: settings, .. } = judgement.judge(&record, None).unwrap();
+        let rendered = render(&class, decision.plan().unwrap(), &settings).unwrap();
+        (class, rendered)
+    }
+
+    /// Converges a class over a server that has `there` and nothing else; what was asked of it.
+    async fn converged(mode: &str, applied: (u32, Option<u32>), there: Option<Value>) -> Vec<Asked> {
+        let answer = move |_: usize, asked: &Asked| match (&there, asked.method.as_str()) {
+            (_, "PATCH") => fake::applied(asked),
+            (Some(there), "GET") if asked.path.ends_with(DEPLOYMENT) => (200, there.clone()),
+            _ => fake::refused(404, "NotFound"),
+        };
+        let (client, requests): (_, Requests) = fake::server(answer);
+        let ctx = fake::context(client);
+        let (class, rendered) = class(&ctx.judgement, mode, applied);
+        let outcome = converge(&ctx, &class, &rendered, &mut RecordMemory::default()).await;
+        assert_eq!(outcome.error, None);
+        let asked = requests.lock().unwrap();
+        asked.clone()
+    }
+
+    fn by<'a>(asked: &'a [Asked], manager: &str, object: &str) -> Vec<&'a Value> {
+        asked.iter().filter(|one| one.applies(manager, object)).map(|one| &one.body).collect()
+    }
+
+    fn said(body: &Value) -> Option<Enforced> {
+        serde_json::from_str(body["metadata"]["annotations"]["oaas.io/enforced"].as_str()?).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_deployment_that_comes_back_is_born_with_what_was_last_applied_where_the_record_lets_it() {
+        let cases = [("enforce", 10, 10, Some(10)), ("enforce", 40, 20, Some(20)), ("observe", 10, 2, None)];
+        for (mode, applied, number, enforced) in cases {
+            let asked = converged(mode, (applied, None), None).await;
+            assert_eq!(by(&asked, "oprc-crm", DEPLOYMENT)[0]["spec"]["replicas"], json!(number), "{mode}");
+            let scaled = by(&asked, "oprc-crm-scale", DEPLOYMENT);
+            assert_eq!(scaled.len(), 1, "{scaled:?}");
+            assert_eq!(scaled[0]["spec"]["replicas"], json!(number), "{mode}");
+            let said = said(scaled[0]);
+            assert!(said.as_ref().is_none_or(|said| said.rule == "carried-over"), "{said:?}");
+            assert_eq!(said.map(|said| said.target), enforced, "{mode}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_autoscaler_is_born_with_it_and_its_deployment_says_nothing_of_it() {
+        let asked = converged("enforce", (10, Some(6)), None).await;
+        let scaled = by(&asked, "oprc-crm-scale", DEPLOYMENT);
+        assert_eq!((&scaled[0]["spec"]["replicas"], said(scaled[0])), (&json!(6), None));
+        let least = by(&asked, "oprc-crm-scale", "/horizontalpodautoscalers/shop");
+        assert_eq!(least[0]["spec"]["minReplicas"], json!(6));
+        assert_eq!(said(least[0]).map(|said| said.target), Some(6));
+    }
+
+    #[tokio::test]
+    async fn a_birth_that_was_cut_short_ends_with_the_number_that_it_began_with() {
+        let asked = converged("enforce", (10, None), None).await;
+        let mut there = fake::applied(asked.iter().find(|one| one.applies("oprc-crm", DEPLOYMENT)).unwrap()).1;
+        there["metadata"]["managedFields"] = json!([
+            {"manager": "oprc-crm", "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+        ]);
+        let asked = converged("enforce", (10, None), Some(there)).await;
+        let scaled = by(&asked, "oprc-crm-scale", DEPLOYMENT);
+        assert_eq!(scaled[0]["spec"]["replicas"], json!(10));
+        assert_eq!(said(scaled[0]).map(|said| said.target), Some(10));
+    }
+
+    #[test]
+    fn of_what_is_no_longer_rendered_counts_what_did_not_follow_from_the_record() {
+        let live = |kind: ObjectKind, content: Value| LiveObject {
+            kind,
+            meta: serde_json::from_value(content["metadata"].clone()).unwrap(),
+            content,
+        };
+        let scale =
+            |at: &str| json!({"template": {"metadata": {"annotations": {"autoscaling.knative.dev/min-scale": at}}}});
+        let knative = |at: &str| left_by(&live(ObjectKind::KnativeService, json!({"metadata": {}, "spec": scale(at)})));
+        assert_eq!((knative("6"), knative("x")), (Some(6), None));
+        let deployment = |manager: &str, said: Option<&str>| {
+            let fields = json!({"manager": manager, "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}});
+            let meta =
+                json!({"managedFields": [fields], "annotations": said.map(|said| json!({"oaas.io/enforced": said}))});
+            left_by(&live(ObjectKind::Deployment, json!({"metadata": meta, "spec": {"replicas": 7}})))
+        };
+        let said = r#"{"at":"2026-01-01T00:00:00Z","target":7,"rule":"r","revision":"r"}"#;
+        assert_eq!(deployment("oprc-crm-scale", None), None, "the record's own number");
+        assert_eq!(deployment("oprc-crm-scale", Some(said)), Some(7));
+        assert_eq!(deployment("kube-controller-manager", None), Some(7), "an autoscaler's");
     }
 }

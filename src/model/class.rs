@@ -45,6 +45,12 @@ impl Class {
     pub fn lets_scale(&self) -> bool {
         self.enforcement == EnforcementMode::Enforce && self.dimensions.contains(&EnforcementDimension::Replicas)
     }
+
+    /// The replicas of a function that enforcement last applied, whatever record and template said then.
+    pub fn last_applied_replicas(&self, key: &str) -> Option<u32> {
+        let function = self.functions.iter().find(|function| function.key == key)?;
+        function.applied.min_scale.as_ref()?.target.as_str().parse().ok()
+    }
 }
 
 /// One function of a class.
@@ -86,7 +92,7 @@ pub struct Applied {
     pub cpu_request: Option<AppliedSize>,
     /// Memory request.
     pub memory_request: Option<AppliedSize>,
-    /// Fewest pods of a Knative Service.
+    /// Replicas: of a Knative Service its fewest pods; of a Deployment what it is born with when it comes back.
     pub min_scale: Option<AppliedSize>,
 }
 

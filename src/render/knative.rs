@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{Container, PodSpec, Probe, SeccompProfile, Secu
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::addon::Injected;
 use super::parts::{self, Part};
@@ -162,6 +163,12 @@ fn enforced(base: u32, function: &Function) -> u32 {
         .filter(|applied| whole(&applied.base) == Some(base))
         .and_then(|applied| whole(&applied.target))
         .unwrap_or(base)
+}
+
+/// The fewest pods of a Knative Service, rendered or as it stands.
+pub fn min_scale(service: &Value) -> Option<u32> {
+    let annotations = service.pointer("/spec/template/metadata/annotations")?;
+    annotations.get(MIN_SCALE)?.as_str()?.parse().ok()
 }
 
 /// Knative refuses these too, but only once everything else of the class has been applied. What it refuses by a number

@@ -13,6 +13,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 pub use addon::{KNATIVE_SERVICE, MAX_COLLECTION, ODGM_COLLECTION, ODGM_ENABLED, ODGM_PORT, ODGM_SERVICE};
+pub use knative::min_scale;
 pub use object::{Component, Monitors, ObjectKind, RenderSettings, Rendered, RenderedFunction, RenderedObject, Scrape};
 pub use parts::{ANNOTATION_TEMPLATE, service_url};
 

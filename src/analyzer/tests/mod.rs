@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod carried;
 mod gate;
+mod numbers;
 mod parity;
 mod reports;
 mod writes;
@@ -29,7 +31,7 @@ fn policy() -> Policy {
 }
 
 fn setting() -> Setting {
-    let features = Features { prometheus: true, nfr_enforcement: true, ..Features::default() };
+    let features = Features { odgm: true, prometheus: true, nfr_enforcement: true, ..Features::default() };
     Setting { profile: "edge".to_owned(), features, cluster: ClusterFacts::default() }
 }
 

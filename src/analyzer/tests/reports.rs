@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::super::decide::Decided;
 use super::super::report::{Observed, analysis};
-use super::{class, decided, replicas, second, steady};
+use super::{class, class_with, decided, parts_of, replicas, second, steady};
 use crate::api::DeploymentRecordStatus;
 use crate::signals::{Fault, FaultKind};
 
@@ -39,6 +39,40 @@ fn a_recommendation_is_no_news_while_only_its_basis_moves() {
     let (part, other) = decided(&class, &replicas(2), &steady(2.5, 100.0 * MIB));
     let news = analysis(&stands, (&whole(), 1), &[(&part, other)], Vec::new(), second(3600));
     assert!(!news.stands_in(&stands));
+}
+
+#[test]
+fn the_data_grid_and_a_function_of_its_name_have_entries_of_their_own() {
+    let names = |keys: &[&str]| -> Vec<String> {
+        let functions: Vec<_> = keys.iter().map(|key| json!({"function_key": key, "image": "a/b:1"})).collect();
+        let spec = json!({"functions": functions, "odgm_config": {"collections": ["c"]}, "selected_template": "edge"});
+        parts_of(&class_with(&spec, &json!({}))).iter().map(|part| part.name().to_owned()).collect()
+    };
+    assert_eq!(names(&["f"]), ["odgm", "f"]);
+    assert_eq!(names(&["odgm"]), ["odgm+grid", "odgm"]);
+    assert_eq!(names(&["odgm+grid", "odgm"]), ["odgm+grid+", "odgm+grid", "odgm"]);
+}
+
+#[test]
+fn a_rule_that_asks_for_the_same_as_another_is_no_news_and_one_that_asks_for_more_is() {
+    let class = class("observe", &["replicas"]);
+    let with = |target: f64, rule: &str, revision: &str| {
+        let (part, all) = decided(&class, &replicas(2), &steady(1.5, 100.0 * MIB));
+        let mut all: Vec<Decided> = all.into_iter().filter(|one| one.dimension.name() == "replicas").collect();
+        all[0].decision.revision = revision.to_owned();
+        let found = all[0].decision.recommendation.as_mut().unwrap();
+        (found.target, found.rule) = (target, rule.to_owned());
+        (part, all)
+    };
+    let report = |(part, all): (_, Vec<Decided>), before: &DeploymentRecordStatus| {
+        analysis(before, (&whole(), 1), &[(&part, all)], Vec::new(), second(0))
+    };
+    let none = DeploymentRecordStatus::default();
+    let stands = report(with(3.0, "Recommendation/replicas/availability", "r1@c"), &none).over(&none);
+    let is_news = |found| !report(found, &stands).stands_in(&stands);
+    assert!(!is_news(with(3.0, "Recommendation/replicas/cpu-demand", "r1@c")));
+    assert!(is_news(with(4.0, "Recommendation/replicas/cpu-demand", "r1@c")));
+    assert!(is_news(with(3.0, "Recommendation/replicas/availability", "r2@c")), "another revision stands by it");
 }
 
 #[test]

@@ -143,6 +143,20 @@ fn what_was_applied_stands_as_long_as_it_is_enforced_and_its_base_is_the_same() 
 }
 
 #[test]
+fn what_was_applied_stands_while_there_is_no_workload_that_could_say_so() {
+    let entry = json!({"component": "f", "dimension": "replicas", "target": "10", "base": "1"});
+    let status: DeploymentRecordStatus =
+        serde_json::from_value(json!({"last_applied_recommendations": [entry]})).unwrap();
+    let stands = |mode: &str, replicas: Option<&Replicas>| {
+        let class = class(mode, &["replicas"]);
+        standing(&parts_of(&class)[0], replicas, &status, &Gate { feature: true, right: true, class: &class }).len()
+    };
+    assert_eq!(stands("enforce", None), 1);
+    assert_eq!(stands("enforce", Some(&replicas(2))), 0, "its number says itself what stands");
+    assert_eq!(stands("observe", None), 0);
+}
+
+#[test]
 fn pods_that_are_ready_are_told_where_an_autoscaler_decides_how_many_there_are() {
     let told = |replicas: &Replicas| {
         let mut facts = Facts::default();
