@@ -29,13 +29,14 @@ pub(super) struct Name {
 
 impl Name {
     pub(super) fn of(path: Cow<'_, str>, names: &dyn Names) -> Self {
-        Self { slot: names.slot(&path), path: path.into_owned() }
+        let slot = names.slot(&path);
+        Self { path: path.into_owned(), slot }
     }
 
     /// Whether something is there; it is written `?path`, which is what its path is.
     pub(super) fn presence(path: String, names: &dyn Names) -> Self {
         let slot = path.strip_prefix('?').and_then(|path| names.slot(path));
-        Self { slot, path }
+        Self { path, slot }
     }
 
     pub(super) fn value<'a>(&self, scope: &'a dyn Scope) -> Result<CowVal<'a, 'a>, ExecutionError> {
