@@ -194,6 +194,8 @@ struct Part<'a> {
     name: String,
     /// Upper bound, of a histogram's bucket.
     bound: Option<f64>,
+    /// Only what was measured before this moment.
+    before: i64,
     points: &'a [(i64, f64)],
 }
 
@@ -202,9 +204,9 @@ impl<'a> Joined<'a> {
         let mut joined: HashMap<ComponentKey, Vec<Part<'a>>> = HashMap::new();
         for row in rows {
             let found = about(spec.join, &row.labels, pods, |key| known.contains(key))?;
-            let Some(About { component, part }) = found else { continue };
+            let Some(About { component, part, before }) = found else { continue };
             let bound = if spec.quantile.is_some() { Some(bound(row)?) } else { None };
-            joined.entry(component).or_default().push(Part { name: part, bound, points: &row.points });
+            joined.entry(component).or_default().push(Part { name: part, bound, before, points: &row.points });
         }
         Ok(Self { rows: joined })
     }
@@ -218,7 +220,7 @@ impl<'a> Joined<'a> {
         let moments = usize::try_from((end - start) / step + 1).unwrap_or(0);
         let mut cells: Vec<Cell<'_>> = std::iter::repeat_with(Cell::default).take(moments).collect();
         for part in parts {
-            for (at, value) in part.points {
+            for (at, value) in part.points.iter().filter(|(at, _)| *at < part.before) {
                 let cell = usize::try_from((at - start).div_euclid(step)).ok().and_then(|index| cells.get_mut(index));
                 if let Some(cell) = cell {
                     cell.add(part, *value);

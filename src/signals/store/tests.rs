@@ -31,6 +31,11 @@ fn known() -> HashSet<ComponentKey> {
 }
 
 fn pods(names: &[(&str, &str, i64)]) -> Pods {
+    pods_at(names, 0)
+}
+
+/// The pods of ours, all of them known since a moment.
+fn pods_at(names: &[(&str, &str, i64)], now: i64) -> Pods {
     let mut pods = Pods::default();
     let there = names.iter().map(|(name, workload, ready)| Pod {
         namespace: "n".to_owned(),
@@ -39,7 +44,7 @@ fn pods(names: &[(&str, &str, i64)]) -> Pods {
         ready_since: Some(*ready),
         ending: false,
     });
-    pods.update(there, 0, 0);
+    pods.update(there, now, 0);
     pods
 }
 
@@ -63,9 +68,9 @@ fn kind(store: &Store, workload: &str, signal: &str) -> Option<FaultKind> {
     store.fault(&ComponentKey::new("n", workload), signal).map(|fault| fault.kind)
 }
 
-const A: &str = "shop-5d9c4-aaaaa";
-const B: &str = "shop-5d9c4-bbbbb";
-const CART: &str = "shop-cart-5d9c4-aaaaa";
+const A: &str = "shop-5d9c45-wwwww";
+const B: &str = "shop-5d9c45-xxxxx";
+const CART: &str = "shop-cart-5d9c45-wwwww";
 
 #[test]
 fn pods_are_added_up_by_component_and_siblings_never_mix() {
@@ -73,13 +78,31 @@ fn pods_are_added_up_by_component_and_siblings_never_mix() {
         row(A, &[], &[(9 * STEP, 1.0), (10 * STEP, 2.0)]),
         row(B, &[], &[(9 * STEP, 0.5), (10 * STEP, 0.25)]),
         row(CART, &[], &[(10 * STEP, 8.0)]),
-        row("stranger-5d9c4-aaaaa", &[], &[(10 * STEP, 100.0)]),
+        row("stranger-5d9c45-wwwww", &[], &[(10 * STEP, 100.0)]),
     ];
     let (store, asked) = answered("cpu", rows, &Pods::default());
     assert_eq!(asked.fault, None);
     assert_eq!(points(&store, "shop", "cpu"), [(9 * STEP, 1.5), (10 * STEP, 2.25)]);
     assert_eq!(points(&store, "shop-cart", "cpu"), [(10 * STEP, 8.0)]);
     assert_eq!((kind(&store, "shop", "cpu"), store.len()), (None, 3));
+}
+
+#[test]
+fn strangers_with_names_like_ours_are_not_added() {
+    let rows = || {
+        vec![
+            row(A, &[], &[(9 * STEP, 1.0), (10 * STEP, 1.0)]),
+            row("shop-mysql-0", &[], &[(9 * STEP, 50.0), (10 * STEP, 50.0)]),
+            row("shop-gw-x2x4z", &[], &[(9 * STEP, 50.0), (10 * STEP, 50.0)]),
+            row(B, &[], &[(9 * STEP, 2.0), (10 * STEP, 2.0)]),
+        ]
+    };
+    let there = [(A, "shop", 10 * STEP)];
+    let (store, _) = answered("cpu", rows(), &pods(&there));
+    assert_eq!(points(&store, "shop", "cpu"), [(9 * STEP, 1.0), (10 * STEP, 1.0)], "all pods of ours are known");
+    // Before they were, a pod with a name of ours was one of ours.
+    let (store, _) = answered("cpu", rows(), &pods_at(&there, 10 * STEP));
+    assert_eq!(points(&store, "shop", "cpu"), [(9 * STEP, 3.0), (10 * STEP, 1.0)]);
 }
 
 #[test]
@@ -202,7 +225,7 @@ fn the_same_answer_in_another_order_gives_the_same_bits() {
     let rows: Vec<Row> = values
         .iter()
         .enumerate()
-        .map(|(i, value)| row(&format!("shop-5d9c4-{i}aaaa"), &[], &[(10 * STEP, *value)]))
+        .map(|(i, value)| row(&format!("shop-5d9c45-wwww{}", i + 4), &[], &[(10 * STEP, *value)]))
         .collect();
     let backwards = rows.iter().rev().cloned().collect();
     let bits = |rows| points(&answered("cpu", rows, &Pods::default()).0, "shop", "cpu")[0].1.to_bits();
