@@ -53,6 +53,8 @@ struct Signal {
     components: HashMap<ComponentKey, Entry>,
     /// What was wrong with the last answer as a whole.
     fault: Option<Fault>,
+    /// Why series of the last answer were left out.
+    stray: Option<Fault>,
 }
 
 #[derive(Debug, Default)]
@@ -100,6 +102,20 @@ impl Spec {
     }
 }
 
+impl Signal {
+    fn new(spec: &Spec) -> Self {
+        Self { spec: spec.clone(), through: None, components: HashMap::new(), fault: None, stray: None }
+    }
+
+    /// Tells once why series are left out: whoever exports them may never stop.
+    fn left_out(&mut self, count: usize, why: Option<Fault>) {
+        if let Some(fault) = why.as_ref().filter(|why| self.stray.as_ref() != Some(why)) {
+            tracing::warn!(signal = self.spec.name, series = count, "series are left out: {fault}");
+        }
+        self.stray = why;
+    }
+}
+
 impl Store {
     /// What to ask so that everything up to `now - settle` is known: at most one question a signal. Signals that are no
     /// longer among the `specs` are forgotten, and those that measure something else now begin anew.
@@ -108,8 +124,7 @@ impl Store {
         let mut asks = Vec::new();
         for spec in specs {
             let kept = before.remove(&spec.name).filter(|signal| spec.continues(&signal.spec));
-            let fresh = || Signal { spec: spec.clone(), through: None, components: HashMap::new(), fault: None };
-            let mut signal = kept.unwrap_or_else(fresh);
+            let mut signal = kept.unwrap_or_else(|| Signal::new(spec));
             signal.spec = spec.clone();
             let newest = now.saturating_sub(settle).div_euclid(spec.step).saturating_mul(spec.step);
             let oldest = newest.saturating_sub(spec.window).div_euclid(spec.step).saturating_mul(spec.step);
@@ -143,6 +158,7 @@ impl Store {
             }
         };
         signal.fault = None;
+        signal.left_out(joined.strays, joined.stray.clone());
         signal.through = Some(ask.query.end);
         // One step more than the window: its oldest point must still be there when the newest one has just come.
         let oldest = ask.query.end.saturating_sub(ask.spec.window).saturating_sub(ask.spec.step);
@@ -188,34 +204,60 @@ impl Store {
 /// Rows of an answer, by the component that they measure.
 struct Joined<'a> {
     rows: HashMap<ComponentKey, Vec<Part<'a>>>,
+    /// Number of rows that can't be told what they measure.
+    strays: usize,
+    /// Why, of one of them; whatever the order of the answer, the same.
+    stray: Option<Fault>,
 }
 
 struct Part<'a> {
     name: String,
     /// Upper bound, of a histogram's bucket.
     bound: Option<f64>,
+    /// Why it makes the moments that it has samples of no data.
+    odd: Option<Fault>,
     /// Only what was measured before this moment.
     before: i64,
     points: &'a [(i64, f64)],
 }
 
 impl<'a> Joined<'a> {
+    /// Rows that can't be told what they measure are left out: anybody may export such a series, and it must not blind
+    /// every class. Where all rows are such, it is the query that is wrong.
     fn of(spec: &Spec, rows: &'a [Row], pods: &Pods, known: &HashSet<ComponentKey>) -> Result<Self, Fault> {
-        let mut joined: HashMap<ComponentKey, Vec<Part<'a>>> = HashMap::new();
+        let mut joined = Self { rows: HashMap::new(), strays: 0, stray: None };
         for row in rows {
-            let found = about(spec.join, &row.labels, pods, |key| known.contains(key))?;
-            let Some(About { component, part, before }) = found else { continue };
-            let bound = if spec.quantile.is_some() { Some(bound(row)?) } else { None };
-            joined.entry(component).or_default().push(Part { name: part, bound, before, points: &row.points });
+            let found = match about(spec.join, &row.labels, pods, |key| known.contains(key)) {
+                Ok(found) => found,
+                Err(fault) => {
+                    joined.strays += 1;
+                    joined.stray = joined.stray.into_iter().chain([fault]).min_by(|a, b| a.message.cmp(&b.message));
+                    continue;
+                }
+            };
+            let Some(About { component, part: name, before }) = found else { continue };
+            let bound = spec.quantile.map(|_| bound(row)).transpose();
+            let (bound, odd) = bound.map_or_else(|fault| (None, Some(fault)), |bound| (bound, None));
+            let part = Part { name, bound, odd, before, points: &row.points };
+            joined.rows.entry(component).or_default().push(part);
         }
-        Ok(Self { rows: joined })
+        match joined.stray {
+            Some(fault) if joined.strays == rows.len() => Err(fault),
+            stray => Ok(Self { stray, ..joined }),
+        }
+    }
+
+    /// Why there is nothing of a component.
+    fn nothing(&self) -> Fault {
+        let more = self.stray.as_ref().map(|fault| format!("; some were left out: {fault}")).unwrap_or_default();
+        Fault::new(FaultKind::NoSeries, format!("the query gives no series of its pods{more}"))
     }
 
     /// The samples of a component at the moments of a question, and why the newest has none.
     fn points(&self, key: &ComponentKey, ask: &Ask, must: &[Presence<'_>]) -> (Vec<(i64, f64)>, Option<Fault>) {
         let RangeQuery { start, end, step, .. } = ask.query;
         let Some(parts) = self.rows.get(key) else {
-            return (Vec::new(), Some(Fault::new(FaultKind::NoSeries, "the query gives no series of its pods")));
+            return (Vec::new(), Some(self.nothing()));
         };
         let moments = usize::try_from((end - start) / step + 1).unwrap_or(0);
         let mut cells: Vec<Cell<'_>> = std::iter::repeat_with(Cell::default).take(moments).collect();
@@ -257,6 +299,9 @@ impl<'a> Cell<'a> {
     fn value(mut self, spec: &Spec, at: i64, must: &[Presence<'_>]) -> Result<f64, Fault> {
         if self.parts.is_empty() {
             return Err(Fault::new(FaultKind::NoSeries, "the query gives no sample of its pods"));
+        }
+        if let Some(fault) = self.parts.iter().find_map(|(part, _)| part.odd.as_ref()) {
+            return Err(fault.clone());
         }
         // By name, so that the sum is the same to the last bit whatever the order of the answer.
         self.parts.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name).then(a.order().total_cmp(&b.order())));

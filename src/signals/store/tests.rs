@@ -192,11 +192,18 @@ fn nothing_measured_is_no_data_and_never_a_zero() {
 }
 
 #[test]
-fn a_label_that_the_join_needs_and_is_not_there_is_a_fault_of_the_whole_answer() {
-    let lost = Row { labels: [("namespace".to_owned(), "n".to_owned())].into(), points: vec![(10 * STEP, 1.0)] };
-    let (store, asked) = answered("cpu", vec![lost], &Pods::default());
+fn a_label_that_no_series_has_is_a_fault_of_the_answer_and_one_without_it_is_left_out() {
+    let lost = || Row { labels: [("namespace".to_owned(), "n".to_owned())].into(), points: vec![(10 * STEP, 1.0)] };
+    let (store, asked) = answered("cpu", vec![lost(), lost()], &Pods::default());
     assert_eq!(asked.fault.map(|fault| fault.kind), Some(FaultKind::Garbage));
     assert_eq!(kind(&store, "shop", "cpu"), Some(FaultKind::Garbage));
+
+    let (store, asked) = answered("cpu", vec![lost(), row(A, &[], &[(10 * STEP, 2.0)])], &Pods::default());
+    assert_eq!((asked.fault, kind(&store, "shop", "cpu")), (None, None));
+    assert_eq!(points(&store, "shop", "cpu"), [(10 * STEP, 2.0)]);
+    let fault = store.fault(&ComponentKey::new("n", "shop-cart"), "cpu").unwrap();
+    assert!(fault.kind == FaultKind::NoSeries && fault.message.contains("left out"), "{fault:?}");
+    assert!(fault.message.contains("no label pod"), "{fault:?}");
 }
 
 #[test]
@@ -215,8 +222,25 @@ fn buckets_are_joined_before_the_quantile_is_taken() {
     let found = points(&store, "shop", "latency");
     let [(_, value)] = found[..] else { unreachable!("{found:?}") };
     assert!((value - 0.1 * 959.5 / 990.0).abs() < 1e-9, "{value}");
-    let (_, asked) = answered("latency", vec![bucket(A, "wide", 1.0)], &Pods::default());
-    assert!(asked.fault.unwrap().message.contains("\"wide\""));
+}
+
+#[test]
+fn a_bucket_without_a_bound_is_no_data_of_its_component_alone() {
+    let bucket = |pod, le, points: &[(i64, f64)]| row(pod, &[("le", le)], points);
+    let both = [(9 * STEP, 1.0), (10 * STEP, 1.0)];
+    let rows = vec![
+        bucket(A, "0.1", &both),
+        bucket(A, "+Inf", &both),
+        bucket(A, "wide", &[(10 * STEP, 1.0)]),
+        bucket(CART, "0.1", &both),
+        bucket(CART, "+Inf", &both),
+    ];
+    let (store, asked) = answered("latency", rows, &Pods::default());
+    assert_eq!(asked.fault, None);
+    assert_eq!((points(&store, "shop-cart", "latency").len(), kind(&store, "shop-cart", "latency")), (2, None));
+    assert_eq!(points(&store, "shop", "latency").len(), 1, "what was measured without it stays");
+    let fault = store.fault(&ComponentKey::new("n", "shop"), "latency").unwrap();
+    assert!(fault.kind == FaultKind::Garbage && fault.message.contains("\"wide\""), "{fault:?}");
 }
 
 #[test]
