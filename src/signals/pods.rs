@@ -64,21 +64,23 @@ const SUFFIX: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 const SUFFIX_LENGTH: usize = 5;
 
 impl Pods {
-    /// Takes over what is there `now`; forgets what was gone before `oldest`.
+    /// Takes over what is there `now`; forgets what was gone before `oldest`. Nothing was seen later than `now`: what says
+    /// so was seen by a clock that was ahead.
     pub fn update(&mut self, there: impl IntoIterator<Item = Pod>, now: i64, oldest: i64) {
         let mut before = std::mem::take(&mut self.known);
-        let last_seen = self.updated.replace(now).unwrap_or(now);
-        self.complete = Some(self.complete.unwrap_or(now).max(oldest));
+        let last_seen = self.updated.replace(now).unwrap_or(now).min(now);
+        self.complete = Some(self.complete.unwrap_or(now).min(now).max(oldest));
         for pod in there {
             let Pod { namespace, name, workload, ready_since, ending } = pod;
             let component = ComponentKey { namespace: namespace.clone(), workload };
             let id = (namespace, name);
             let was_gone = before.remove(&id).and_then(|known| known.gone);
-            let gone = ending.then(|| was_gone.unwrap_or(last_seen));
+            let gone = ending.then(|| was_gone.unwrap_or(last_seen).min(now));
             self.known.insert(id, Known { component, ready_since, gone });
         }
         for (id, mut known) in before {
-            let gone = *known.gone.get_or_insert(last_seen);
+            let gone = known.gone.unwrap_or(last_seen).min(now);
+            known.gone = Some(gone);
             if gone >= oldest {
                 self.known.insert(id, known);
             }
@@ -245,6 +247,20 @@ mod tests {
         assert!(pods.component("n", "odd-name", known(&["shop"])).is_some());
         pods.update([], 400, 101);
         assert!(pods.component("n", "odd-name", known(&["shop"])).is_none());
+    }
+
+    #[test]
+    fn after_a_clock_that_was_ahead_nothing_is_expected_of_pods_that_are_gone() {
+        let mut pods = Pods::default();
+        pods.update([pod("a", "shop", Some(0))], 9000, 0);
+        pods.update([pod("a", "shop", Some(0))], 9100, 0);
+        pods.update([], 9200, 0);
+        pods.update([], 1000, 0);
+        let presences = pods.presences(0);
+        let a = presences.get(&ComponentKey::new("n", "shop")).and_then(|all| all.first()).unwrap();
+        assert!(a.covers(1000) && !a.covers(1001));
+        let found = pods.component("n", "shop-5d9c45-x2x4z", known(&["shop"])).unwrap();
+        assert_eq!(found.before, 1000);
     }
 
     #[test]

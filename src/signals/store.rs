@@ -34,6 +34,8 @@ pub struct Ask {
     spec: Spec,
     /// The query.
     pub query: RangeQuery,
+    /// Why it begins anew.
+    anew: Option<Fault>,
 }
 
 /// How it went with one signal.
@@ -41,7 +43,7 @@ pub struct Ask {
 pub struct Asked {
     /// Name of the signal.
     pub signal: String,
-    /// What was wrong with the whole answer.
+    /// What was wrong with the whole answer, or with what was known before it.
     pub fault: Option<Fault>,
 }
 
@@ -107,6 +109,12 @@ impl Signal {
         Self { spec: spec.clone(), through: None, components: HashMap::new(), fault: None, stray: None }
     }
 
+    /// Whether moments are known that are still to come: the clock was ahead when they were asked about. Until they
+    /// have come nothing would be asked, and what is older than their window is dropped already.
+    fn is_ahead(&self, newest: i64) -> bool {
+        self.through.is_some_and(|through| through > newest.saturating_add(self.spec.step))
+    }
+
     /// Tells once why series are left out: whoever exports them may never stop.
     fn left_out(&mut self, count: usize, why: Option<Fault>) {
         if let Some(fault) = why.as_ref().filter(|why| self.stray.as_ref() != Some(why)) {
@@ -118,7 +126,8 @@ impl Signal {
 
 impl Store {
     /// What to ask so that everything up to `now - settle` is known: at most one question a signal. Signals that are no
-    /// longer among the `specs` are forgotten, and those that measure something else now begin anew.
+    /// longer among the `specs` are forgotten; those that measure something else now, or are ahead of the clock, begin
+    /// anew.
     pub fn plan(&mut self, specs: &[Spec], scope: &Scope, now: i64, settle: i64) -> Vec<Ask> {
         let mut before = std::mem::take(&mut self.signals);
         let mut asks = Vec::new();
@@ -127,12 +136,16 @@ impl Store {
             let mut signal = kept.unwrap_or_else(|| Signal::new(spec));
             signal.spec = spec.clone();
             let newest = now.saturating_sub(settle).div_euclid(spec.step).saturating_mul(spec.step);
+            let ahead = signal.is_ahead(newest);
+            if ahead {
+                signal = Signal::new(spec);
+            }
             let oldest = newest.saturating_sub(spec.window).div_euclid(spec.step).saturating_mul(spec.step);
             let start = signal.through.map_or(oldest, |through| oldest.max(through.saturating_add(spec.step)));
             if start <= newest {
                 let query = scope.fill(&spec.query);
                 let query = RangeQuery { query, start, end: newest, step: spec.step, lookback: spec.max_age };
-                asks.push(Ask { spec: spec.clone(), query });
+                asks.push(Ask { spec: spec.clone(), query, anew: ahead.then(clock_was_ahead) });
             }
             self.signals.insert(spec.name.clone(), signal);
         }
@@ -171,7 +184,7 @@ impl Store {
             entry.fault = fault;
             entry.series = Arc::new(entry.series.continued(&points, oldest));
         }
-        asked(None)
+        asked(ask.anew.clone())
     }
 
     /// The samples of a component, by signal. What has none is left out.
@@ -363,6 +376,12 @@ fn bound(row: &Row) -> Result<f64, Fault> {
         );
         Fault::new(FaultKind::Garbage, message)
     })
+}
+
+fn clock_was_ahead() -> Fault {
+    let message = "the controller's clock was ahead and is put back: samples of moments that are still to come are dropped, \
+                   and the whole window is asked about anew";
+    Fault::new(FaultKind::ClockSkew, message)
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -142,6 +142,27 @@ fn after_a_long_silence_only_the_window_is_asked_for() {
 }
 
 #[test]
+fn after_a_clock_that_was_ahead_a_signal_begins_anew_and_says_so() {
+    let spec = [spec("cpu")];
+    let (scope, pods) = (Scope::of(["n"]), Pods::default());
+    let mut store = Store::default();
+    let ask = store.plan(&spec, &scope, 1000 * STEP, 0).remove(0);
+    store.take(&ask, &Ok(vec![row(A, &[], &[(1000 * STEP, 9.0)])]), &pods, &known());
+    // One step back is what clocks do.
+    assert!(store.plan(&spec, &scope, 999 * STEP, 0).is_empty());
+    let ask = store.plan(&spec, &scope, 900 * STEP, 0).remove(0);
+    assert_eq!((ask.query.start, ask.query.end), (900 * STEP - ask.spec.window, 900 * STEP));
+    let asked = store.take(&ask, &Ok(vec![row(A, &[], &[(900 * STEP, 1.0)])]), &pods, &known());
+    let fault = asked.fault.unwrap();
+    assert!(fault.kind == FaultKind::ClockSkew && fault.message.contains("was ahead"), "{fault:?}");
+    assert_eq!(points(&store, "shop", "cpu"), [(900 * STEP, 1.0)]);
+    assert_eq!(kind(&store, "shop", "cpu"), None, "it is measured again");
+    let ask = store.plan(&spec, &scope, 901 * STEP, 0).remove(0);
+    let asked = store.take(&ask, &Ok(Vec::new()), &pods, &known());
+    assert_eq!((ask.query.start, asked.fault), (901 * STEP, None));
+}
+
+#[test]
 fn a_signal_that_measures_something_else_begins_anew() {
     let rows = vec![row(A, &[], &[(10 * STEP, 1.0)])];
     let (mut store, _) = answered("cpu", rows, &Pods::default());
