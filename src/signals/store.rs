@@ -1,7 +1,8 @@
 //! The samples of all components: which are asked for, how answers become samples, and how long they are kept.
 //!
 //! Every look asks each signal once, for the moments that it has not been asked about yet; at the start that is its
-//! whole window. So what is known after a restart is what was known before it, as far as the source kept it.
+//! whole window, and so it is for all once components have come that were not there at the start. So what is known after
+//! a restart is what was known before it, as far as the source kept it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -13,6 +14,10 @@ use super::combine::{Buckets, combine};
 use super::join::{About, about};
 use super::pods::Presence;
 use super::{ComponentKey, Fault, FaultKind, Pods, RangeQuery, Row, Scope};
+
+/// How often within the length of a window that whole window may be asked about again, so that components which come one
+/// after the other do not make every question a long one.
+const WIDENINGS: i64 = 4;
 
 /// What is asked for of one signal.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,13 +62,17 @@ struct Signal {
     fault: Option<Fault>,
     /// Why series of the last answer were left out.
     stray: Option<Fault>,
+    /// Up to which moment the whole window was last asked about for components that had come.
+    widened: Option<i64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Entry {
     series: Arc<Series>,
     /// Why the newest moment has no sample.
     fault: Option<Fault>,
+    /// The oldest moment that was asked about while it was known.
+    from: i64,
 }
 
 /// The samples of all components.
@@ -106,7 +115,21 @@ impl Spec {
 
 impl Signal {
     fn new(spec: &Spec) -> Self {
-        Self { spec: spec.clone(), through: None, components: HashMap::new(), fault: None, stray: None }
+        Self { spec: spec.clone(), through: None, components: HashMap::new(), fault: None, stray: None, widened: None }
+    }
+
+    /// From when on to ask, so that everything up to `newest` is known.
+    fn start(&mut self, newest: i64) -> i64 {
+        let (step, window) = (self.spec.step, self.spec.window);
+        let oldest = newest.saturating_sub(window).div_euclid(step).saturating_mul(step);
+        let Some(through) = self.through else { return oldest };
+        let start = oldest.max(through.saturating_add(step));
+        let is_due = self.widened.is_none_or(|at| newest.saturating_sub(at) >= window / WIDENINGS);
+        if start <= newest && is_due && self.components.values().any(|entry| entry.from > oldest) {
+            self.widened = Some(newest);
+            return oldest;
+        }
+        start
     }
 
     /// Whether moments are known that are still to come: the clock was ahead when they were asked about. Until they
@@ -121,6 +144,26 @@ impl Signal {
             tracing::warn!(signal = self.spec.name, series = count, "series are left out: {fault}");
         }
         self.stray = why;
+    }
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self { series: Arc::default(), fault: None, from: i64::MAX }
+    }
+}
+
+impl Entry {
+    /// Takes over the samples of an answer about the moments from `start` on. One that goes further back than what is
+    /// known stands for all of it; otherwise what was decided by, up to `through`, stays as it is.
+    fn take(&mut self, points: &[(i64, f64)], start: i64, through: i64, oldest: i64) {
+        self.series = Arc::new(if start < self.from {
+            self.from = start;
+            Series::default().continued(points, oldest)
+        } else {
+            let from = points.partition_point(|(at, _)| *at <= through);
+            self.series.continued(points.get(from..).unwrap_or_default(), oldest)
+        });
     }
 }
 
@@ -140,8 +183,7 @@ impl Store {
             if ahead {
                 signal = Signal::new(spec);
             }
-            let oldest = newest.saturating_sub(spec.window).div_euclid(spec.step).saturating_mul(spec.step);
-            let start = signal.through.map_or(oldest, |through| oldest.max(through.saturating_add(spec.step)));
+            let start = signal.start(newest);
             if start <= newest {
                 let query = scope.fill(&spec.query);
                 let query = RangeQuery { query, start, end: newest, step: spec.step, lookback: spec.max_age };
@@ -172,7 +214,7 @@ impl Store {
         };
         signal.fault = None;
         signal.left_out(joined.strays, joined.stray.clone());
-        signal.through = Some(ask.query.end);
+        let through = signal.through.replace(ask.query.end).unwrap_or(i64::MIN);
         // One step more than the window: its oldest point must still be there when the newest one has just come.
         let oldest = ask.query.end.saturating_sub(ask.spec.window).saturating_sub(ask.spec.step);
         let presences = pods.presences(millis(ask.spec.max_age));
@@ -182,7 +224,7 @@ impl Store {
             let (points, fault) = joined.points(key, ask, must);
             let entry = signal.components.entry(key.clone()).or_default();
             entry.fault = fault;
-            entry.series = Arc::new(entry.series.continued(&points, oldest));
+            entry.take(&points, ask.query.start, through, oldest);
         }
         asked(ask.anew.clone())
     }

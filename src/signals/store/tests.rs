@@ -295,3 +295,51 @@ fn a_thousand_classes_in_a_hundred_namespaces_are_asked_about_with_one_query_a_s
         }
     }
 }
+
+#[test]
+fn a_component_that_comes_later_has_the_window_that_a_restart_would_give_it() {
+    let spec = [spec("cpu")];
+    let (scope, pods) = (Scope::of(["n"]), Pods::default());
+    let only_shop: HashSet<ComponentKey> = [ComponentKey::new("n", "shop")].into();
+    let ours = |ask: &Ask, value: f64| {
+        let moments = (ask.query.start..=ask.query.end).step_by(usize::try_from(STEP).unwrap());
+        let of: Vec<(i64, f64)> = moments.map(|at| (at, value)).collect();
+        Ok(vec![row(A, &[], &of), row(CART, &[], &of)])
+    };
+    let mut store = Store::default();
+    let ask = store.plan(&spec, &scope, 1000 * STEP, 0).remove(0);
+    store.take(&ask, &ours(&ask, 1.0), &pods, &only_shop);
+    let ask = store.plan(&spec, &scope, 1001 * STEP, 0).remove(0);
+    assert_eq!(ask.query.start, 1001 * STEP);
+    store.take(&ask, &ours(&ask, 1.0), &pods, &known());
+    let asks = store.plan(&spec, &scope, 1002 * STEP, 0);
+    let [ask] = &asks[..] else { unreachable!("{asks:?}") };
+    assert_eq!((ask.query.start, ask.query.end), (1002 * STEP - ask.spec.window, 1002 * STEP));
+    store.take(ask, &ours(ask, 2.0), &pods, &known());
+    let of_cart = points(&store, "shop-cart", "cpu");
+    assert_eq!(of_cart.first(), Some(&(ask.query.start, 2.0)));
+    assert_eq!(of_cart.len(), usize::try_from(ask.spec.window / STEP).unwrap() + 1);
+    let of_shop = points(&store, "shop", "cpu");
+    let twos: Vec<_> = of_shop.iter().filter(|(_, value)| *value > 1.5).collect();
+    assert_eq!(twos, [&(1002 * STEP, 2.0)], "what was known stays as it was");
+    let ask = store.plan(&spec, &scope, 1003 * STEP, 0).remove(0);
+    assert_eq!(ask.query.start, 1003 * STEP, "nobody lacks anything");
+}
+
+#[test]
+fn components_that_come_one_after_the_other_do_not_make_every_question_a_long_one() {
+    let spec = [spec("cpu")];
+    let (scope, pods) = (Scope::of(["n"]), Pods::default());
+    let (mut store, mut known, mut long, mut looks) = (Store::default(), HashSet::new(), 0, 0);
+    let window = spec[0].window;
+    for look in 0..=window / STEP {
+        known.insert(ComponentKey::new("n", &format!("class-{look}")));
+        for ask in store.plan(&spec, &scope, (1000 + look) * STEP, 0) {
+            looks += 1;
+            long += i64::from(ask.query.end - ask.query.start > STEP);
+            store.take(&ask, &Ok(Vec::new()), &pods, &known);
+        }
+    }
+    assert_eq!(looks, window / STEP + 1);
+    assert!((3..=WIDENINGS + 2).contains(&long), "{long} of {looks}");
+}
