@@ -18,6 +18,9 @@ use super::{ComponentKey, Fault, FaultKind, Pods, RangeQuery, Row, Scope};
 /// How often within the length of a window that whole window may be asked about again, so that components which come one
 /// after the other do not make every question a long one.
 const WIDENINGS: i64 = 4;
+/// A stretch that is asked about whatever became of the last question, milliseconds: an outage that is no longer costs no
+/// sample.
+const SHORTEST: i64 = 600_000;
 
 /// What is asked for of one signal.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +67,17 @@ struct Signal {
     stray: Option<Fault>,
     /// Up to which moment the whole window was last asked about for components that had come.
     widened: Option<i64>,
+    /// What the source could not answer, for as long as a window.
+    narrowed: Option<Narrowed>,
+}
+
+/// Less than the window is asked about at once. What came before stays unknown, and what waits for it waits.
+#[derive(Clone, Copy, Debug)]
+struct Narrowed {
+    /// The longest stretch, milliseconds.
+    longest: i64,
+    /// Up to which moment the question went that was too much.
+    at: i64,
 }
 
 #[derive(Debug)]
@@ -115,13 +129,23 @@ impl Spec {
 
 impl Signal {
     fn new(spec: &Spec) -> Self {
-        Self { spec: spec.clone(), through: None, components: HashMap::new(), fault: None, stray: None, widened: None }
+        Self {
+            spec: spec.clone(),
+            through: None,
+            components: HashMap::new(),
+            fault: None,
+            stray: None,
+            widened: None,
+            narrowed: None,
+        }
     }
 
     /// From when on to ask, so that everything up to `newest` is known.
     fn start(&mut self, newest: i64) -> i64 {
         let (step, window) = (self.spec.step, self.spec.window);
-        let oldest = newest.saturating_sub(window).div_euclid(step).saturating_mul(step);
+        self.narrowed = self.narrowed.filter(|one| newest.saturating_sub(one.at) < window);
+        let longest = self.narrowed.map_or(window, |one| one.longest.min(window));
+        let oldest = newest.saturating_sub(longest).div_euclid(step).saturating_mul(step);
         let Some(through) = self.through else { return oldest };
         let start = oldest.max(through.saturating_add(step));
         let is_due = self.widened.is_none_or(|at| newest.saturating_sub(at) >= window / WIDENINGS);
@@ -130,6 +154,23 @@ impl Signal {
             return oldest;
         }
         start
+    }
+
+    /// After a question that was too much for the source: half the stretch is asked about from then on, the newest half.
+    /// Asked again as it was it would fail again.
+    fn too_much(&mut self, asked: &RangeQuery, fault: &Fault) -> Fault {
+        if !matches!(fault.kind, FaultKind::Timeout | FaultKind::TooBig) {
+            return fault.clone();
+        }
+        let stretch = asked.end.saturating_sub(asked.start);
+        let shortest = SHORTEST.max(asked.step);
+        if stretch > shortest {
+            self.narrowed = Some(Narrowed { longest: (stretch / 2).max(shortest), at: asked.end });
+        }
+        let Some(Narrowed { longest, .. }) = self.narrowed else { return fault.clone() };
+        let seconds = Duration::from_secs(u64::try_from(longest / 1000).unwrap_or(0));
+        let longest = humantime::format_duration(seconds);
+        Fault::new(fault.kind, format!("{fault}; no more than the last {longest} are asked about from now on"))
     }
 
     /// Whether moments are known that are still to come: the clock was ahead when they were asked about. Until they
@@ -194,7 +235,8 @@ impl Store {
         asks
     }
 
-    /// Takes over the answer to a question. After a fault the same moments are asked about again.
+    /// Takes over the answer to a question. After a fault the same moments are asked about again, or the newest of them
+    /// where they were too many.
     pub fn take(
         &mut self,
         ask: &Ask,
@@ -208,6 +250,7 @@ impl Store {
         let joined = match joined {
             Ok(joined) => joined,
             Err(fault) => {
+                let fault = signal.too_much(&ask.query, &fault);
                 signal.fault = Some(fault.clone());
                 return asked(Some(fault));
             }

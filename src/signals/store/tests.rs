@@ -343,3 +343,59 @@ fn components_that_come_one_after_the_other_do_not_make_every_question_a_long_on
     assert_eq!(looks, window / STEP + 1);
     assert!((3..=WIDENINGS + 2).contains(&long), "{long} of {looks}");
 }
+
+#[test]
+fn a_question_that_is_too_much_is_halved_until_it_is_answered() {
+    let spec = [spec("cpu")];
+    let (scope, pods) = (Scope::of(["n"]), Pods::default());
+    let mut store = Store::default();
+    let minutes = |ask: &Ask| (ask.query.end - ask.query.start) / 60_000;
+    for (look, (kind, expected)) in [
+        (FaultKind::Unreachable, 40),
+        (FaultKind::Timeout, 40),
+        (FaultKind::TooBig, 20),
+        (FaultKind::Timeout, 10),
+        (FaultKind::Timeout, 10),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let now = (1000 + i64::try_from(look).unwrap()) * STEP;
+        let ask = store.plan(&spec, &scope, now, 0).remove(0);
+        assert_eq!((minutes(&ask), ask.query.end), (expected, now));
+        let fault = store.take(&ask, &Err(Fault::new(kind, "no")), &pods, &known()).fault.unwrap();
+        let said = match look {
+            0 => "no",
+            1 => "no; no more than the last 20m are asked about from now on",
+            _ => "no; no more than the last 10m are asked about from now on",
+        };
+        assert_eq!((fault.kind, fault.message.as_str()), (kind, said));
+        assert_eq!(store.fault(&ComponentKey::new("n", "shop"), "cpu"), Some(fault));
+    }
+    let ask = store.plan(&spec, &scope, 1005 * STEP, 0).remove(0);
+    assert_eq!(minutes(&ask), 10);
+    store.take(&ask, &Ok(vec![row(A, &[], &[(1005 * STEP, 1.0)])]), &pods, &known());
+    assert_eq!(kind(&store, "shop", "cpu"), None);
+    for look in 1006..1010 {
+        let ask = store.plan(&spec, &scope, look * STEP, 0).remove(0);
+        assert_eq!((ask.query.start, ask.query.end), (look * STEP, look * STEP), "it goes on as usual");
+        store.take(&ask, &Ok(Vec::new()), &pods, &known());
+    }
+    // A window later the source may have recovered.
+    let ask = store.plan(&spec, &scope, 2000 * STEP, 0).remove(0);
+    assert_eq!(minutes(&ask), 40);
+}
+
+#[test]
+fn a_short_outage_costs_no_sample() {
+    let spec = [spec("cpu")];
+    let (scope, pods) = (Scope::of(["n"]), Pods::default());
+    let mut store = Store::default();
+    let ask = store.plan(&spec, &scope, 1000 * STEP, 0).remove(0);
+    store.take(&ask, &Ok(Vec::new()), &pods, &known());
+    for look in 1001..1020 {
+        let ask = store.plan(&spec, &scope, look * STEP, 0).remove(0);
+        assert_eq!(ask.query.start, 1001 * STEP);
+        store.take(&ask, &Err(Fault::new(FaultKind::Timeout, "slow")), &pods, &known());
+    }
+}
