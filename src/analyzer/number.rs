@@ -73,7 +73,7 @@ fn changed() -> ClusterError {
 }
 
 /// Whether an object is still what was decided about: the same one, with the same number by the same hand.
-fn is_same(seen: &LiveObject, now: &LiveObject) -> bool {
+pub(super) fn is_same(seen: &LiveObject, now: &LiveObject) -> bool {
     let of = |live: &LiveObject| {
         let said = live.meta.annotations.as_ref().and_then(|all| all.get(ANNOTATION_ENFORCED)).cloned();
         let most = live.content.pointer("/spec/maxReplicas").cloned();

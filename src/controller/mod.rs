@@ -8,8 +8,6 @@ mod change;
 mod children;
 mod context;
 mod delete;
-#[cfg(test)]
-pub(crate) mod fake;
 mod grid;
 mod handover;
 mod judgement;

@@ -256,101 +256,10 @@ pub(super) fn scaled(caches: &Caches, class: &Class, rendered: &Rendered, object
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    #![allow(clippy::unwrap_used)]
     use serde_json::{Value, json};
 
-    use super::super::children::converge;
-    use super::super::fake::{self, Asked, Requests};
-    use super::super::memory::RecordMemory;
-    use super::{Class, Enforced, LiveObject, ObjectKind, left_by};
-    use crate::api::DeploymentRecord;
-    use crate::controller::Judgement;
-    use crate::render::{Rendered, render};
-    use crate::rollout::Judged;
-
-    const DEPLOYMENT: &str = "/deployments/shop";
-
-    /// A class whose record says 2, with what was applied last.
-    fn class(judgement: &Judgement, mode: &str, (applied, max_scale): (u32, Option<u32>)) -> (Class, Rendered) {
-        let function = json!({"function_key": "f", "image": "a/b:1", "replicas": 2, "max_scale": max_scale});
-        let record: DeploymentRecord = serde_json::from_value(json!({
-            "apiVersion": "oaas.io/v1alpha1", "kind": "DeploymentRecord",
-            "metadata": {"name": "shop", "namespace": "team", "uid": "u-1"},
-            "spec": {
-                "functions": [function],
-                "nfr": {"enforcement": {"mode": mode}}, "selected_template": "edge",
-            },
-            "status": {"last_applied_recommendations": [
-                {"component": "f", "dimension": "replicas", "target": applied.to_string(), "base": "1"},
-            ]},
-        }))
-        .unwrap();
-        let Judged { class, decision, render: settings, .. } = judgement.judge(&record, None).unwrap();
-        let rendered = render(&class, decision.plan().unwrap(), &settings).unwrap();
-        (class, rendered)
-    }
-
-    /// Converges a class over a server that has `there` and nothing else; what was asked of it.
-    async fn converged(mode: &str, applied: (u32, Option<u32>), there: Option<Value>) -> Vec<Asked> {
-        let answer = move |_: usize, asked: &Asked| match (&there, asked.method.as_str()) {
-            (_, "PATCH") => fake::applied(asked),
-            (Some(there), "GET") if asked.path.ends_with(DEPLOYMENT) => (200, there.clone()),
-            _ => fake::refused(404, "NotFound"),
-        };
-        let (client, requests): (_, Requests) = fake::server(answer);
-        let ctx = fake::context(client);
-        let (class, rendered) = class(&ctx.judgement, mode, applied);
-        let outcome = converge(&ctx, &class, &rendered, &mut RecordMemory::default()).await;
-        assert_eq!(outcome.error, None);
-        let asked = requests.lock().unwrap();
-        asked.clone()
-    }
-
-    fn by<'a>(asked: &'a [Asked], manager: &str, object: &str) -> Vec<&'a Value> {
-        asked.iter().filter(|one| one.applies(manager, object)).map(|one| &one.body).collect()
-    }
-
-    fn said(body: &Value) -> Option<Enforced> {
-        serde_json::from_str(body["metadata"]["annotations"]["oaas.io/enforced"].as_str()?).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_deployment_that_comes_back_is_born_with_what_was_last_applied_where_the_record_lets_it() {
-        let cases = [("enforce", 10, 10, Some(10)), ("enforce", 40, 20, Some(20)), ("observe", 10, 2, None)];
-        for (mode, applied, number, enforced) in cases {
-            let asked = converged(mode, (applied, None), None).await;
-            assert_eq!(by(&asked, "oprc-crm", DEPLOYMENT)[0]["spec"]["replicas"], json!(number), "{mode}");
-            let scaled = by(&asked, "oprc-crm-scale", DEPLOYMENT);
-            assert_eq!(scaled.len(), 1, "{scaled:?}");
-            assert_eq!(scaled[0]["spec"]["replicas"], json!(number), "{mode}");
-            let said = said(scaled[0]);
-            assert!(said.as_ref().is_none_or(|said| said.rule == "carried-over"), "{said:?}");
-            assert_eq!(said.map(|said| said.target), enforced, "{mode}");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_autoscaler_is_born_with_it_and_its_deployment_says_nothing_of_it() {
-        let asked = converged("enforce", (10, Some(6)), None).await;
-        let scaled = by(&asked, "oprc-crm-scale", DEPLOYMENT);
-        assert_eq!((&scaled[0]["spec"]["replicas"], said(scaled[0])), (&json!(6), None));
-        let least = by(&asked, "oprc-crm-scale", "/horizontalpodautoscalers/shop");
-        assert_eq!(least[0]["spec"]["minReplicas"], json!(6));
-        assert_eq!(said(least[0]).map(|said| said.target), Some(6));
-    }
-
-    #[tokio::test]
-    async fn a_birth_that_was_cut_short_ends_with_the_number_that_it_began_with() {
-        let asked = converged("enforce", (10, None), None).await;
-        let mut there = fake::applied(asked.iter().find(|one| one.applies("oprc-crm", DEPLOYMENT)).unwrap()).1;
-        there["metadata"]["managedFields"] = json!([
-            {"manager": "oprc-crm", "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
-        ]);
-        let asked = converged("enforce", (10, None), Some(there)).await;
-        let scaled = by(&asked, "oprc-crm-scale", DEPLOYMENT);
-        assert_eq!(scaled[0]["spec"]["replicas"], json!(10));
-        assert_eq!(said(scaled[0]).map(|said| said.target), Some(10));
-    }
+    use super::{LiveObject, ObjectKind, left_by};
 
     #[test]
     fn of_what_is_no_longer_rendered_counts_what_did_not_follow_from_the_record() {

@@ -18,6 +18,8 @@ pub enum FaultKind {
     Unreachable,
     /// No answer in time.
     Timeout,
+    /// More of an answer than the server gives or the controller reads.
+    TooBig,
     /// An answer that refuses the query, by its status.
     Refused,
     /// The server failed.
@@ -40,9 +42,10 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// Every category.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Unreachable,
         Self::Timeout,
+        Self::TooBig,
         Self::Refused,
         Self::ServerError,
         Self::Garbage,
@@ -59,6 +62,7 @@ impl FaultKind {
         match self {
             Self::Unreachable => "Unreachable",
             Self::Timeout => "Timeout",
+            Self::TooBig => "TooBig",
             Self::Refused => "Refused",
             Self::ServerError => "ServerError",
             Self::Garbage => "Garbage",

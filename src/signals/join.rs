@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::policy::Join;
 
-use super::pods::{ComponentKey, of_revision};
+use super::pods::{Belonging, ComponentKey, of_revision};
 use super::{Fault, FaultKind, Pods};
 
 /// What a series is about: a component, and which part of it. Two series about the same part are one too many.
@@ -13,6 +13,8 @@ pub(super) struct About {
     pub(super) component: ComponentKey,
     /// The pod or revision; empty where the series is about the whole component.
     pub(super) part: String,
+    /// Only what was measured before this moment.
+    pub(super) before: i64,
 }
 
 /// Finds the component of a series; `None` for one that is not ours.
@@ -26,18 +28,18 @@ pub(super) fn about(
     match join {
         Join::Pod => {
             let pod = one_of(labels, &["pod", "pod_name"])?;
-            let component = pods.component(namespace, pod, is_known);
-            Ok(component.map(|component| About { component, part: pod.to_owned() }))
+            let found = pods.component(namespace, pod, is_known);
+            Ok(found.map(|Belonging { component, before }| About { component, part: pod.to_owned(), before }))
         }
         Join::Workload => {
             let workload = one_of(labels, &["workload", "deployment"])?;
             let component = Some(ComponentKey::new(namespace, workload)).filter(is_known);
-            Ok(component.map(|component| About { component, part: String::new() }))
+            Ok(component.map(|component| About { component, part: String::new(), before: i64::MAX }))
         }
         Join::Revision => {
             let revision = one_of(labels, &["revision", "revision_name"])?;
             let component = of_revision(revision).map(|service| ComponentKey::new(namespace, service)).filter(is_known);
-            Ok(component.map(|component| About { component, part: revision.to_owned() }))
+            Ok(component.map(|component| About { component, part: revision.to_owned(), before: i64::MAX }))
         }
     }
 }
@@ -74,7 +76,7 @@ mod tests {
     #[test]
     fn each_join_reads_its_labels() {
         let shop = |part: &str| Some(("shop".to_owned(), part.to_owned()));
-        let pod = "shop-5d9c4-x2x4z";
+        let pod = "shop-5d9c45-x2x4z";
         assert_eq!(found(Join::Pod, &[("namespace", "n"), ("pod", pod)]), shop(pod));
         assert_eq!(found(Join::Workload, &[("namespace", "n"), ("deployment", "shop")]), shop(""));
         assert_eq!(

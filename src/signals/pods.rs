@@ -1,6 +1,7 @@
 //! Which component a pod belongs to: by its labels while it is there, by its name when it is gone.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 /// A component as measurements know it: a workload in its namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,26 +47,40 @@ struct Known {
 pub struct Pods {
     known: HashMap<(String, String), Known>,
     updated: Option<i64>,
+    /// From when on each pod of ours is among the known ones; a pod that was measured since and is not is somebody else's.
+    complete: Option<i64>,
 }
 
 /// Digits of the number of a Knative Revision.
 const REVISION_DIGITS: usize = 5;
+/// What a ReplicaSet's hash is written with: the ten digits of a number, put into Kubernetes' safe letters. So the minute
+/// that a CronJob names its Jobs by is none: it begins with a 2 until 2027 and with a 3 until 2046.
+const HASH: &[u8] = b"456789bcdf";
+/// Characters of such a hash. It stands for a number below 2^32: one in 40,000 is shorter, and then not known by name.
+const HASH_LENGTH: RangeInclusive<usize> = 6..=10;
+/// What Kubernetes writes generated suffixes with.
+const SUFFIX: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+/// Characters of a pod's own suffix.
+const SUFFIX_LENGTH: usize = 5;
 
 impl Pods {
-    /// Takes over what is there `now`; forgets what was gone before `oldest`.
+    /// Takes over what is there `now`; forgets what was gone before `oldest`. Nothing was seen later than `now`: what says
+    /// so was seen by a clock that was ahead.
     pub fn update(&mut self, there: impl IntoIterator<Item = Pod>, now: i64, oldest: i64) {
         let mut before = std::mem::take(&mut self.known);
-        let last_seen = self.updated.replace(now).unwrap_or(now);
+        let last_seen = self.updated.replace(now).unwrap_or(now).min(now);
+        self.complete = Some(self.complete.unwrap_or(now).min(now).max(oldest));
         for pod in there {
             let Pod { namespace, name, workload, ready_since, ending } = pod;
             let component = ComponentKey { namespace: namespace.clone(), workload };
             let id = (namespace, name);
             let was_gone = before.remove(&id).and_then(|known| known.gone);
-            let gone = ending.then(|| was_gone.unwrap_or(last_seen));
+            let gone = ending.then(|| was_gone.unwrap_or(last_seen).min(now));
             self.known.insert(id, Known { component, ready_since, gone });
         }
         for (id, mut known) in before {
-            let gone = *known.gone.get_or_insert(last_seen);
+            let gone = known.gone.unwrap_or(last_seen).min(now);
+            known.gone = Some(gone);
             if gone >= oldest {
                 self.known.insert(id, known);
             }
@@ -73,24 +88,28 @@ impl Pods {
     }
 
     /// The component of a pod: the one that its labels named, else the one that its name fits, of those that
-    /// `is_known`.
-    pub fn component(
+    /// `is_known`. By name only what was measured before all pods of ours were known: what is there now and not among
+    /// them only has a name like theirs.
+    pub(super) fn component(
         &self,
         namespace: &str,
         pod: &str,
         is_known: impl Fn(&ComponentKey) -> bool,
-    ) -> Option<ComponentKey> {
+    ) -> Option<Belonging> {
         let id = (namespace.to_owned(), pod.to_owned());
         if let Some(known) = self.known.get(&id) {
-            return Some(known.component.clone()).filter(&is_known);
+            return Some(Belonging { component: known.component.clone(), before: i64::MAX })
+                .filter(|found| is_known(&found.component));
         }
+        let before = self.complete.unwrap_or(i64::MAX);
         let workload = of_pod(pod)?;
         let as_deployment = ComponentKey::new(namespace, workload);
         if is_known(&as_deployment) {
-            return Some(as_deployment);
+            return Some(Belonging { component: as_deployment, before });
         }
         let revision = workload.strip_suffix("-deployment")?;
-        Some(ComponentKey::new(namespace, of_revision(revision)?)).filter(is_known)
+        let component = Some(ComponentKey::new(namespace, of_revision(revision)?)).filter(is_known)?;
+        Some(Belonging { component, before })
     }
 
     /// When which pods of every component must have samples: once they are ready for `grace`, and until they go.
@@ -103,6 +122,14 @@ impl Pods {
         }
         all
     }
+}
+
+/// Whose a pod is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Belonging {
+    pub(super) component: ComponentKey,
+    /// Only what was measured before this moment is that component's.
+    pub(super) before: i64,
 }
 
 /// A stretch of time in which a pod must have samples; both ends are part of it.
@@ -120,13 +147,14 @@ impl Presence<'_> {
     }
 }
 
-/// The workload of a pod of a Deployment: its name without the two generated suffixes.
+/// The workload of a pod of a Deployment: its name without the two generated suffixes, `<name>-<hash>-<suffix>`. Pods of
+/// StatefulSets, DaemonSets and Jobs have none or other ones.
 fn of_pod(pod: &str) -> Option<&str> {
-    let (rest, _) = pod.rsplit_once('-')?;
+    let (rest, suffix) = pod.rsplit_once('-')?;
     let (workload, hash) = rest.rsplit_once('-')?;
-    // The hash of a ReplicaSet has digits and consonants only, so that no word is taken for one.
-    let generated = !hash.is_empty()
-        && hash.bytes().all(|b| b.is_ascii_digit() || (b.is_ascii_lowercase() && !b"aeiou".contains(&b)));
+    let of = |text: &str, alphabet: &[u8]| text.bytes().all(|b| alphabet.contains(&b));
+    let generated =
+        suffix.len() == SUFFIX_LENGTH && of(suffix, SUFFIX) && HASH_LENGTH.contains(&hash.len()) && of(hash, HASH);
     (generated && !workload.is_empty()).then_some(workload)
 }
 
@@ -153,9 +181,22 @@ mod tests {
     #[test]
     fn a_pod_that_is_there_belongs_to_what_its_labels_say() {
         let mut pods = Pods::default();
-        pods.update([pod("shop-cart-5d9c-x2x4z", "shop", None)], 0, 0);
-        let found = pods.component("n", "shop-cart-5d9c-x2x4z", known(&["shop", "shop-cart"]));
-        assert_eq!(found.unwrap().workload, "shop");
+        pods.update([pod("shop-cart-5d9c45-x2x4z", "shop", None)], 0, 0);
+        let found = pods.component("n", "shop-cart-5d9c45-x2x4z", known(&["shop", "shop-cart"]));
+        assert_eq!(found, Some(Belonging { component: ComponentKey::new("n", "shop"), before: i64::MAX }));
+    }
+
+    #[test]
+    fn a_name_says_whose_a_pod_was_only_until_all_pods_are_known() {
+        let mut pods = Pods::default();
+        let before = |pods: &Pods| pods.component("n", "shop-5d9c45-x2x4z", known(&["shop"])).map(|found| found.before);
+        assert_eq!(before(&pods), Some(i64::MAX));
+        pods.update([], 1000, 400);
+        pods.update([], 1100, 500);
+        assert_eq!(before(&pods), Some(1000), "what is measured later and not among the known is a stranger's");
+        // What was gone by then is forgotten: it may have been ours.
+        pods.update([], 2000, 1400);
+        assert_eq!(before(&pods), Some(1400));
     }
 
     #[test]
@@ -163,22 +204,37 @@ mod tests {
         let pods = Pods::default();
         let all = known(&["shop", "shop-cart", "shop-cart-v2", "s"]);
         for (name, workload) in [
-            ("shop-5d9c4-x2x4z", Some("shop")),
-            ("shop-cart-5d9c4-x2x4z", Some("shop-cart")),
-            ("shop-cart-v2-5d9c4-x2x4z", Some("shop-cart-v2")),
-            ("shop-cart-v3-5d9c4-x2x4z", None),
-            ("shop-cart-00002-deployment-5d9c4-x2x4z", Some("shop-cart")),
-            ("shop-00001-deployment-5d9c4-x2x4z", Some("shop")),
-            ("shop-1-deployment-5d9c4-x2x4z", None),
-            ("shopping-5d9c4-x2x4z", None),
+            ("shop-5d9c45-x2x4z", Some("shop")),
+            ("shop-cart-5d9c45-x2x4z", Some("shop-cart")),
+            ("shop-cart-v2-5d9c45-x2x4z", Some("shop-cart-v2")),
+            ("shop-cart-v3-5d9c45-x2x4z", None),
+            ("shop-cart-00002-deployment-5d9c45-x2x4z", Some("shop-cart")),
+            ("shop-00001-deployment-5d9c45-x2x4z", Some("shop")),
+            ("shop-1-deployment-5d9c45-x2x4z", None),
+            ("shopping-5d9c45-x2x4z", None),
             ("shop", None),
             ("shop-x", None),
-            ("-5d9c4-x", None),
+            ("-5d9c45-x2x4z", None),
+            ("shop-66b6c48dd5-x2x4z", Some("shop")),
+            // Those of other kinds: StatefulSets, DaemonSets, a CronJob, a Job, and what is no generated suffix.
+            ("shop-db-0", None),
+            ("shop-mysql-0", None),
+            ("shop-pg-1", None),
+            ("shop-gw-x2x4z", None),
+            ("shop-28012345-x2x4z", None),
+            ("shop-29448456-x2x4z", None),
+            ("shop-x2x4z", None),
+            ("shop-66b6c48dd5-0", None),
+            ("shop-66b6c48dd5-x2x4", None),
+            ("shop-66b6c48dd5-abcde", None),
+            ("shop-66b6c48dd54-x2x4z", None),
+            ("shop-66b6c-x2x4z", None),
+            ("shop-mysqlx-x2x4z", None),
         ] {
-            let found = pods.component("n", name, &all).map(|key| key.workload);
+            let found = pods.component("n", name, &all).map(|found| found.component.workload);
             assert_eq!(found.as_deref(), workload, "{name}");
         }
-        assert_eq!(pods.component("m", "shop-5d9c4-x2x4z", &all), None);
+        assert_eq!(pods.component("m", "shop-5d9c45-x2x4z", &all), None);
     }
 
     #[test]
@@ -191,6 +247,20 @@ mod tests {
         assert!(pods.component("n", "odd-name", known(&["shop"])).is_some());
         pods.update([], 400, 101);
         assert!(pods.component("n", "odd-name", known(&["shop"])).is_none());
+    }
+
+    #[test]
+    fn after_a_clock_that_was_ahead_nothing_is_expected_of_pods_that_are_gone() {
+        let mut pods = Pods::default();
+        pods.update([pod("a", "shop", Some(0))], 9000, 0);
+        pods.update([pod("a", "shop", Some(0))], 9100, 0);
+        pods.update([], 9200, 0);
+        pods.update([], 1000, 0);
+        let presences = pods.presences(0);
+        let a = presences.get(&ComponentKey::new("n", "shop")).and_then(|all| all.first()).unwrap();
+        assert!(a.covers(1000) && !a.covers(1001));
+        let found = pods.component("n", "shop-5d9c45-x2x4z", known(&["shop"])).unwrap();
+        assert_eq!(found.before, 1000);
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod integrator;
 mod knative;
 mod monitors;
 mod nfr;
+mod nfr_births;
 mod nfr_enforce;
 mod nfr_killed;
 mod nfr_knative;

@@ -33,18 +33,23 @@ struct Series {
     histograms: Option<Box<RawValue>>,
 }
 
-#[derive(Deserialize)]
-struct Refusal {
-    error: String,
+/// What a refusal says.
+#[derive(Default, Deserialize)]
+pub(super) struct Refusal {
+    /// In words.
+    pub(super) error: String,
+    /// Its category.
+    #[serde(default, rename = "errorType")]
+    pub(super) kind: String,
 }
 
 fn garbage(message: impl Into<String>) -> Fault {
     Fault::new(FaultKind::Garbage, message)
 }
 
-/// What a refusal says.
-pub(super) fn error(body: &[u8]) -> Option<String> {
-    serde_json::from_slice::<Refusal>(body).ok().map(|refusal| refusal.error)
+/// What a refusal says, where it says something.
+pub(super) fn refusal(body: &[u8]) -> Option<Refusal> {
+    serde_json::from_slice(body).ok()
 }
 
 /// The rows of an answer to a query.

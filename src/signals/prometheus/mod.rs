@@ -21,6 +21,8 @@ const MAX_BODY: usize = 256 * 1024 * 1024;
 /// How far the server's clock may be from ours, seconds. Moments are asked about by our clock: beyond this the newest of
 /// them would be ahead of the server's samples, or behind them.
 const MAX_SKEW: i64 = 30;
+/// Words by which the server says that an answer has too many samples or moments.
+const TOO_BIG: [&str; 2] = ["too many samples", "maximum resolution"];
 /// Longest text of the server that is shown.
 const SHOWN: usize = 300;
 
@@ -68,6 +70,8 @@ pub struct Prometheus {
     client: Client,
     range: Url,
     options: PrometheusOptions,
+    /// Largest answer that is read, bytes.
+    largest: usize,
 }
 
 impl Prometheus {
@@ -92,7 +96,7 @@ impl Prometheus {
             builder = builder.tls_certs_only(found);
         }
         let client = builder.build().map_err(PrometheusError::Client)?;
-        Ok(Self { client, range, options })
+        Ok(Self { client, range, options, largest: MAX_BODY })
     }
 
     async fn token(&self) -> Result<Option<String>, Fault> {
@@ -139,9 +143,9 @@ impl Prometheus {
     async fn body(&self, mut response: Response) -> Result<BytesMut, Fault> {
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
-            if body.len() + chunk.len() > MAX_BODY {
-                let message = format!("an answer of more than {} MiB; aggregate the query", MAX_BODY / 1024 / 1024);
-                return Err(Fault::new(FaultKind::Garbage, message));
+            if body.len() + chunk.len() > self.largest {
+                let message = format!("an answer of more than {} MiB; aggregate the query", self.largest / 1024 / 1024);
+                return Err(Fault::new(FaultKind::TooBig, message));
             }
             body.extend_from_slice(&chunk);
         }
@@ -188,9 +192,16 @@ fn skew(response: &Response) -> Option<i64> {
 }
 
 fn refused(status: StatusCode, body: &[u8]) -> Fault {
-    let said = answer::error(body).map(|text| format!(": {}", shown(&text))).unwrap_or_default();
+    let refusal = answer::refusal(body).unwrap_or_default();
+    let said = if refusal.error.is_empty() { String::new() } else { format!(": {}", shown(&refusal.error)) };
+    let is_too_big = TOO_BIG.iter().any(|words| refusal.error.contains(words));
     let (kind, advice) = match status.as_u16() {
+        // Its own limit is ours, so it may be the first to give up.
+        _ if refusal.kind == "timeout" => (FaultKind::Timeout, " (OPRC_CRM_PROM_QUERY_TIMEOUT_SECS)"),
+        _ if is_too_big => (FaultKind::TooBig, "; aggregate the query"),
         401 | 403 => (FaultKind::Refused, "; give it a token that may read (OPRC_CRM_PROM_TOKEN_FILE)"),
+        // A proxy before it gave up.
+        408 | 504 => (FaultKind::Timeout, ""),
         404 => (FaultKind::Refused, "; is OPRC_CRM_PROM_URL the base URL of a Prometheus?"),
         300..=399 => (FaultKind::Refused, " and leads elsewhere; give the URL of Prometheus itself"),
         500.. | 429 => (FaultKind::ServerError, ""),

@@ -99,6 +99,25 @@ async fn answers_that_are_none_say_why() {
         (500, "boom", FaultKind::ServerError, "answers 500"),
         (503, r#"{"status":"error","error":"too\nbusy"}"#, FaultKind::ServerError, "answers 503: too busy"),
         (429, "", FaultKind::ServerError, "answers 429"),
+        (504, "<html>", FaultKind::Timeout, "answers 504"),
+        (
+            503,
+            r#"{"status":"error","errorType":"timeout","error":"query timed out in expression evaluation"}"#,
+            FaultKind::Timeout,
+            "answers 503: query timed out",
+        ),
+        (
+            422,
+            r#"{"status":"error","errorType":"execution","error":"query processing would load too many samples into memory"}"#,
+            FaultKind::TooBig,
+            "answers 422: query processing",
+        ),
+        (
+            400,
+            r#"{"status":"error","errorType":"bad_data","error":"exceeded maximum resolution of 11,000 points"}"#,
+            FaultKind::TooBig,
+            "aggregate the query",
+        ),
         (400, r#"{"status":"error","error":"parse error"}"#, FaultKind::Refused, "answers 400: parse error"),
         (404, "", FaultKind::Refused, "base URL"),
         (302, "", FaultKind::Refused, "leads elsewhere"),
@@ -107,6 +126,16 @@ async fn answers_that_are_none_say_why() {
         let fault = fault_of(status, body).await;
         assert!(fault.kind == kind && fault.message.contains(words), "{status}: {fault:?}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_limit_is_too_big() {
+    let address = server(|_, _, _| async { EMPTY.into_response() }).await;
+    let mut prometheus = Prometheus::new(options(format!("http://{address}"))).unwrap();
+    prometheus.largest = EMPTY.len();
+    assert_eq!(prometheus.range(&query()).await, Ok(Vec::new()));
+    prometheus.largest = EMPTY.len() - 1;
+    assert_eq!(prometheus.range(&query()).await.unwrap_err().kind, FaultKind::TooBig);
 }
 
 #[tokio::test]

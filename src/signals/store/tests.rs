@@ -31,6 +31,11 @@ fn known() -> HashSet<ComponentKey> {
 }
 
 fn pods(names: &[(&str, &str, i64)]) -> Pods {
+    pods_at(names, 0)
+}
+
+/// The pods of ours, all of them known since a moment.
+fn pods_at(names: &[(&str, &str, i64)], now: i64) -> Pods {
     let mut pods = Pods::default();
     let there = names.iter().map(|(name, workload, ready)| Pod {
         namespace: "n".to_owned(),
@@ -39,7 +44,7 @@ fn pods(names: &[(&str, &str, i64)]) -> Pods {
         ready_since: Some(*ready),
         ending: false,
     });
-    pods.update(there, 0, 0);
+    pods.update(there, now, 0);
     pods
 }
 
@@ -63,9 +68,9 @@ fn kind(store: &Store, workload: &str, signal: &str) -> Option<FaultKind> {
     store.fault(&ComponentKey::new("n", workload), signal).map(|fault| fault.kind)
 }
 
-const A: &str = "shop-5d9c4-aaaaa";
-const B: &str = "shop-5d9c4-bbbbb";
-const CART: &str = "shop-cart-5d9c4-aaaaa";
+const A: &str = "shop-5d9c45-wwwww";
+const B: &str = "shop-5d9c45-xxxxx";
+const CART: &str = "shop-cart-5d9c45-wwwww";
 
 #[test]
 fn pods_are_added_up_by_component_and_siblings_never_mix() {
@@ -73,13 +78,31 @@ fn pods_are_added_up_by_component_and_siblings_never_mix() {
         row(A, &[], &[(9 * STEP, 1.0), (10 * STEP, 2.0)]),
         row(B, &[], &[(9 * STEP, 0.5), (10 * STEP, 0.25)]),
         row(CART, &[], &[(10 * STEP, 8.0)]),
-        row("stranger-5d9c4-aaaaa", &[], &[(10 * STEP, 100.0)]),
+        row("stranger-5d9c45-wwwww", &[], &[(10 * STEP, 100.0)]),
     ];
     let (store, asked) = answered("cpu", rows, &Pods::default());
     assert_eq!(asked.fault, None);
     assert_eq!(points(&store, "shop", "cpu"), [(9 * STEP, 1.5), (10 * STEP, 2.25)]);
     assert_eq!(points(&store, "shop-cart", "cpu"), [(10 * STEP, 8.0)]);
     assert_eq!((kind(&store, "shop", "cpu"), store.len()), (None, 3));
+}
+
+#[test]
+fn strangers_with_names_like_ours_are_not_added() {
+    let rows = || {
+        vec![
+            row(A, &[], &[(9 * STEP, 1.0), (10 * STEP, 1.0)]),
+            row("shop-mysql-0", &[], &[(9 * STEP, 50.0), (10 * STEP, 50.0)]),
+            row("shop-gw-x2x4z", &[], &[(9 * STEP, 50.0), (10 * STEP, 50.0)]),
+            row(B, &[], &[(9 * STEP, 2.0), (10 * STEP, 2.0)]),
+        ]
+    };
+    let there = [(A, "shop", 10 * STEP)];
+    let (store, _) = answered("cpu", rows(), &pods(&there));
+    assert_eq!(points(&store, "shop", "cpu"), [(9 * STEP, 1.0), (10 * STEP, 1.0)], "all pods of ours are known");
+    // Before they were, a pod with a name of ours was one of ours.
+    let (store, _) = answered("cpu", rows(), &pods_at(&there, 10 * STEP));
+    assert_eq!(points(&store, "shop", "cpu"), [(9 * STEP, 3.0), (10 * STEP, 1.0)]);
 }
 
 #[test]
@@ -116,6 +139,27 @@ fn after_a_long_silence_only_the_window_is_asked_for() {
     store.take(&ask, &Ok(Vec::new()), &Pods::default(), &known());
     let ask = store.plan(&spec, &Scope::of(["n"]), 100_000 * STEP, 0).remove(0);
     assert_eq!(ask.query.start, 100_000 * STEP - ask.spec.window);
+}
+
+#[test]
+fn after_a_clock_that_was_ahead_a_signal_begins_anew_and_says_so() {
+    let spec = [spec("cpu")];
+    let (scope, pods) = (Scope::of(["n"]), Pods::default());
+    let mut store = Store::default();
+    let ask = store.plan(&spec, &scope, 1000 * STEP, 0).remove(0);
+    store.take(&ask, &Ok(vec![row(A, &[], &[(1000 * STEP, 9.0)])]), &pods, &known());
+    // One step back is what clocks do.
+    assert!(store.plan(&spec, &scope, 999 * STEP, 0).is_empty());
+    let ask = store.plan(&spec, &scope, 900 * STEP, 0).remove(0);
+    assert_eq!((ask.query.start, ask.query.end), (900 * STEP - ask.spec.window, 900 * STEP));
+    let asked = store.take(&ask, &Ok(vec![row(A, &[], &[(900 * STEP, 1.0)])]), &pods, &known());
+    let fault = asked.fault.unwrap();
+    assert!(fault.kind == FaultKind::ClockSkew && fault.message.contains("was ahead"), "{fault:?}");
+    assert_eq!(points(&store, "shop", "cpu"), [(900 * STEP, 1.0)]);
+    assert_eq!(kind(&store, "shop", "cpu"), None, "it is measured again");
+    let ask = store.plan(&spec, &scope, 901 * STEP, 0).remove(0);
+    let asked = store.take(&ask, &Ok(Vec::new()), &pods, &known());
+    assert_eq!((ask.query.start, asked.fault), (901 * STEP, None));
 }
 
 #[test]
@@ -169,11 +213,18 @@ fn nothing_measured_is_no_data_and_never_a_zero() {
 }
 
 #[test]
-fn a_label_that_the_join_needs_and_is_not_there_is_a_fault_of_the_whole_answer() {
-    let lost = Row { labels: [("namespace".to_owned(), "n".to_owned())].into(), points: vec![(10 * STEP, 1.0)] };
-    let (store, asked) = answered("cpu", vec![lost], &Pods::default());
+fn a_label_that_no_series_has_is_a_fault_of_the_answer_and_one_without_it_is_left_out() {
+    let lost = || Row { labels: [("namespace".to_owned(), "n".to_owned())].into(), points: vec![(10 * STEP, 1.0)] };
+    let (store, asked) = answered("cpu", vec![lost(), lost()], &Pods::default());
     assert_eq!(asked.fault.map(|fault| fault.kind), Some(FaultKind::Garbage));
     assert_eq!(kind(&store, "shop", "cpu"), Some(FaultKind::Garbage));
+
+    let (store, asked) = answered("cpu", vec![lost(), row(A, &[], &[(10 * STEP, 2.0)])], &Pods::default());
+    assert_eq!((asked.fault, kind(&store, "shop", "cpu")), (None, None));
+    assert_eq!(points(&store, "shop", "cpu"), [(10 * STEP, 2.0)]);
+    let fault = store.fault(&ComponentKey::new("n", "shop-cart"), "cpu").unwrap();
+    assert!(fault.kind == FaultKind::NoSeries && fault.message.contains("left out"), "{fault:?}");
+    assert!(fault.message.contains("no label pod"), "{fault:?}");
 }
 
 #[test]
@@ -192,8 +243,25 @@ fn buckets_are_joined_before_the_quantile_is_taken() {
     let found = points(&store, "shop", "latency");
     let [(_, value)] = found[..] else { unreachable!("{found:?}") };
     assert!((value - 0.1 * 959.5 / 990.0).abs() < 1e-9, "{value}");
-    let (_, asked) = answered("latency", vec![bucket(A, "wide", 1.0)], &Pods::default());
-    assert!(asked.fault.unwrap().message.contains("\"wide\""));
+}
+
+#[test]
+fn a_bucket_without_a_bound_is_no_data_of_its_component_alone() {
+    let bucket = |pod, le, points: &[(i64, f64)]| row(pod, &[("le", le)], points);
+    let both = [(9 * STEP, 1.0), (10 * STEP, 1.0)];
+    let rows = vec![
+        bucket(A, "0.1", &both),
+        bucket(A, "+Inf", &both),
+        bucket(A, "wide", &[(10 * STEP, 1.0)]),
+        bucket(CART, "0.1", &both),
+        bucket(CART, "+Inf", &both),
+    ];
+    let (store, asked) = answered("latency", rows, &Pods::default());
+    assert_eq!(asked.fault, None);
+    assert_eq!((points(&store, "shop-cart", "latency").len(), kind(&store, "shop-cart", "latency")), (2, None));
+    assert_eq!(points(&store, "shop", "latency").len(), 1, "what was measured without it stays");
+    let fault = store.fault(&ComponentKey::new("n", "shop"), "latency").unwrap();
+    assert!(fault.kind == FaultKind::Garbage && fault.message.contains("\"wide\""), "{fault:?}");
 }
 
 #[test]
@@ -202,7 +270,7 @@ fn the_same_answer_in_another_order_gives_the_same_bits() {
     let rows: Vec<Row> = values
         .iter()
         .enumerate()
-        .map(|(i, value)| row(&format!("shop-5d9c4-{i}aaaa"), &[], &[(10 * STEP, *value)]))
+        .map(|(i, value)| row(&format!("shop-5d9c45-wwww{}", i + 4), &[], &[(10 * STEP, *value)]))
         .collect();
     let backwards = rows.iter().rev().cloned().collect();
     let bits = |rows| points(&answered("cpu", rows, &Pods::default()).0, "shop", "cpu")[0].1.to_bits();
@@ -225,5 +293,109 @@ fn a_thousand_classes_in_a_hundred_namespaces_are_asked_about_with_one_query_a_s
         for ask in &asks {
             store.take(ask, &Ok(Vec::new()), &pods, &known);
         }
+    }
+}
+
+#[test]
+fn a_component_that_comes_later_has_the_window_that_a_restart_would_give_it() {
+    let spec = [spec("cpu")];
+    let (scope, pods) = (Scope::of(["n"]), Pods::default());
+    let only_shop: HashSet<ComponentKey> = [ComponentKey::new("n", "shop")].into();
+    let ours = |ask: &Ask, value: f64| {
+        let moments = (ask.query.start..=ask.query.end).step_by(usize::try_from(STEP).unwrap());
+        let of: Vec<(i64, f64)> = moments.map(|at| (at, value)).collect();
+        Ok(vec![row(A, &[], &of), row(CART, &[], &of)])
+    };
+    let mut store = Store::default();
+    let ask = store.plan(&spec, &scope, 1000 * STEP, 0).remove(0);
+    store.take(&ask, &ours(&ask, 1.0), &pods, &only_shop);
+    let ask = store.plan(&spec, &scope, 1001 * STEP, 0).remove(0);
+    assert_eq!(ask.query.start, 1001 * STEP);
+    store.take(&ask, &ours(&ask, 1.0), &pods, &known());
+    let asks = store.plan(&spec, &scope, 1002 * STEP, 0);
+    let [ask] = &asks[..] else { unreachable!("{asks:?}") };
+    assert_eq!((ask.query.start, ask.query.end), (1002 * STEP - ask.spec.window, 1002 * STEP));
+    store.take(ask, &ours(ask, 2.0), &pods, &known());
+    let of_cart = points(&store, "shop-cart", "cpu");
+    assert_eq!(of_cart.first(), Some(&(ask.query.start, 2.0)));
+    assert_eq!(of_cart.len(), usize::try_from(ask.spec.window / STEP).unwrap() + 1);
+    let of_shop = points(&store, "shop", "cpu");
+    let twos: Vec<_> = of_shop.iter().filter(|(_, value)| *value > 1.5).collect();
+    assert_eq!(twos, [&(1002 * STEP, 2.0)], "what was known stays as it was");
+    let ask = store.plan(&spec, &scope, 1003 * STEP, 0).remove(0);
+    assert_eq!(ask.query.start, 1003 * STEP, "nobody lacks anything");
+}
+
+#[test]
+fn components_that_come_one_after_the_other_do_not_make_every_question_a_long_one() {
+    let spec = [spec("cpu")];
+    let (scope, pods) = (Scope::of(["n"]), Pods::default());
+    let (mut store, mut known, mut long, mut looks) = (Store::default(), HashSet::new(), 0, 0);
+    let window = spec[0].window;
+    for look in 0..=window / STEP {
+        known.insert(ComponentKey::new("n", &format!("class-{look}")));
+        for ask in store.plan(&spec, &scope, (1000 + look) * STEP, 0) {
+            looks += 1;
+            long += i64::from(ask.query.end - ask.query.start > STEP);
+            store.take(&ask, &Ok(Vec::new()), &pods, &known);
+        }
+    }
+    assert_eq!(looks, window / STEP + 1);
+    assert!((3..=WIDENINGS + 2).contains(&long), "{long} of {looks}");
+}
+
+#[test]
+fn a_question_that_is_too_much_is_halved_until_it_is_answered() {
+    let spec = [spec("cpu")];
+    let (scope, pods) = (Scope::of(["n"]), Pods::default());
+    let mut store = Store::default();
+    let minutes = |ask: &Ask| (ask.query.end - ask.query.start) / 60_000;
+    for (look, (kind, expected)) in [
+        (FaultKind::Unreachable, 40),
+        (FaultKind::Timeout, 40),
+        (FaultKind::TooBig, 20),
+        (FaultKind::Timeout, 10),
+        (FaultKind::Timeout, 10),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let now = (1000 + i64::try_from(look).unwrap()) * STEP;
+        let ask = store.plan(&spec, &scope, now, 0).remove(0);
+        assert_eq!((minutes(&ask), ask.query.end), (expected, now));
+        let fault = store.take(&ask, &Err(Fault::new(kind, "no")), &pods, &known()).fault.unwrap();
+        let said = match look {
+            0 => "no",
+            1 => "no; no more than the last 20m are asked about from now on",
+            _ => "no; no more than the last 10m are asked about from now on",
+        };
+        assert_eq!((fault.kind, fault.message.as_str()), (kind, said));
+        assert_eq!(store.fault(&ComponentKey::new("n", "shop"), "cpu"), Some(fault));
+    }
+    let ask = store.plan(&spec, &scope, 1005 * STEP, 0).remove(0);
+    assert_eq!(minutes(&ask), 10);
+    store.take(&ask, &Ok(vec![row(A, &[], &[(1005 * STEP, 1.0)])]), &pods, &known());
+    assert_eq!(kind(&store, "shop", "cpu"), None);
+    for look in 1006..1010 {
+        let ask = store.plan(&spec, &scope, look * STEP, 0).remove(0);
+        assert_eq!((ask.query.start, ask.query.end), (look * STEP, look * STEP), "it goes on as usual");
+        store.take(&ask, &Ok(Vec::new()), &pods, &known());
+    }
+    // A window later the source may have recovered.
+    let ask = store.plan(&spec, &scope, 2000 * STEP, 0).remove(0);
+    assert_eq!(minutes(&ask), 40);
+}
+
+#[test]
+fn a_short_outage_costs_no_sample() {
+    let spec = [spec("cpu")];
+    let (scope, pods) = (Scope::of(["n"]), Pods::default());
+    let mut store = Store::default();
+    let ask = store.plan(&spec, &scope, 1000 * STEP, 0).remove(0);
+    store.take(&ask, &Ok(Vec::new()), &pods, &known());
+    for look in 1001..1020 {
+        let ask = store.plan(&spec, &scope, look * STEP, 0).remove(0);
+        assert_eq!(ask.query.start, 1001 * STEP);
+        store.take(&ask, &Err(Fault::new(FaultKind::Timeout, "slow")), &pods, &known());
     }
 }
