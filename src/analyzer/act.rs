@@ -12,7 +12,7 @@ use crate::cluster::caches::LiveObject;
 use crate::cluster::scale::{Enforced, Owned, Reach, is_shared};
 use crate::controller::{Problem, rule_reason};
 use crate::decision::nfr::{Action, By, Invariant, size_text};
-use crate::model::{Class, Quantity};
+use crate::model::{AppliedSize, Class, Quantity};
 use crate::policy::Dimension;
 use crate::render::ObjectKind;
 
@@ -193,14 +193,17 @@ pub fn standing(
             && enforced(dimension).is_some_and(|dimension| gate.class.dimensions.contains(&dimension));
         let mut all = status.last_applied_recommendations.iter();
         let entry = all.find(|one| one.component == part.name() && one.dimension == dimension.name())?;
-        let stands = numbered || same(entry.base.as_deref(), base(part, dimension).as_deref());
+        let now = base(part, dimension);
+        let stands = numbered || holds_over(entry, now.as_deref());
         (enforces && stands).then(|| entry.clone())
     });
     scaled.into_iter().chain(rendered).collect()
 }
 
-/// `1` and `1000m` say the same.
-fn same(left: Option<&str>, right: Option<&str>) -> bool {
+/// Whether an entry is still rendered over a base; `1` and `1000m` say the same.
+fn holds_over(entry: &AppliedRecommendation, base: Option<&str>) -> bool {
     let read = |text: Option<&str>| text.and_then(|text| Quantity::parse(text).ok());
-    left.is_some() && read(left) == read(right)
+    let (target, said) = (read(Some(&entry.target)), read(entry.base.as_deref()));
+    let (Some(target), Some(said)) = (target, said) else { return false };
+    read(base).is_some_and(|base| AppliedSize { target, base: said }.over(&base).is_some())
 }

@@ -45,6 +45,8 @@ pub struct Hpa {
     pub min_replicas: u32,
     /// Its upper bound.
     pub max_replicas: u32,
+    /// Pods that it asks for, where it has said so yet.
+    pub desired: Option<u32>,
     /// It scales on CPU utilisation.
     pub targets_cpu: bool,
 }
@@ -59,6 +61,7 @@ impl Replicas {
         let hpa = current.hpa.as_ref().map(|scaler| Hpa {
             min_replicas: scaler.min_replicas,
             max_replicas: scaler.max_replicas,
+            desired: scaler.last,
             targets_cpu: scaler.targets_cpu,
         });
         Self {
@@ -98,6 +101,9 @@ impl Replicas {
             facts.set_group("current.hpa");
             facts.set("current.hpa.min_replicas", FactValue::Number(f64::from(hpa.min_replicas)));
             facts.set("current.hpa.max_replicas", FactValue::Number(f64::from(hpa.max_replicas)));
+            if let Some(desired) = hpa.desired {
+                facts.set("current.hpa.desired_replicas", FactValue::Number(f64::from(desired)));
+            }
             facts.set("current.hpa.targets_cpu", FactValue::Bool(hpa.targets_cpu));
         }
     }

@@ -181,7 +181,7 @@ pub struct OdgmPartitions {
 /// What the analyzer recommends for one component and dimension.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NfrRecommendation {
-    /// Function key, or `odgm`.
+    /// Function key, or `odgm`; `odgm+grid` beside a function of that name.
     #[schemars(length(max = 253))]
     pub component: String,
     /// `replicas`, `cpu` or `memory`.
@@ -209,7 +209,7 @@ pub struct NfrRecommendation {
 /// A recommendation that was applied.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AppliedRecommendation {
-    /// Function key, or `odgm`.
+    /// Function key, or `odgm`; `odgm+grid` beside a function of that name.
     #[schemars(length(max = 253))]
     pub component: String,
     /// `replicas`, `cpu` or `memory`.
@@ -218,7 +218,7 @@ pub struct AppliedRecommendation {
     /// Applied value.
     #[schemars(length(max = 64))]
     pub target: String,
-    /// What record and template said then; where they say something else now, the applied value no longer holds.
+    /// What record and template said then; where they say something else now that is not below the applied value, that no longer holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub base: Option<String>,

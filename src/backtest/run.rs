@@ -85,6 +85,7 @@ pub fn run(
 }
 
 /// A time in which nothing changes but what waits.
+#[derive(Clone, Copy)]
 struct Now {
     at: i64,
     until: i64,

@@ -256,7 +256,7 @@ pub(super) fn scaled(caches: &Caches, class: &Class, rendered: &Rendered, object
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use serde_json::{Value, json};
 
     use super::{LiveObject, ObjectKind, left_by};

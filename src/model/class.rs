@@ -106,9 +106,10 @@ pub struct AppliedSize {
 }
 
 impl AppliedSize {
-    /// The size, where record and template still say what they said then.
+    /// The size, where record and template still say what they said then, or less than it: what somebody states anew is
+    /// the floor, and what stands above it goes by the safeguards, not at once.
     pub fn over(&self, base: &Quantity) -> Option<&Quantity> {
-        (self.base == *base).then_some(&self.target)
+        (self.base == *base || self.target > *base).then_some(&self.target)
     }
 }
 

@@ -177,6 +177,7 @@ pub const FACTS: &[Fact] = &[
     fact("current.hpa", Group, true, "the HorizontalPodAutoscaler that targets the workload, where one does"),
     fact("current.hpa.min_replicas", Number, false, "its lower bound"),
     fact("current.hpa.max_replicas", Number, false, "its upper bound"),
+    fact("current.hpa.desired_replicas", Number, true, "pods that it asks for, where it has said so yet"),
     fact("current.hpa.targets_cpu", Bool, false, "it scales on CPU utilisation"),
     fact("proposal.target", Number, false, "what is proposed: replicas, cores or bytes"),
     fact("proposal.change", Number, false, "target less what is there now: below 0 for a decrease"),
@@ -218,6 +219,7 @@ const NATURAL: &[&str] = &[
     "component.ready_replicas",
     "current.replicas",
     "current.ready_replicas",
+    "current.hpa.desired_replicas",
     "proposal.target",
 ];
 

@@ -155,14 +155,12 @@ fn scale(plan: &TemplatePlan, function: &Function) -> BTreeMap<String, String> {
     stated.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?.to_string()))).collect()
 }
 
-/// The floor that enforcement applied, where the record and its template still say what they said then.
+/// The floor that enforcement applied, where the record and its template still say what they said then, or less.
 fn enforced(base: u32, function: &Function) -> u32 {
-    let applied = function.applied.min_scale.as_ref();
-    let whole = |quantity: &Quantity| quantity.as_str().parse::<u32>().ok();
-    applied
-        .filter(|applied| whole(&applied.base) == Some(base))
-        .and_then(|applied| whole(&applied.target))
-        .unwrap_or(base)
+    let stated = Quantity::parse(&base.to_string()).ok();
+    let applied =
+        function.applied.min_scale.as_ref().zip(stated).and_then(|(applied, base)| applied.over(&base).cloned());
+    applied.and_then(|target| target.as_str().parse().ok()).unwrap_or(base)
 }
 
 /// The fewest pods of a Knative Service, rendered or as it stands.

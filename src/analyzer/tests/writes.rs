@@ -101,7 +101,10 @@ fn a_number_that_somebody_set_is_taken_back_by_force_and_that_is_told() {
 #[test]
 fn what_keeps_a_class_from_its_target_is_a_cap_and_nothing_else_is() {
     let class = class("enforce", &["replicas"]);
-    let scaled = Replicas { hpa: Some(Hpa { min_replicas: 2, max_replicas: 2, targets_cpu: true }), ..replicas(2) };
+    let scaled = Replicas {
+        hpa: Some(Hpa { min_replicas: 2, max_replicas: 2, desired: None, targets_cpu: true }),
+        ..replicas(2)
+    };
     let (part, all) = decided(&class, &scaled, &steady(1.6, 100.0 * MIB));
     // The shipped policy leaves an autoscaler alone while the feature is off: a hold, no cap.
     assert!(of(&all, "replicas").decision.by.is("hpa-off"));
@@ -118,7 +121,7 @@ fn what_keeps_a_class_from_its_target_is_a_cap_and_nothing_else_is() {
 }
 
 #[test]
-fn what_was_applied_stands_as_long_as_it_is_enforced_and_its_base_is_the_same() {
+fn what_was_applied_stands_as_long_as_it_is_enforced_and_its_base_is_the_same_or_below_it() {
     let entry = json!({
         "component": "f", "dimension": "cpu", "target": "920m", "base": "500m", "applied_at": "2026-01-01T00:00:00Z",
         "policy": "Recommendation/cpu/usage@r",
@@ -137,7 +140,9 @@ fn what_was_applied_stands_as_long_as_it_is_enforced_and_its_base_is_the_same() 
     assert_eq!(stands(&spec("enforce", &["memory"]), true), 0);
     let mut other = enforced.clone();
     other["functions"][0]["resources"]["cpu_request"] = json!("600m");
-    assert_eq!(stands(&other, true), 0);
+    assert_eq!(stands(&other, true), 1, "what stands above it goes by the safeguards");
+    other["functions"][0]["resources"]["cpu_request"] = json!("1");
+    assert_eq!(stands(&other, true), 0, "more than what was applied is stated");
     other["functions"][0]["resources"]["cpu_request"] = json!("0.5");
     assert_eq!(stands(&other, true), 1, "the same, written otherwise");
 }
@@ -164,9 +169,12 @@ fn pods_that_are_ready_are_told_where_an_autoscaler_decides_how_many_there_are()
         facts.has("component.ready_replicas")
     };
     let plain = replicas(2);
-    let hpa = Some(Hpa { min_replicas: 1, max_replicas: 9, targets_cpu: true });
+    let hpa = Some(Hpa { min_replicas: 1, max_replicas: 9, desired: Some(5), targets_cpu: true });
     assert_eq!(
         [&plain, &Replicas { hpa, ..plain.clone() }, &Replicas { knative: true, ..plain.clone() }].map(told),
         [false, true, true]
     );
+    let mut facts = Facts::default();
+    Replicas { hpa, ..plain.clone() }.bind(&mut facts);
+    assert!(facts.has("current.hpa.desired_replicas"));
 }
