@@ -99,6 +99,22 @@ fn a_bundle_is_played_beside_another_an_autoscaler_and_a_number_that_stays() {
 }
 
 #[test]
+fn the_limit_of_replicas_is_that_of_the_bundle_too() {
+    let place = Place::new();
+    let cores = |step: i64| if step < 120 { 1 } else { 16 };
+    let lines: String = (0..600).map(|step| format!("{},{}\n", step * 30, cores(step))).collect();
+    let load = place.write("high.csv", &format!("time,high\n{lines}"));
+    let found = json(&["--load", &load, "--base", "builtin", "--max-replicas", "100"]);
+    for side in ["candidate", "base"] {
+        // 4 h of 16 cores are 128 replica-hours and more at a request of half a core; 20 of them would be 80.
+        assert!(found["total"][side]["replica_hours"].as_f64().unwrap() > 128.0, "{side}: {found:#}");
+        assert!(found["total"][side]["violation_minutes"].as_f64().unwrap() < 60.0, "{side}: {found:#}");
+    }
+    // The revision is that of the bundle, whatever the limit.
+    assert_eq!(found["candidate"], json(&["--load", &load])["candidate"]);
+}
+
+#[test]
 fn the_answer_is_the_same_to_the_byte_whatever_ran_at_once_and_however_the_load_is_packed() {
     let place = Place::new();
     let load = place.path("load.csv").display().to_string();

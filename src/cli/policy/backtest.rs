@@ -17,6 +17,8 @@ use crate::backtest::{
 use crate::config::Profile;
 use crate::policy::{Diagnostics, Given, Inputs, Policy};
 
+/// The variable by which a controller has the limit of replicas; bundles read it as a param.
+const LIMIT: &str = "OPRC_CRM_LIMITS_MAX_REPLICAS";
 /// Utilisation up to which pods are trusted, where a number of replicas has to be guessed from a load.
 const TRUSTED: f64 = 0.8;
 
@@ -146,6 +148,8 @@ pub(super) struct Played<'a> {
 /// A bundle that is compiled.
 struct Compiled {
     title: String,
+    /// That of the bundle, as `policy show` tells it: the limit of replicas is an assumption and no part of it.
+    revision: String,
     policy: Policy,
 }
 
@@ -164,8 +168,8 @@ pub(super) fn run(args: &Args) -> ExitCode {
 fn backtest(args: &Args) -> Result<ExitCode, Refused> {
     let gates: Result<Vec<Gate>, _> = args.fail_on.iter().map(|text| Gate::new(text)).collect();
     let gates = gates.map_err(|error| Refused::Unreadable(format!("--fail-on: {error}")))?;
-    let candidate = compiled("candidate", &args.bundle, args.profile)?;
-    let base = args.base.clone().map(|base| compiled("base", &base.beside(&args.bundle), args.profile)).transpose()?;
+    let candidate = compiled("candidate", &args.bundle, args)?;
+    let base = args.base.clone().map(|base| compiled("base", &base.beside(&args.bundle), args)).transpose()?;
     let step = args.assumed.step;
     let asked = args.prometheus.recorded(step).map_err(Refused::Unreadable)?;
     let demands =
@@ -190,7 +194,7 @@ fn backtest(args: &Args) -> Result<ExitCode, Refused> {
     Ok(code)
 }
 
-fn compiled(title: &str, origin: &Origin, profile: Profile) -> Result<Compiled, Refused> {
+fn compiled(title: &str, origin: &Origin, args: &Args) -> Result<Compiled, Refused> {
     let wrong = |found: &Diagnostics| {
         let first =
             found.0.first().map(|one| format!("{}: {}", one.place(), one.message.lines().next().unwrap_or_default()));
@@ -201,9 +205,11 @@ fn compiled(title: &str, origin: &Origin, profile: Profile) -> Result<Compiled, 
         Err(Refused::Wrong(found)) => Err(wrong(&found)),
         other => other,
     }?;
-    let inputs = Inputs { profile: profile.name().to_owned(), ..Inputs::default() };
+    // One ceiling for everything that is played: a bundle that reads the limit has what the controller would give it.
+    let environment = [(LIMIT.to_owned(), args.assumed.max_replicas.to_string())].into();
+    let inputs = Inputs { profile: args.profile.name().to_owned(), environment };
     let (policy, _) = bundle.compile(&inputs).map_err(|found| wrong(&found))?;
-    Ok(Compiled { title: title.to_owned(), policy })
+    Ok(Compiled { title: title.to_owned(), revision: bundle.revision().to_owned(), policy })
 }
 
 impl Args {

@@ -70,9 +70,9 @@ impl Report<'_> {
         let mut out = String::new();
         let minutes: i64 = self.played.iter().map(minutes).sum();
         let _ = writeln!(out, "{}, {} of load in all", classes(self.played.len()), span(minutes));
-        let _ = writeln!(out, "candidate: revision {} ({})", self.candidate.policy.revision(), self.args.bundle);
+        let _ = writeln!(out, "candidate: revision {} ({})", self.candidate.revision, self.args.bundle);
         if let (Some(base), Some(origin)) = (self.base, &self.args.base) {
-            let _ = writeln!(out, "base:      revision {} ({origin})", base.policy.revision());
+            let _ = writeln!(out, "base:      revision {} ({origin})", base.revision);
         }
         let _ = writeln!(out, "assumed:   {}", self.assumed().join(", "));
         for one in self.played {
@@ -168,8 +168,8 @@ impl Report<'_> {
             })
             .collect();
         json!({
-            "candidate": self.candidate.policy.revision(),
-            "base": self.base.map(|base| base.policy.revision()),
+            "candidate": self.candidate.revision,
+            "base": self.base.map(|base| &base.revision),
             "assumed": self.assumed(),
             "total": figures(&self.total()),
             "classes": classes,
@@ -182,8 +182,8 @@ impl Report<'_> {
         let names: Vec<_> = Figures::NAMES.iter().map(|(name, unit)| json!([name.replace('_', " "), unit])).collect();
         let total: Vec<_> = self.total().iter().map(|(name, one)| json!([self.title(name), one.values()])).collect();
         let data = json!({
-            "candidate": format!("{} ({})", self.candidate.policy.revision(), self.args.bundle),
-            "base": self.base.zip(self.args.base.as_ref()).map(|(base, from)| format!("{} ({from})", base.policy.revision())),
+            "candidate": format!("{} ({})", self.candidate.revision, self.args.bundle),
+            "base": self.base.zip(self.args.base.as_ref()).map(|(base, from)| format!("{} ({from})", base.revision)),
             "assumed": self.assumed(), "names": names, "total": total, "flips": self.flips_by_rule(), "classes": classes,
         });
         // What is inside a script may not end it.
