@@ -144,6 +144,9 @@ fn csv_has_a_column_a_class_and_is_refused_with_its_line() {
         ("time,a\nyesterday,1\n", None, "line 2: \"yesterday\" is no time"),
         ("time,a\n0,1,2\n", None, "line 2: it has 3 cells and the line of names has 2"),
         ("time,a,b\n0,1\n", None, "line 2: it has 2 cells and the line of names has 3"),
+        ("time,,b\n0,1,2\n", None, "line 1: column 2 has no name"),
+        ("time;a;b\n0;1,5;2\n", None, "line 1: there are semicolons between its columns; write commas"),
+        ("time\ta\n0\t1\n", None, "line 1: there are tabs between its columns; write commas"),
     ] {
         let error = read(text, column).unwrap_err();
         assert!(error.contains(expected), "{text:?}: {error}");
@@ -173,6 +176,13 @@ fn openmetrics_gives_the_metric_that_is_named_or_the_only_one() {
     assert_eq!(error("load 1\n", None), "line 1: load has no time; a load needs one for each sample");
     assert_eq!(error("# EOF\n", None), "there is nothing in it");
     let counting = |text: &str| openmetrics(lines(text), None).unwrap().remove(0);
+    // What is said of a metric counts more than its name; labels in another order are the same; nothing follows the end.
+    assert!(!counting("# TYPE load_total gauge\nload_total 1 0\n").is_counter);
+    assert!(counting("# TYPE load counter\nload_total 1 0\n").is_counter);
+    assert!(counting("# TYPE load_total unknown\nload_total 1 0\n").is_counter);
+    let swapped =
+        openmetrics(lines("load{a=\"1,\",b=\"2\"} 1 0\nload{b=\"2\", a=\"1,\",} 2 30\n# EOF\n}\n"), None).unwrap();
+    assert_eq!((swapped.len(), swapped[0].name.as_str(), swapped[0].points.len()), (1, "load{a=\"1,\",b=\"2\"}", 2));
     let seconds = counting("# UNIT cpu_seconds seconds\ncpu_seconds_total 1 0\ncpu_seconds_total 2 30\n");
     assert!(Unit::Cores.fits(&seconds) && !Unit::Rps.fits(&seconds), "{seconds:?}");
     let bytes = counting("# UNIT memory_bytes bytes\nmemory_bytes 1 0\n");
