@@ -32,7 +32,7 @@ pub use counts::{Counts, is_counter, queried};
 pub use csv::csv;
 pub use demand::{Demand, DemandError, Recorded, Unit, moment};
 pub use figures::{Figures, Flip, Side, flips};
-pub use gate::{Gate, GateError};
+pub use gate::{Gate, GateError, Outcome};
 pub use hpa::Hpa;
 pub use openmetrics::openmetrics;
 pub use plant::{Assumptions, Plant, Served};

@@ -32,6 +32,8 @@ pub struct Step {
     pub capacity: f64,
     /// Replicas that there are to be.
     pub replicas: f64,
+    /// At any tick of it more was asked for than there was.
+    pub violated: bool,
 }
 
 /// What came of it.
@@ -66,7 +68,7 @@ pub fn run(
         let rps = value.filter(|_| unit == Unit::Rps);
         if kept {
             let (capacity, replicas) = (plant.ready() * assume.pod_cores, plant.replicas());
-            run.steps.push(Step { at: begin, demand: cores, capacity, replicas });
+            run.steps.push(Step { at: begin, demand: cores, capacity, replicas, violated: false });
         }
         let mut at = begin;
         while at < begin + demand.step {
@@ -92,6 +94,9 @@ fn tick(
     figures.replica_hours += plant.replicas() * length / 3600.0;
     if demand.is_some() {
         figures.violation_minutes += if served.is_violated() { length / 60.0 } else { 0.0 };
+        if let Some(step) = run.steps.last_mut() {
+            step.violated |= served.is_violated();
+        }
         figures.lost_core_hours += served.lost / 3600.0;
         figures.asked_core_hours += demand.unwrap_or(0.0) * length / 3600.0;
     }

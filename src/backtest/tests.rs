@@ -257,16 +257,41 @@ fn decisions_that_differ_are_told_with_the_rule_of_each_side() {
 }
 
 #[test]
-fn a_gate_holds_over_figures_and_names_what_it_does_not_know() {
-    let (low, high) =
-        (Figures { replica_hours: 1.0, ..Figures::default() }, Figures { replica_hours: 2.0, ..Figures::default() });
-    let holds = |text: &str| Gate::new(text).and_then(|gate| gate.holds(&[("base", &low), ("candidate", &high)]));
-    assert_eq!(holds("candidate.replica_hours > base.replica_hours * 1.5"), Ok(true));
-    assert_eq!(holds("candidate.violation_minutes > 0.0"), Ok(false));
-    assert!(holds("candidate.nothing > 0.0").unwrap_err().to_string().contains("violation_minutes"));
-    assert!(holds("candidate.replica_hours >").unwrap_err().to_string().contains("is no condition"));
-    assert!(matches!(holds("candidate.replica_hours"), Err(GateError::NoCondition(_))));
-    assert!(Gate::new(&"(".repeat(5000)).is_err());
+fn a_gate_is_checked_before_there_are_figures_and_tells_those_that_it_reads() {
+    let of =
+        |hours: f64, minutes: f64| Figures { replica_hours: hours, violation_minutes: minutes, ..Figures::default() };
+    let (low, high, other) = (of(1.0, 0.0), of(2.0, 5.0), of(4.0, 3.0));
+    let sides = ["candidate", "base"];
+    let asked = |text: &str| Gate::new(text, &sides)?.ask(&[("base", vec![&low]), ("candidate", vec![&high, &other])]);
+    let found = asked("candidate.replica_hours > base.replica_hours * 1.5").unwrap();
+    assert!(found.holds);
+    let read = [("candidate.replica_hours", 6.0), ("base.replica_hours", 1.0)];
+    assert_eq!(found.figures, read.map(|(name, value)| (name.to_owned(), value)));
+    assert!(!asked("base.violation_minutes > 0.0").unwrap().holds);
+    // Of all classes together, and of the worst of them.
+    assert!(asked("candidate.violation_minutes == 8.0 && candidate.worst_violation_minutes == 5.0").unwrap().holds);
+    let nested = (0..9).fold("true".to_owned(), |inner, depth| format!("[0, 1, 2, 3].all(x{depth}, {inner})"));
+    for (text, expected) in [
+        ("candidate.nothing > 0.0", "violation_minutes"),
+        ("candidate.replica_hour > 0.0", "did you mean `replica_hours`?"),
+        ("money.replica_hours > 0.0", "known: base, candidate"),
+        ("candidate.replica_hours > base.replica_hours * 2", "write 2.0"),
+        ("candidate.replica_hours >", "is no condition"),
+        ("candidate.replica_hours", "a bool is needed here, this is a number"),
+        ("1.0 > 2.0", "it reads no number"),
+        ("candidate.replica_hours > 1.0 || true", "always holds"),
+        (&nested, "more than 2 loops within each other"),
+        (&"(".repeat(5000), "longer than 1000 bytes"),
+    ] {
+        let error = Gate::new(text, &sides).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.lines().count() == 1, "{text}: {error}");
+    }
+    let error = Gate::new("base.replica_hours > 1.0", &["candidate"]).unwrap_err().to_string();
+    assert!(error.contains("--base"), "{error}");
+    // What is left of loops ends by its budget.
+    let range = (0..150).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+    let long = format!("[{range}].all(x, [{range}].all(y, x + y + 1 > 0 && candidate.replica_hours > 0.0))");
+    assert!(asked(&long).is_err() || asked(&long).unwrap().holds);
 }
 
 proptest! {
