@@ -183,6 +183,8 @@ fn a_gate_that_holds_is_exit_1_with_the_figures_and_one_that_does_not_is_0() {
 fn what_can_not_be_written_is_no_success() {
     let place = Place::new();
     let load = place.path("load.csv").display().to_string();
+    let output = backtest(&["--load", &load, "--html", "/dev/full"]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(2), ""), "{}", text(&output.stderr));
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_oprc-crm"));
     let output = command.args(["policy", "backtest", "--load", &load]).stdout(full).output().unwrap();

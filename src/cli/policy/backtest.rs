@@ -8,6 +8,8 @@ mod prometheus;
 mod report;
 mod unplayed;
 
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
@@ -147,8 +149,7 @@ fn backtest(args: &Args) -> Result<ExitCode, Refused> {
     let asked = gates.into_iter().map(|gate| gate.ask(&report.figures()).map(|outcome| (gate, outcome)));
     report.gates = asked.collect::<Result<Vec<(Gate, Outcome)>, _>>().map_err(unfit)?;
     if let Some(path) = &args.html {
-        std::fs::write(path, report.html())
-            .map_err(|error| Refused::Unreadable(format!("{}: {error}", path.display())))?;
+        page(path, &report).map_err(|error| Refused::Unreadable(format!("{}: {error}", path.display())))?;
     }
     let text = if args.json { format!("{:#}\n", report.json()) } else { report.text() };
     super::written(&text).map_err(|error| Refused::Unreadable(format!("the answer can't be written: {error}")))?;
@@ -159,6 +160,12 @@ fn backtest(args: &Args) -> Result<ExitCode, Refused> {
         code = ExitCode::from(1);
     }
     Ok(code)
+}
+
+fn page(path: &Path, report: &report::Report<'_>) -> io::Result<()> {
+    let mut out = io::BufWriter::new(std::fs::File::create(path)?);
+    report.html(&mut out)?;
+    out.flush()
 }
 
 fn loads(args: &Args) -> Result<Vec<Demand>, Refused> {

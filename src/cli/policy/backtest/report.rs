@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io;
 
 use serde_json::{Map, Value, json};
 
@@ -166,17 +167,26 @@ impl Report<'_> {
         })
     }
 
-    /// The page, with everything in it.
-    pub(super) fn html(&self) -> String {
-        let classes: Vec<Value> = self.played.iter().map(|one| self.class(one)).collect();
+    /// The page, with everything in it; one class after the other, so that it is never in memory as a whole.
+    pub(super) fn html(&self, out: &mut impl io::Write) -> io::Result<()> {
         let names: Vec<_> = Figures::NAMES.iter().map(|(name, unit)| json!([name.replace('_', " "), unit])).collect();
         let total: Vec<_> = self.total().iter().map(|(name, one)| json!([self.title(name), one.values()])).collect();
-        let data = json!({
-            "head": self.head(), "base": self.base.is_some(), "names": names, "total": total,
-            "flips": self.flips_by_rule(), "classes": classes,
-        });
-        // What is inside a script may not end it.
-        PAGE.replacen(DATA, &data.to_string().replace('<', "\\u003c"), 1)
+        let (before, after) = PAGE.split_once(DATA).unwrap_or((PAGE, ""));
+        write!(out, "{before}{{")?;
+        for (name, value) in [
+            ("head", json!(self.head())),
+            ("base", json!(self.base.is_some())),
+            ("names", json!(names)),
+            ("total", json!(total)),
+            ("flips", json!(self.flips_by_rule())),
+        ] {
+            write!(out, "\"{name}\":{},", inert(&value))?;
+        }
+        write!(out, "\"classes\":[")?;
+        for (index, one) in self.played.iter().enumerate() {
+            write!(out, "{}{}", if index == 0 { "" } else { "," }, inert(&self.class(one)))?;
+        }
+        write!(out, "]}}{after}")
     }
 
     fn class(&self, played: &Played) -> Value {
@@ -198,6 +208,11 @@ impl Report<'_> {
         notes.extend(chart::not_drawn(played.flips.len(), "decisions otherwise than by the base"));
         json!({"name": played.name, "notes": notes, "runs": runs, "flips": flips})
     }
+}
+
+/// As it stands in a script, which nothing inside of it may end.
+fn inert(value: &Value) -> String {
+    value.to_string().replace('<', "\\u003c")
 }
 
 fn named<'a>(figures: impl Iterator<Item = (&'static str, &'a Figures)>) -> Map<String, Value> {
