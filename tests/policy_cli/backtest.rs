@@ -220,6 +220,7 @@ fn what_is_not_played_is_told() {
         "--cores-per-rps",
         "1",
     ]);
+    assert_eq!((&asked["assumed"]["unit"], &asked["assumed"]["cores_per_rps"]), (&"rps".into(), &1.0.into()));
     let told = asked["not_played"].to_string();
     assert!(!told.contains("Safeguard") && !told.contains("rps"), "{told}");
 }

@@ -174,7 +174,7 @@ impl Args {
         let one = &self.assumed;
         let plant = one.plant();
         let mut all = json!({
-            "profile": self.profile.name(), "unit": self.unit().name(),
+            "profile": self.profile.name(), "unit": self.unit_flag(),
             "cpu_request": plant.cpu_request, "pod_cores": plant.pod_cores,
             "start_up_seconds": one.start_up, "patience_seconds": one.patience,
             "min_replicas": one.min_replicas, "max_replicas": one.max_replicas,
@@ -192,7 +192,7 @@ impl Args {
         let plant = one.plant();
         let mut all = vec![
             format!("profile {}", self.profile.name()),
-            format!("unit {}", self.unit().name()),
+            format!("unit {}", self.unit_flag()),
             format!("cpu-request {}", plant.cpu_request),
             format!("pod-cores {}", plant.pod_cores),
             format!("start-up {}", time(one.start_up)),
@@ -206,6 +206,10 @@ impl Args {
             all.push(format!("cores-per-rps {}", plant.cores_per_rps));
         }
         all
+    }
+
+    fn unit_flag(&self) -> &'static str {
+        if self.unit() == Unit::Rps { "rps" } else { "cores" }
     }
 
     /// What the baseline does.
