@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use super::Recorded;
 use super::demand::epoch_seconds;
 
+/// What stands between columns in files that are nearly CSV.
+const SIGNS: [(char, &str); 2] = [(';', "semicolons"), ('\t', "tabs")];
+
 /// The loads in lines of CSV; `column` picks one of them. The first line names the columns; times are seconds since the epoch,
 /// milliseconds where they are that large, or RFC 3339. Empty cells are no samples. What is wrong, with its line. Lines are taken
 /// one by one, and only the samples of the columns that count are kept.
@@ -16,7 +19,13 @@ pub fn csv(lines: impl Iterator<Item = Result<String, String>>, column: Option<&
     let Some((_, head)) = lines.next() else { return Err("there is nothing in it".to_owned()) };
     let head = head?;
     let names = cells(&head).map_err(|what| format!("line 1: {what}"))?;
+    if let Some((_, sign)) = SIGNS.iter().find(|(sign, _)| names.first().is_some_and(|first| first.contains(*sign))) {
+        return Err(format!("line 1: there are {sign} between its columns; write commas"));
+    }
     let names: Vec<&str> = names.iter().skip(1).map(AsRef::as_ref).collect();
+    if let Some(empty) = names.iter().position(|name| name.is_empty()) {
+        return Err(format!("line 1: column {} has no name", empty + 2));
+    }
     if names.is_empty() {
         return Err("line 1: a column of times and at least one of values are needed, with a line of names".to_owned());
     }

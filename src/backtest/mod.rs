@@ -16,6 +16,7 @@
     reason = "seconds since the epoch, counts of samples and of replicas: whole numbers far below 2^52"
 )]
 
+mod counts;
 mod csv;
 mod demand;
 mod figures;
@@ -27,10 +28,11 @@ mod policy;
 mod run;
 mod scaler;
 
+pub use counts::{Counts, is_counter, queried};
 pub use csv::csv;
 pub use demand::{Demand, DemandError, Recorded, Unit, moment};
 pub use figures::{Figures, Flip, Side, flips};
-pub use gate::{Gate, GateError};
+pub use gate::{Gate, GateError, Outcome};
 pub use hpa::Hpa;
 pub use openmetrics::openmetrics;
 pub use plant::{Assumptions, Plant, Served};

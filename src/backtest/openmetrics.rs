@@ -11,13 +11,19 @@ pub fn openmetrics(
     lines: impl Iterator<Item = Result<String, String>>,
     metric: Option<&str>,
 ) -> Result<Vec<Recorded>, String> {
-    let (mut counters, mut units): (Vec<String>, BTreeMap<String, String>) = Default::default();
+    let (mut types, mut units): (BTreeMap<String, bool>, BTreeMap<String, String>) = Default::default();
     let mut all: BTreeMap<(String, String), Recorded> = BTreeMap::new();
     for (index, line) in lines.enumerate().map(|(index, line)| (index + 1, line)) {
         let line = line?;
         let line = line.trim();
-        if let Some((name, "counter")) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
-            counters.push(name.to_owned());
+        if line == "# EOF" {
+            break;
+        }
+        if let Some((name, ty)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            match ty.trim() {
+                "unknown" | "untyped" => {}
+                ty => drop(types.insert(name.to_owned(), ty == "counter")),
+            }
         }
         if let Some((name, unit)) = line.strip_prefix("# UNIT ").and_then(|rest| rest.split_once(' ')) {
             units.insert(name.to_owned(), unit.trim().to_owned());
@@ -31,9 +37,13 @@ pub fn openmetrics(
         let value = value.ok_or_else(|| format!("line {index}: {name} has no value that is a number"))?;
         let at = parts.next().and_then(|at| at.parse::<f64>().ok());
         let at = at.ok_or_else(|| format!("line {index}: {name} has no time; a load needs one for each sample"))?;
-        let is_counter = name.ends_with("_total") || counters.iter().any(|counter| counter == name);
-        let counts = units.get(name.strip_suffix("_total").unwrap_or(name)).or_else(|| units.get(name)).cloned();
-        let of = all.entry((name.to_owned(), labels.to_owned())).or_insert_with(|| {
+        let labels = in_order(labels);
+        let of = all.entry((name.to_owned(), labels.clone())).or_insert_with(|| {
+            let family = name.strip_suffix("_total").unwrap_or(name);
+            // What is said of it counts more than what its name says.
+            let is_counter = types.get(name).or_else(|| types.get(family)).copied();
+            let is_counter = is_counter.unwrap_or_else(|| super::is_counter(name));
+            let counts = units.get(family).or_else(|| units.get(name)).cloned();
             let name = if labels.is_empty() { name.to_owned() } else { format!("{name}{{{labels}}}") };
             Recorded { name, is_counter, counts, ..Recorded::default() }
         });
@@ -69,13 +79,31 @@ fn series(line: &str) -> Option<(&str, &str, &str)> {
     Some((name, labels, rest.split(" # ").next().unwrap_or(rest)))
 }
 
+/// A set of labels by their names: written in another order it is the same.
+fn in_order(labels: &str) -> String {
+    let (mut all, mut rest) = (Vec::new(), labels);
+    while !rest.is_empty() {
+        let end = outside_quotes(rest, b',').unwrap_or(rest.len());
+        let (one, more) = rest.split_at(end);
+        all.push(one.trim());
+        rest = more.get(1..).unwrap_or_default();
+    }
+    all.retain(|one| !one.is_empty());
+    all.sort_unstable();
+    all.join(",")
+}
+
 /// Where the brace stands that ends a set of labels: one within quotes is part of a value.
 fn end_of_labels(text: &str) -> Option<usize> {
+    outside_quotes(text, b'}')
+}
+
+fn outside_quotes(text: &str, sign: u8) -> Option<usize> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     text.bytes().position(|byte| {
-        let ends = byte == b'}' && !is_quoted;
+        let found = byte == sign && !is_quoted;
         is_quoted ^= byte == b'"' && !is_escaped;
         is_escaped = byte == b'\\' && !is_escaped;
-        ends
+        found
     })
 }

@@ -166,6 +166,9 @@ fn csv_has_a_column_a_class_and_is_refused_with_its_line() {
         ("time,a\nyesterday,1\n", None, "line 2: \"yesterday\" is no time"),
         ("time,a\n0,1,2\n", None, "line 2: it has 3 cells and the line of names has 2"),
         ("time,a,b\n0,1\n", None, "line 2: it has 2 cells and the line of names has 3"),
+        ("time,,b\n0,1,2\n", None, "line 1: column 2 has no name"),
+        ("time;a;b\n0;1,5;2\n", None, "line 1: there are semicolons between its columns; write commas"),
+        ("time\ta\n0\t1\n", None, "line 1: there are tabs between its columns; write commas"),
     ] {
         let error = read(text, column).unwrap_err();
         assert!(error.contains(expected), "{text:?}: {error}");
@@ -195,6 +198,13 @@ fn openmetrics_gives_the_metric_that_is_named_or_the_only_one() {
     assert_eq!(error("load 1\n", None), "line 1: load has no time; a load needs one for each sample");
     assert_eq!(error("# EOF\n", None), "there is nothing in it");
     let counting = |text: &str| openmetrics(lines(text), None).unwrap().remove(0);
+    // What is said of a metric counts more than its name; labels in another order are the same; nothing follows the end.
+    assert!(!counting("# TYPE load_total gauge\nload_total 1 0\n").is_counter);
+    assert!(counting("# TYPE load counter\nload_total 1 0\n").is_counter);
+    assert!(counting("# TYPE load_total unknown\nload_total 1 0\n").is_counter);
+    let swapped =
+        openmetrics(lines("load{a=\"1,\",b=\"2\"} 1 0\nload{b=\"2\", a=\"1,\",} 2 30\n# EOF\n}\n"), None).unwrap();
+    assert_eq!((swapped.len(), swapped[0].name.as_str(), swapped[0].points.len()), (1, "load{a=\"1,\",b=\"2\"}", 2));
     let seconds = counting("# UNIT cpu_seconds seconds\ncpu_seconds_total 1 0\ncpu_seconds_total 2 30\n");
     assert!(Unit::Cores.fits(&seconds) && !Unit::Rps.fits(&seconds), "{seconds:?}");
     let bytes = counting("# UNIT memory_bytes bytes\nmemory_bytes 1 0\n");
@@ -273,16 +283,41 @@ fn decisions_that_differ_are_told_with_the_rule_of_each_side() {
 }
 
 #[test]
-fn a_gate_holds_over_figures_and_names_what_it_does_not_know() {
-    let (low, high) =
-        (Figures { replica_hours: 1.0, ..Figures::default() }, Figures { replica_hours: 2.0, ..Figures::default() });
-    let holds = |text: &str| Gate::new(text).and_then(|gate| gate.holds(&[("base", &low), ("candidate", &high)]));
-    assert_eq!(holds("candidate.replica_hours > base.replica_hours * 1.5"), Ok(true));
-    assert_eq!(holds("candidate.violation_minutes > 0.0"), Ok(false));
-    assert!(holds("candidate.nothing > 0.0").unwrap_err().to_string().contains("violation_minutes"));
-    assert!(holds("candidate.replica_hours >").unwrap_err().to_string().contains("is no condition"));
-    assert!(matches!(holds("candidate.replica_hours"), Err(GateError::NoCondition(_))));
-    assert!(Gate::new(&"(".repeat(5000)).is_err());
+fn a_gate_is_checked_before_there_are_figures_and_tells_those_that_it_reads() {
+    let of =
+        |hours: f64, minutes: f64| Figures { replica_hours: hours, violation_minutes: minutes, ..Figures::default() };
+    let (low, high, other) = (of(1.0, 0.0), of(2.0, 5.0), of(4.0, 3.0));
+    let sides = ["candidate", "base"];
+    let asked = |text: &str| Gate::new(text, &sides)?.ask(&[("base", vec![&low]), ("candidate", vec![&high, &other])]);
+    let found = asked("candidate.replica_hours > base.replica_hours * 1.5").unwrap();
+    assert!(found.holds);
+    let read = [("candidate.replica_hours", 6.0), ("base.replica_hours", 1.0)];
+    assert_eq!(found.figures, read.map(|(name, value)| (name.to_owned(), value)));
+    assert!(!asked("base.violation_minutes > 0.0").unwrap().holds);
+    // Of all classes together, and of the worst of them.
+    assert!(asked("candidate.violation_minutes == 8.0 && candidate.worst_violation_minutes == 5.0").unwrap().holds);
+    let nested = (0..9).fold("true".to_owned(), |inner, depth| format!("[0, 1, 2, 3].all(x{depth}, {inner})"));
+    for (text, expected) in [
+        ("candidate.nothing > 0.0", "violation_minutes"),
+        ("candidate.replica_hour > 0.0", "did you mean `replica_hours`?"),
+        ("money.replica_hours > 0.0", "known: base, candidate"),
+        ("candidate.replica_hours > base.replica_hours * 2", "write 2.0"),
+        ("candidate.replica_hours >", "is no condition"),
+        ("candidate.replica_hours", "a bool is needed here, this is a number"),
+        ("1.0 > 2.0", "it reads no number"),
+        ("candidate.replica_hours > 1.0 || true", "always holds"),
+        (&nested, "more than 2 loops within each other"),
+        (&"(".repeat(5000), "longer than 1000 bytes"),
+    ] {
+        let error = Gate::new(text, &sides).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.lines().count() == 1, "{text}: {error}");
+    }
+    let error = Gate::new("base.replica_hours > 1.0", &["candidate"]).unwrap_err().to_string();
+    assert!(error.contains("--base"), "{error}");
+    // What is left of loops ends by its budget.
+    let range = (0..150).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+    let long = format!("[{range}].all(x, [{range}].all(y, x + y + 1 > 0 && candidate.replica_hours > 0.0))");
+    assert!(asked(&long).is_err() || asked(&long).unwrap().holds);
 }
 
 proptest! {

@@ -74,7 +74,16 @@ fn environment() -> BTreeMap<String, String> {
 
 /// Writes to standard output; a reader that went away (`| head`) is no failure.
 fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let _ = written(text);
+}
+
+/// The same, for what must have been written: a full disk is a failure.
+fn written(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn line(text: &str) {

@@ -1,24 +1,31 @@
 //! `oprc-crm policy backtest`: what a bundle would have made of a recorded load, beside others.
 
+mod assumed;
+mod chart;
 mod input;
+mod progress;
 mod prometheus;
 mod report;
+mod unplayed;
 
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::origin::{Origin, Refused};
 use crate::backtest::{
-    Assumptions, Bench, ByPolicy, Demand, Fixed, Flip, Gate, Hpa, Run, Scaler, Unit, flips, run as play,
+    Bench, ByPolicy, Demand, Figures, Fixed, Flip, Gate, Hpa, Outcome, Run, Scaler, Unit, flips, run as play,
 };
 use crate::config::Profile;
-use crate::policy::{Diagnostics, Given, Inputs, Policy};
+use crate::policy::{Bundle, Diagnostics, Given, Inputs, Policy};
+use assumed::{Assumed, Guessed};
+use chart::Chart;
+use progress::Progress;
 
-/// Utilisation up to which pods are trusted, where a number of replicas has to be guessed from a load.
-const TRUSTED: f64 = 0.8;
+/// The variable by which a controller has the limit of replicas; bundles read it as a param.
+const LIMIT: &str = "OPRC_CRM_LIMITS_MAX_REPLICAS";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,6 +36,7 @@ Examples:
     --fail-on 'candidate.violation_minutes > base.violation_minutes'    a gate: exit 1 where it holds
 
 A load is CSV (a column of times, and one of values for each class; a line of names above) or OpenMetrics text, either one gzipped.
+What its names say that they count must be what is played: cores, or with --unit rps requests; counters are for OpenMetrics.
 Times are seconds or milliseconds since the epoch, or RFC 3339. It counts cores that the work takes, or with --unit rps requests.
 
 Demand is as recorded, whatever serves it: asked = demand + waiting / seconds, served = min(asked, ready pods * --pod-cores). What
@@ -62,7 +70,8 @@ pub(super) struct Args {
     profile: Profile,
     #[command(flatten)]
     assumed: Assumed,
-    /// Condition over figures, in CEL, under which it fails: `candidate.replica_hours > hpa.replica_hours * 0.97`.
+    /// Condition over figures, in CEL, under which it fails: `candidate.replica_hours > hpa.replica_hours * 0.97`. With `worst_`
+    /// before its name a figure is that of the class in which it is highest.
     #[arg(long, value_name = "CONDITION")]
     fail_on: Vec<String>,
     /// Classes that are played at once; the answer is the same.
@@ -84,68 +93,30 @@ enum UnitName {
     Rps,
 }
 
-/// What is assumed; each is printed.
-#[derive(clap::Args)]
-struct Assumed {
-    /// CPU request of a pod, cores.
-    #[arg(long, default_value_t = 0.5, value_parser = positive)]
-    cpu_request: f64,
-    /// Cores that a pod can use at most; without it its request.
-    #[arg(long, value_parser = positive)]
-    pod_cores: Option<f64>,
-    /// Time from a decision to its pods being ready.
-    #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
-    start_up: Duration,
-    /// How long work waits before it is given up.
-    #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
-    patience: Duration,
-    /// Cores that one request a second takes, with --unit rps.
-    #[arg(long, default_value_t = 0.001, value_parser = positive)]
-    cores_per_rps: f64,
-    /// Fewest replicas.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    min_replicas: u32,
-    /// Most replicas.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    max_replicas: u32,
-    /// Time between two looks of the controller; 60s is its own default.
-    #[arg(long, default_value = "60s", value_parser = whole_seconds)]
-    interval: i64,
-    /// Time between two steps of the load.
-    #[arg(long, default_value = "30s", value_parser = whole_seconds)]
-    step: i64,
-    /// Utilisation that the autoscaler keeps, percent of the request.
-    #[arg(long, default_value_t = 80.0, value_parser = positive)]
-    hpa_target: f64,
-    /// Replicas of the number that stays; without it so many that the highest step of each load is borne.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    fixed: Option<u32>,
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
-    if number.is_finite() && number > 0.0 { Ok(number) } else { Err("it must be above 0".to_owned()) }
-}
-
-fn whole_seconds(text: &str) -> Result<i64, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    let seconds = i64::try_from(duration.as_secs()).ok().filter(|seconds| *seconds > 0 && duration.subsec_nanos() == 0);
-    seconds.ok_or_else(|| "it must be of whole seconds, 1s at least".to_owned())
-}
-
-/// What was played for one class.
-pub(super) struct Played<'a> {
-    demand: &'a Demand,
-    candidate: Run,
-    base: Option<Run>,
-    hpa: Run,
-    fixed: Run,
+/// What was played for one class; of its steps no more is kept than a chart shows.
+struct Played {
+    name: String,
+    notes: Vec<String>,
+    minutes: i64,
+    guessed: Guessed,
+    /// What decided, by the names that a gate uses.
+    sides: Vec<Side>,
     flips: Vec<Flip>,
+}
+
+/// One that decided over one class.
+struct Side {
+    name: &'static str,
+    figures: Figures,
+    chart: Option<Chart>,
 }
 
 /// A bundle that is compiled.
 struct Compiled {
     title: String,
+    /// That of the bundle, as `policy show` tells it: the limit of replicas is an assumption and no part of it.
+    revision: String,
+    bundle: Bundle,
     policy: Policy,
 }
 
@@ -162,35 +133,48 @@ pub(super) fn run(args: &Args) -> ExitCode {
 }
 
 fn backtest(args: &Args) -> Result<ExitCode, Refused> {
-    let gates: Result<Vec<Gate>, _> = args.fail_on.iter().map(|text| Gate::new(text)).collect();
-    let gates = gates.map_err(|error| Refused::Unreadable(format!("--fail-on: {error}")))?;
-    let candidate = compiled("candidate", &args.bundle, args.profile)?;
-    let base = args.base.clone().map(|base| compiled("base", &base.beside(&args.bundle), args.profile)).transpose()?;
-    let step = args.assumed.step;
-    let asked = args.prometheus.recorded(step).map_err(Refused::Unreadable)?;
-    let demands =
-        input::demands(&args.load, args.column.as_deref(), (asked, step, args.unit())).map_err(Refused::Unreadable)?;
-    let played = all(args, &candidate, base.as_ref(), &demands)?;
-    let report = report::Report { args, candidate: &candidate, base: base.as_ref(), played: &played };
+    args.check().map_err(Refused::Unreadable)?;
+    // Before anything is played it is known that the conditions can be asked.
+    let sides = ["candidate", "hpa", "fixed"].into_iter().chain(args.base.is_some().then_some("base"));
+    let sides: Vec<&str> = sides.collect();
+    let unfit = |error: crate::backtest::GateError| Refused::Unreadable(format!("--fail-on: {error}"));
+    let gates =
+        args.fail_on.iter().map(|text| Gate::new(text, &sides)).collect::<Result<Vec<_>, _>>().map_err(unfit)?;
+    let candidate = compiled("candidate", &args.bundle, args)?;
+    let base = args.base.clone().map(|base| compiled("base", &base.beside(&args.bundle), args)).transpose()?;
+    let unplayed = unplayed::told(&candidate, base.as_ref(), args.unit()).map_err(Refused::Wrong)?;
+    let played = all(args, &candidate, base.as_ref(), loads(args)?)?;
+    let (candidate, base) = (&candidate, base.as_ref());
+    let mut report = report::Report { args, candidate, base, played, unplayed, gates: Vec::new() };
+    let asked = gates.into_iter().map(|gate| gate.ask(&report.figures()).map(|outcome| (gate, outcome)));
+    report.gates = asked.collect::<Result<Vec<(Gate, Outcome)>, _>>().map_err(unfit)?;
     if let Some(path) = &args.html {
-        std::fs::write(path, report.html())
-            .map_err(|error| Refused::Unreadable(format!("{}: {error}", path.display())))?;
+        page(path, &report).map_err(|error| Refused::Unreadable(format!("{}: {error}", path.display())))?;
     }
-    super::print(&if args.json { format!("{:#}\n", report.json()) } else { report.text() });
-    let total = report.total();
+    let text = if args.json { format!("{:#}\n", report.json()) } else { report.text() };
+    super::written(&text).map_err(|error| Refused::Unreadable(format!("the answer can't be written: {error}")))?;
     let mut code = ExitCode::SUCCESS;
-    for gate in &gates {
-        let named: Vec<(&str, &crate::backtest::Figures)> = total.iter().map(|(name, one)| (*name, one)).collect();
-        let holds = gate.holds(&named).map_err(|error| Refused::Unreadable(format!("--fail-on: {error}")))?;
-        if holds {
-            crate::cli::complain(format_args!("oprc-crm policy backtest: --fail-on holds: {}", report.of_gate(gate)));
-            code = ExitCode::from(1);
-        }
+    for (gate, outcome) in report.gates.iter().filter(|(_, outcome)| outcome.holds) {
+        let told = report::of_gate(gate, outcome);
+        crate::cli::complain(format_args!("oprc-crm policy backtest: --fail-on holds: {told}"));
+        code = ExitCode::from(1);
     }
     Ok(code)
 }
 
-fn compiled(title: &str, origin: &Origin, profile: Profile) -> Result<Compiled, Refused> {
+fn page(path: &Path, report: &report::Report<'_>) -> io::Result<()> {
+    let mut out = io::BufWriter::new(std::fs::File::create(path)?);
+    report.html(&mut out)?;
+    out.flush()
+}
+
+fn loads(args: &Args) -> Result<Vec<Demand>, Refused> {
+    let step = args.assumed.step;
+    let asked = args.prometheus.recorded(step, args.unit()).map_err(Refused::Unreadable)?;
+    input::demands(&args.load, args.column.as_deref(), (asked, step, args.unit())).map_err(Refused::Unreadable)
+}
+
+fn compiled(title: &str, origin: &Origin, args: &Args) -> Result<Compiled, Refused> {
     let wrong = |found: &Diagnostics| {
         let first =
             found.0.first().map(|one| format!("{}: {}", one.place(), one.message.lines().next().unwrap_or_default()));
@@ -201,138 +185,93 @@ fn compiled(title: &str, origin: &Origin, profile: Profile) -> Result<Compiled, 
         Err(Refused::Wrong(found)) => Err(wrong(&found)),
         other => other,
     }?;
-    let inputs = Inputs { profile: profile.name().to_owned(), ..Inputs::default() };
+    // One ceiling for everything that is played: a bundle that reads the limit has what the controller would give it.
+    let environment = [(LIMIT.to_owned(), args.assumed.max_replicas.to_string())].into();
+    let inputs = Inputs { profile: args.profile.name().to_owned(), environment };
     let (policy, _) = bundle.compile(&inputs).map_err(|found| wrong(&found))?;
-    Ok(Compiled { title: title.to_owned(), policy })
+    let revision = bundle.revision().to_owned();
+    Ok(Compiled { title: title.to_owned(), revision, bundle, policy })
 }
 
 impl Args {
-    fn assumptions(&self) -> Result<Assumptions, Refused> {
-        let assumed = &self.assumed;
-        let (least, most) = (f64::from(assumed.min_replicas), f64::from(assumed.max_replicas));
-        if least > most {
-            return Err(Refused::Unreadable(format!("--min-replicas {least} is above --max-replicas {most}")));
-        }
-        Ok(Assumptions {
-            cpu_request: assumed.cpu_request,
-            pod_cores: assumed.pod_cores.unwrap_or(assumed.cpu_request),
-            start_up: i64::try_from(assumed.start_up.as_secs()).unwrap_or(i64::MAX),
-            patience: assumed.patience.as_secs_f64(),
-            cores_per_rps: assumed.cores_per_rps,
-            least,
-            most,
-        })
-    }
-
     fn unit(&self) -> Unit {
         match self.unit {
             UnitName::Cores => Unit::Cores,
             UnitName::Rps => Unit::Rps,
         }
     }
+
+    /// What contradicts another flag or does nothing beside it, in one line.
+    fn check(&self) -> Result<(), String> {
+        if self.column.is_some() && self.load.is_empty() {
+            return Err("--column does nothing without --load".to_owned());
+        }
+        if let (Some(Origin::Git { revision, path: None }), Origin::Builtin) = (&self.base, &self.bundle) {
+            let what = "the shipped bundle is in no directory; name the directory of a bundle as BUNDLE, or";
+            return Err(format!("--base git:{revision}: {what} git:{revision}:DIRECTORY"));
+        }
+        self.prometheus.check()?;
+        self.assumed.check(self.unit())
+    }
 }
 
 /// Plays every class, a few at once; the order of the answer is that of the loads.
-fn all<'a>(
+fn all(
     args: &Args,
     candidate: &Compiled,
     base: Option<&Compiled>,
-    demands: &'a [Demand],
-) -> Result<Vec<Played<'a>>, Refused> {
-    let assume = args.assumptions()?;
-    let interval = args.assumed.interval;
+    demands: Vec<Demand>,
+) -> Result<Vec<Played>, Refused> {
     let threads = args.threads.map_or(0, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Refused::Unreadable(format!("threads can't be started: {error}")))?;
     let progress = Progress::new(demands.len());
     let play = |demand| {
-        let played = one(args, &assume, interval, (candidate, base), demand);
+        let played = one(args, (candidate, base), demand);
         progress.step();
         played
     };
-    let played = pool.install(|| demands.par_iter().map(play).collect());
+    let played = pool.install(|| demands.into_par_iter().map(play).collect());
     progress.end();
     played
 }
 
 /// Plays one class under everything that decides.
-fn one<'a>(
-    args: &Args,
-    assume: &Assumptions,
-    interval: i64,
-    (candidate, base): (&Compiled, Option<&Compiled>),
-    demand: &'a Demand,
-) -> Result<Played<'a>, Refused> {
+fn one(args: &Args, (candidate, base): (&Compiled, Option<&Compiled>), demand: Demand) -> Result<Played, Refused> {
+    let assume = args.assumed.plant();
     let cores = |value: &f64| if args.unit() == Unit::Rps { value * assume.cores_per_rps } else { *value };
-    let enough = |cores: f64| (cores / (assume.cpu_request * TRUSTED)).ceil().clamp(assume.least, assume.most);
-    let mut known = demand.values.iter().flatten();
-    let start = enough(known.next().map_or(0.0, cores));
-    let highest = demand.values.iter().flatten().map(cores).fold(0.0, f64::max);
-    let kept = args.html.is_some();
+    let mut known = demand.values.iter().flatten().map(cores).peekable();
+    let guessed = args.assumed.guessed(known.peek().copied().unwrap_or(0.0), known.fold(0.0, f64::max));
+    let by = |scaler: &mut dyn Scaler, start| play(&demand, args.unit(), &assume, (scaler, start), args.html.is_some());
     let by_policy = |compiled: &Compiled| {
         let bench = Bench {
             policy: &compiled.policy,
             profile: args.profile.name().to_owned(),
             given: Given::default(),
-            interval,
-            assume: *assume,
+            interval: args.assumed.interval,
+            assume,
         };
-        let mut scaler = ByPolicy::new(&bench, demand.start, start)
+        let mut scaler = ByPolicy::new(&bench, demand.start, guessed.start)
             .ok_or_else(|| Refused::Unreadable(format!("{}: no grid has the step of its signals", compiled.title)))?;
-        Ok::<Run, Refused>(play(demand, args.unit(), assume, (&mut scaler, start), kept))
+        Ok::<Run, Refused>(by(&mut scaler, guessed.start))
     };
-    let by = |scaler: &mut dyn Scaler, start| play(demand, args.unit(), assume, (scaler, start), kept);
-    let candidate = by_policy(candidate)?;
-    let base = base.map(by_policy).transpose()?;
-    let bounds = (assume.least, assume.most);
-    let hpa = by(&mut Hpa::new(args.assumed.hpa_target, assume.cpu_request, bounds), start);
-    let fixed = args.assumed.fixed.map_or_else(|| enough(highest), f64::from);
-    let fixed = by(&mut Fixed(fixed), fixed);
-    let flips = base.as_ref().map(|base| flips(base, &candidate)).unwrap_or_default();
-    Ok(Played { demand, candidate, base, hpa, fixed, flips })
-}
-
-/// How far it is, on a terminal and where there are several classes.
-struct Progress {
-    of: usize,
-    done: AtomicUsize,
-}
-
-impl Progress {
-    fn new(of: usize) -> Self {
-        use std::io::IsTerminal as _;
-        Self { of: if std::io::stderr().is_terminal() && of > 1 { of } else { 0 }, done: AtomicUsize::new(0) }
-    }
-
-    fn step(&self) {
-        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.of > 0 {
-            eprint!("\r{}", bar(done, self.of));
-        }
-    }
-
-    fn end(&self) {
-        if self.of > 0 {
-            eprint!("\r\x1b[K");
-        }
-    }
-}
-
-/// So many of all, as a bar and as numbers.
-fn bar(done: usize, of: usize) -> String {
-    const WIDTH: usize = 30;
-    let full = (done.min(of) * WIDTH).checked_div(of).unwrap_or(WIDTH);
-    format!("[{}{}] {done} of {of} classes", "#".repeat(full), "-".repeat(WIDTH - full))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bar;
-
-    #[test]
-    fn the_bar_is_as_long_as_what_is_done() {
-        assert_eq!(bar(0, 7), "[------------------------------] 0 of 7 classes");
-        assert_eq!(bar(3, 7), "[############------------------] 3 of 7 classes");
-        assert_eq!(bar(7, 7), "[##############################] 7 of 7 classes");
-    }
+    let mut sides = Vec::new();
+    // The steps of one run are dropped before those of the next are there.
+    let mut keep = |name, mut run: Run| {
+        let chart = args.html.is_some().then(|| Chart::of(&mut run));
+        sides.push(Side { name, figures: run.figures, chart });
+        run
+    };
+    let candidate = keep("candidate", by_policy(candidate)?);
+    let flips = match base {
+        Some(base) => flips(&keep("base", by_policy(base)?), &candidate),
+        None => Vec::new(),
+    };
+    let mut hpa = Hpa::new(args.assumed.hpa_target, assume.cpu_request, (assume.least, assume.most));
+    keep("hpa", by(&mut hpa, guessed.start));
+    keep("fixed", by(&mut Fixed(guessed.fixed), guessed.fixed));
+    let minutes = (demand.end() - demand.start) / 60;
+    let mut notes = demand.notes;
+    notes.extend(guessed.note());
+    Ok(Played { name: demand.name, notes, minutes, guessed, sides, flips })
 }

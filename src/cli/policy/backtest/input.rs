@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read as _, stdin};
 
 use flate2::read::MultiGzDecoder;
 
-use crate::backtest::{Demand, Recorded, Unit, csv, moment, openmetrics};
+use crate::backtest::{Counts, Demand, Recorded, Unit, csv, is_counter, moment, openmetrics};
 
 /// Longest line, bytes: a hundred thousand classes.
 const LONGEST: u64 = 4 << 20;
@@ -21,12 +21,7 @@ pub(super) fn demands(
         let wrong = |error: String| format!("{file}: {error}");
         let lines = Lines { text: open(file).map_err(wrong)?, read: 0 };
         for recorded in parse(lines, column).map_err(wrong)? {
-            if !unit.fits(&recorded) {
-                let (name, counts) = (&recorded.name, recorded.counts.as_deref().unwrap_or_default());
-                let what =
-                    format!("{name} counts {counts}, and {} are played; --column and --unit choose", unit.name());
-                return Err(wrong(what));
-            }
+            fits(&recorded, unit).map_err(wrong)?;
             all.push(recorded.onto(step).map_err(|error| wrong(error.to_string()))?);
         }
     }
@@ -38,6 +33,32 @@ pub(super) fn demands(
     }
     overlap(&all)?;
     Ok(all)
+}
+
+/// What a recording counts, where it or its name says so, must be what is played.
+fn fits(recorded: &Recorded, unit: Unit) -> Result<(), String> {
+    let name = &recorded.name;
+    let says = match &recorded.counts {
+        Some(counts) => Some(counts.as_str()).filter(|_| !unit.fits(recorded)),
+        None => Counts::of(name).filter(|counts| !counts.fits(unit)).map(Counts::name),
+    };
+    match says {
+        Some(counts) => {
+            Err(format!("{name} counts {counts}, and {} are played; --column and --unit choose", unit.name()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Columns of numbers say nothing of counters, so that those would be taken for a load that only ever grows.
+fn no_counters(recorded: Vec<Recorded>) -> Result<Vec<Recorded>, String> {
+    match recorded.iter().find(|one| is_counter(&one.name)) {
+        Some(one) => Err(format!(
+            "column {} is a counter by its name: write how fast it grows, or the counter as OpenMetrics",
+            one.name
+        )),
+        None => Ok(recorded),
+    }
 }
 
 /// Figures of several loads are added up, so they must be of one time.
@@ -105,7 +126,8 @@ fn parse(mut lines: Lines, column: Option<&str>) -> Result<Vec<Recorded>, String
         if ["# TYPE", "# HELP", "# UNIT", "# EOF"].iter().any(|mark| told.starts_with(mark)) {
             is_csv = false;
         } else if sample {
-            is_csv &= told.split('{').next().is_some_and(|name| name.contains(','));
+            // Semicolons and tabs are of those who mean CSV; it is said there what is wrong with them.
+            is_csv &= told.split('{').next().is_some_and(|name| name.contains([',', ';', '\t']));
         }
         first.push(Ok(line));
         if sample || !is_csv {
@@ -113,5 +135,5 @@ fn parse(mut lines: Lines, column: Option<&str>) -> Result<Vec<Recorded>, String
         }
     }
     let all = first.into_iter().chain(lines);
-    if is_csv { csv(all, column) } else { openmetrics(all, column) }
+    if is_csv { csv(all, column).and_then(no_counters) } else { openmetrics(all, column) }
 }

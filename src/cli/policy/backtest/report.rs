@@ -2,46 +2,46 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{Args, Compiled, Played};
-use crate::backtest::{Figures, Gate, Mark, Run, Side};
+use super::{Args, Compiled, Guessed, Played, chart};
+use crate::backtest::{Figures, Gate, Outcome, Side};
 
 const PAGE: &str = include_str!("page.html");
 /// Where the page has its data.
 const DATA: &str = "/*DATA*/null";
-/// Most steps that a chart has of one class; more of them are drawn by their highest.
-const POINTS: usize = 2000;
+/// Most classes of which each is told in a line.
+const TOLD: usize = 8;
 
 /// Everything that was played.
 pub(super) struct Report<'a> {
     pub(super) args: &'a Args,
     pub(super) candidate: &'a Compiled,
     pub(super) base: Option<&'a Compiled>,
-    pub(super) played: &'a [Played<'a>],
+    pub(super) played: Vec<Played>,
+    pub(super) unplayed: Vec<String>,
+    pub(super) gates: Vec<(Gate, Outcome)>,
 }
 
 impl Report<'_> {
-    /// What decided, by the names that a gate uses.
-    fn runs<'b>(played: &'b Played<'_>) -> Vec<(&'static str, &'b Run)> {
-        let base = played.base.as_ref().map(|base| ("base", base));
-        [Some(("candidate", &played.candidate)), base, Some(("hpa", &played.hpa)), Some(("fixed", &played.fixed))]
-            .into_iter()
-            .flatten()
-            .collect()
+    /// Figures of each class, by what decided.
+    pub(super) fn figures(&self) -> Vec<(&'static str, Vec<&Figures>)> {
+        let mut all: Vec<(&'static str, Vec<&Figures>)> = Vec::new();
+        for side in self.played.iter().flat_map(|one| &one.sides) {
+            match all.iter_mut().find(|(known, _)| *known == side.name) {
+                Some((_, figures)) => figures.push(&side.figures),
+                None => all.push((side.name, vec![&side.figures])),
+            }
+        }
+        all
     }
 
     /// Figures of all classes together.
-    pub(super) fn total(&self) -> Vec<(&'static str, Figures)> {
-        let mut total: Vec<(&'static str, Figures)> = Vec::new();
-        for (name, run) in self.played.iter().flat_map(Self::runs) {
-            match total.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, sum)) => *sum = sum.plus(&run.figures),
-                None => total.push((name, run.figures)),
-            }
-        }
-        total
+    fn total(&self) -> Vec<(&'static str, Figures)> {
+        let sum = |all: Vec<&Figures>| all.into_iter().fold(Figures::default(), |sum, one| sum.plus(one));
+        self.figures().into_iter().map(|(name, all)| (name, sum(all))).collect()
     }
 
     fn title(&self, name: &str) -> String {
@@ -52,38 +52,50 @@ impl Report<'_> {
         }
     }
 
-    /// A gate that holds, with the figures of which it speaks.
-    pub(super) fn of_gate(&self, gate: &Gate) -> String {
-        let mut told = Vec::new();
-        for (name, figures) in self.total() {
-            for ((field, _), value) in Figures::NAMES.iter().zip(figures.values()) {
-                let path = format!("{name}.{field}");
-                if gate.text().contains(&path) {
-                    told.push(format!("{path} is {}", number(value)));
-                }
-            }
-        }
-        if told.is_empty() { gate.text().to_owned() } else { format!("{}: {}", gate.text(), told.join(", ")) }
-    }
-
     pub(super) fn text(&self) -> String {
         let mut out = String::new();
-        let minutes: i64 = self.played.iter().map(minutes).sum();
+        let minutes: i64 = self.played.iter().map(|one| one.minutes).sum();
         let _ = writeln!(out, "{}, {} of load in all", classes(self.played.len()), span(minutes));
-        let _ = writeln!(out, "candidate: revision {} ({})", self.candidate.policy.revision(), self.args.bundle);
-        if let (Some(base), Some(origin)) = (self.base, &self.args.base) {
-            let _ = writeln!(out, "base:      revision {} ({origin})", base.policy.revision());
+        for (head, text) in self.head() {
+            let _ = writeln!(out, "{:<11} {text}", format!("{head}:"));
         }
-        let _ = writeln!(out, "assumed:   {}", self.assumed().join(", "));
-        for one in self.played {
-            for note in &one.demand.notes {
-                let _ = writeln!(out, "note:      {}: {note}", one.demand.name);
+        for one in &self.played {
+            for note in &one.notes {
+                let _ = writeln!(out, "{:<11} {}: {note}", "note:", one.name);
             }
         }
         out.push('\n');
         self.table(&mut out);
         self.flips(&mut out);
         out
+    }
+
+    /// What was played, and everything that is assumed.
+    fn head(&self) -> Vec<(&'static str, String)> {
+        let mut head = vec![("candidate", format!("revision {} ({})", self.candidate.revision, self.args.bundle))];
+        if let (Some(base), Some(origin)) = (self.base, &self.args.base) {
+            head.push(("base", format!("revision {} ({origin})", base.revision)));
+        }
+        head.push(("assumed", self.args.assumed().join(", ")));
+        head.push(("HPA", self.args.assumed_hpa()));
+        head.push(("at first", self.replicas(|guessed| guessed.start)));
+        head.push(("fixed", self.replicas(|guessed| guessed.fixed)));
+        head.extend(self.unplayed.iter().map(|what| ("not played", what.clone())));
+        head
+    }
+
+    /// A number of replicas that each class has.
+    fn replicas(&self, of: fn(&Guessed) -> f64) -> String {
+        let all = || self.played.iter().map(|one| of(&one.guessed));
+        let (least, most) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
+        if least >= most {
+            return format!("{most} replicas");
+        }
+        if self.played.len() > TOLD {
+            return format!("{least} to {most} replicas, by class");
+        }
+        let each: Vec<String> = self.played.iter().map(|one| format!("{} {}", one.name, of(&one.guessed))).collect();
+        format!("{} replicas", each.join(", "))
     }
 
     fn table(&self, out: &mut String) {
@@ -133,100 +145,91 @@ impl Report<'_> {
         by_rule
     }
 
-    /// Every assumption, as a flag would state it.
-    fn assumed(&self) -> Vec<String> {
-        let one = &self.args.assumed;
-        let time = |length| humantime::format_duration(length).to_string();
-        let seconds = |whole: i64| std::time::Duration::from_secs(whole.unsigned_abs());
-        let mut all = vec![
-            format!("profile {}", self.args.profile.name()),
-            format!("cpu-request {}", one.cpu_request),
-            format!("pod-cores {}", one.pod_cores.unwrap_or(one.cpu_request)),
-            format!("start-up {}", time(one.start_up)),
-            format!("patience {}", time(one.patience)),
-            format!("replicas {} to {}", one.min_replicas, one.max_replicas),
-            format!("interval {}", time(seconds(one.interval))),
-            format!("step {}", time(seconds(one.step))),
-        ];
-        if self.args.unit() == crate::backtest::Unit::Rps {
-            all.push(format!("cores-per-rps {}", one.cores_per_rps));
-        }
-        all
-    }
-
     pub(super) fn json(&self) -> Value {
-        let figures = |all: &[(&str, Figures)]| -> Value {
-            all.iter().map(|(name, one)| ((*name).to_owned(), json!(one))).collect::<serde_json::Map<_, _>>().into()
+        let gate = |(gate, outcome): &(Gate, Outcome)| {
+            let figures: Map<_, _> = outcome.figures.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+            json!({"condition": gate.text(), "holds": outcome.holds, "figures": figures})
         };
-        let classes: Vec<Value> = self
-            .played
-            .iter()
-            .map(|one| {
-                let of: Vec<(&str, Figures)> =
-                    Self::runs(one).into_iter().map(|(name, run)| (name, run.figures)).collect();
-                json!({"name": one.demand.name, "notes": one.demand.notes, "figures": figures(&of), "flips": one.flips})
-            })
-            .collect();
+        let class = |one: &Played| {
+            let figures = named(one.sides.iter().map(|side| (side.name, &side.figures)));
+            let Guessed { start, fixed, .. } = one.guessed;
+            let replicas = json!({"start": start, "fixed": fixed});
+            json!({"name": one.name, "notes": one.notes, "replicas": replicas, "figures": figures, "flips": one.flips})
+        };
         json!({
-            "candidate": self.candidate.policy.revision(),
-            "base": self.base.map(|base| base.policy.revision()),
-            "assumed": self.assumed(),
-            "total": figures(&self.total()),
-            "classes": classes,
+            "candidate": self.candidate.revision,
+            "base": self.base.map(|base| &base.revision),
+            "assumed": self.args.assumed_values(),
+            "not_played": self.unplayed,
+            "total": named(self.total().iter().map(|(name, one)| (*name, one))),
+            "gates": self.gates.iter().map(gate).collect::<Vec<_>>(),
+            "classes": self.played.iter().map(class).collect::<Vec<_>>(),
         })
     }
 
-    /// The page, with everything in it.
-    pub(super) fn html(&self) -> String {
-        let classes: Vec<Value> = self.played.iter().map(|one| self.chart(one)).collect();
+    /// The page, with everything in it; one class after the other, so that it is never in memory as a whole.
+    pub(super) fn html(&self, out: &mut impl io::Write) -> io::Result<()> {
         let names: Vec<_> = Figures::NAMES.iter().map(|(name, unit)| json!([name.replace('_', " "), unit])).collect();
         let total: Vec<_> = self.total().iter().map(|(name, one)| json!([self.title(name), one.values()])).collect();
-        let data = json!({
-            "candidate": format!("{} ({})", self.candidate.policy.revision(), self.args.bundle),
-            "base": self.base.zip(self.args.base.as_ref()).map(|(base, from)| format!("{} ({from})", base.policy.revision())),
-            "assumed": self.assumed(), "names": names, "total": total, "flips": self.flips_by_rule(), "classes": classes,
-        });
-        // What is inside a script may not end it.
-        PAGE.replacen(DATA, &data.to_string().replace('<', "\\u003c"), 1)
+        let (before, after) = PAGE.split_once(DATA).unwrap_or((PAGE, ""));
+        write!(out, "{before}{{")?;
+        for (name, value) in [
+            ("head", json!(self.head())),
+            ("base", json!(self.base.is_some())),
+            ("names", json!(names)),
+            ("total", json!(total)),
+            ("flips", json!(self.flips_by_rule())),
+        ] {
+            write!(out, "\"{name}\":{},", inert(&value))?;
+        }
+        write!(out, "\"classes\":[")?;
+        for (index, one) in self.played.iter().enumerate() {
+            write!(out, "{}{}", if index == 0 { "" } else { "," }, inert(&self.class(one)))?;
+        }
+        write!(out, "]}}{after}")
     }
 
-    fn chart(&self, played: &Played<'_>) -> Value {
-        let runs: Vec<Value> = Self::runs(played)
-            .into_iter()
-            .map(|(name, run)| {
-                let marks: Vec<Value> =
-                    run.marks.iter().map(|Mark { at, from, to, by }| json!([at, from, to, by])).collect();
-                json!({"name": self.title(name), "figures": run.figures.values(), "marks": marks, "steps": thinned(run)})
-            })
-            .collect();
+    fn class(&self, played: &Played) -> Value {
+        let mut notes = played.notes.clone();
+        let mut runs = Vec::new();
+        notes.extend(played.sides.first().and_then(|side| side.chart.as_ref()?.coarse()));
+        for side in &played.sides {
+            let Some(chart) = &side.chart else { continue };
+            let (steps, marks) = chart.json();
+            let title = self.title(side.name);
+            notes.extend(chart.cut().map(|note| format!("{title}: {note}")));
+            runs.push(json!({"name": title, "figures": side.figures.values(), "marks": marks, "steps": steps}));
+        }
         let side = |Side { replicas, by }: &Side| {
             replicas.map_or_else(|| format!("held by {by}"), |to| format!("{} replicas by {by}", number(to)))
         };
-        let flips: Vec<Value> =
-            played.flips.iter().map(|one| json!([one.at, side(&one.base), side(&one.candidate)])).collect();
-        json!({"name": played.demand.name, "notes": played.demand.notes, "runs": runs, "flips": flips})
+        let drawn = played.flips.iter().take(chart::MARKS);
+        let flips: Vec<Value> = drawn.map(|one| json!([one.at, side(&one.base), side(&one.candidate)])).collect();
+        notes.extend(chart::not_drawn(played.flips.len(), "decisions otherwise than by the base"));
+        json!({"name": played.name, "notes": notes, "runs": runs, "flips": flips})
     }
 }
 
-/// Steps of a run, no more than a chart can show: of several the highest demand and the lowest capacity.
-fn thinned(run: &Run) -> Vec<Value> {
-    let many = run.steps.len().div_ceil(POINTS).max(1);
-    let of_chunk = |chunk: &[crate::backtest::Step]| {
-        let first = chunk.first()?;
-        let demand = chunk.iter().filter_map(|step| step.demand).reduce(f64::max);
-        let capacity = chunk.iter().map(|step| step.capacity).fold(f64::INFINITY, f64::min);
-        let round = |value: f64| (value * 1000.0).round() / 1000.0;
-        Some(json!([first.at, demand.map(round), round(capacity), first.replicas]))
-    };
-    run.steps.chunks(many).filter_map(of_chunk).collect()
+/// As it stands in a script, which nothing inside of it may end.
+fn inert(value: &Value) -> String {
+    value.to_string().replace('<', "\\u003c")
+}
+
+fn named<'a>(figures: impl Iterator<Item = (&'static str, &'a Figures)>) -> Map<String, Value> {
+    figures.map(|(name, one)| (name.to_owned(), json!(one))).collect()
+}
+
+/// A condition that holds, with the figures that it reads.
+pub(super) fn of_gate(gate: &Gate, outcome: &Outcome) -> String {
+    // As many digits as tell figures apart that differ.
+    let exact = |value: f64| (value * 1e6).round() / 1e6;
+    let told: Vec<String> =
+        outcome.figures.iter().map(|(name, value)| format!("{name} is {}", exact(*value))).collect();
+    format!("{}: {}", gate.text(), told.join(", "))
 }
 
 fn classes(many: usize) -> String {
     if many == 1 { "1 class".to_owned() } else { format!("{many} classes") }
-}
-
-fn minutes(played: &Played<'_>) -> i64 {
-    i64::try_from(played.demand.values.len()).unwrap_or(0) * played.demand.step / 60
 }
 
 fn span(minutes: i64) -> String {
