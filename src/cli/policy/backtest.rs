@@ -40,7 +40,7 @@ What its names say that they count must be what is played: cores, or with --unit
 Times are seconds or milliseconds since the epoch, or RFC 3339. It counts cores that the work takes, or with --unit rps requests.
 
 Demand is as recorded, whatever serves it: asked = demand + waiting / seconds, served = min(asked, ready pods * --pod-cores). What
-is not served waits, up to --patience * demand; what is beyond is given up. Every assumption is a flag, and is printed.
+is not served waits, up to --patience * capacity; what is beyond is given up. Every assumption is a flag, and is printed.
 
 Exit codes: 0 done, 1 --fail-on holds, 2 it could not be played.";
 
