@@ -188,8 +188,8 @@ pub fn standing(
         if numbered && replicas.is_some() {
             return None;
         }
-        let enforces = gate.feature
-            && gate.class.enforcement == EnforcementMode::Enforce
+        // Without the feature nothing is written any more; what stands is let go by the record alone, as a number is.
+        let enforces = gate.class.enforcement == EnforcementMode::Enforce
             && enforced(dimension).is_some_and(|dimension| gate.class.dimensions.contains(&dimension));
         let mut all = status.last_applied_recommendations.iter();
         let entry = all.find(|one| one.component == part.name() && one.dimension == dimension.name())?;

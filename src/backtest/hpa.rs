@@ -34,6 +34,15 @@ pub struct Hpa {
 }
 
 impl Hpa {
+    /// What it does by the defaults of `autoscaling/v2`: name, number, words.
+    pub const DEFAULTS: [(&'static str, f64, &'static str); 5] = [
+        ("hpa_sync_seconds", SYNC as f64, "a look every 15s"),
+        ("hpa_tolerance", TOLERANCE, "a tolerance of 0.1"),
+        ("hpa_up_percent", 100.0, "up by 100 %"),
+        ("hpa_up_pods", ADDED, "or 4 pods in 15s"),
+        ("hpa_down_window_seconds", STABILIZATION as f64, "down to the highest of 300s"),
+    ];
+
     /// Towards a utilisation in percent of a request, between two numbers of replicas.
     pub fn new(target: f64, request: f64, (least, most): (f64, f64)) -> Self {
         Self { target, request, least, most, desired: VecDeque::new(), looked: None, used: (0.0, 0.0) }

@@ -79,8 +79,8 @@ impl Basis {
         let revision = policy.revision();
         let id = short_hash(&[revision, &rest]);
         let rules = short_hash(&[revision.split_once('@').map_or(revision, |(rules, _)| rules), &rest]);
-        let enforcement = setting.features.nfr_enforcement;
-        let render = RenderSettings { odgm_image: odgm_image.clone(), enforcement, monitors };
+        // With the feature off nothing more is applied; what was is let go by the record alone.
+        let render = RenderSettings { odgm_image: odgm_image.clone(), enforcement: true, monitors };
         Self { id, rules, policy, setting, fixed: fixed.clone(), render, source }
     }
 

@@ -86,7 +86,10 @@ pub(super) fn change(
     trace: &mut NfrTrace,
 ) -> (f64, Result<Applied, Held>) {
     if question.component == ComponentKind::Odgm || question.dimension == Dimension::Partitions {
-        return (0.0, Err(held(Invariant::Advice, "a data grid is not resized by the controller: this is advice")));
+        // Noise is no news of it either: what would be too little for a change is too little for other advice.
+        let stabilize = safeguard.and_then(|one| one.stabilize(timeline.facts(question.now)).ok());
+        let band = stabilize.map_or(0.0, |one| one.dead_band_pct / 100.0);
+        return (band, Err(held(Invariant::Advice, "a data grid is not resized by the controller: this is advice")));
     }
     let Some(safeguard) = safeguard else {
         return (0.0, Err(held(Invariant::NoSafeguard, "the policy has no Safeguard for this, so nothing is applied")));

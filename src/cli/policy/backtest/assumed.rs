@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::Args;
-use crate::backtest::{Assumptions, Unit};
+use crate::backtest::{Assumptions, Hpa, Unit};
 
 /// Longest length of time that a flag takes, seconds.
 const DAY: u64 = 86_400;
@@ -13,15 +13,6 @@ const DAY: u64 = 86_400;
 const MOST: f64 = 1e6;
 /// Cores that a request a second takes, where nothing else is said.
 const CORES_PER_RPS: f64 = 0.001;
-
-/// What the baseline does by the defaults of `autoscaling/v2`, which are no flags: name, number, words.
-const HPA: [(&str, f64, &str); 5] = [
-    ("hpa_sync_seconds", 15.0, "a look every 15s"),
-    ("hpa_tolerance", 0.1, "a tolerance of 0.1"),
-    ("hpa_up_percent", 100.0, "up by 100 %"),
-    ("hpa_up_pods", 4.0, "or 4 pods in 15s"),
-    ("hpa_down_window_seconds", 300.0, "down to the highest of 300s"),
-];
 
 /// What is assumed; each is printed.
 #[derive(clap::Args)]
@@ -181,7 +172,7 @@ impl Args {
             "interval_seconds": one.interval, "step_seconds": one.step,
             "trusted_utilisation_percent": one.trusted_utilisation, "hpa_target_percent": one.hpa_target,
         });
-        let more = HPA.iter().map(|(name, number, _)| ((*name).to_owned(), json!(number)));
+        let more = Hpa::DEFAULTS.iter().map(|(name, number, _)| ((*name).to_owned(), json!(number)));
         let rps = (self.unit() == Unit::Rps).then(|| ("cores_per_rps".to_owned(), json!(plant.cores_per_rps)));
         all.as_object_mut().map(std::mem::take).unwrap_or_default().into_iter().chain(more).chain(rps).collect()
     }
@@ -214,7 +205,7 @@ impl Args {
 
     /// What the baseline does.
     pub(super) fn assumed_hpa(&self) -> String {
-        let defaults = HPA.map(|(_, _, words)| words).join(", ").replace(", or ", " or ");
+        let defaults = Hpa::DEFAULTS.map(|(_, _, words)| words).join(", ").replace(", or ", " or ");
         format!("hpa-target {} %; by its defaults {defaults}", self.assumed.hpa_target)
     }
 }

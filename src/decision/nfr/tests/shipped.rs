@@ -237,3 +237,45 @@ fn replicas_and_requests_do_not_chase_each_other() {
     let (replicas, request, _) = run_both(&policy, &[0.1; 240], (1.0, 1.0));
     assert!(replicas == 1.0 && request < 0.2, "{replicas} of {request}");
 }
+
+/// Advice about a data grid moves with its load, and not with its noise. Fails where advice has no dead-band.
+#[test]
+fn advice_about_a_data_grid_is_not_changed_by_noise() {
+    let policy = policy();
+    let mut facts = facts(1.0, 3.0);
+    facts.set("component.kind", FactValue::Text("odgm".to_owned()));
+    facts.set_group("class.odgm");
+    facts.set("class.odgm.replica_count", FactValue::Number(1.0));
+    let since = at(-1000);
+    let mut state = State {
+        current: 3.0,
+        applied_at: None,
+        changed_by: None,
+        generation_since: since,
+        revision_since: since,
+        recommended: None,
+    };
+    let mut said = Vec::new();
+    for step in 30..90 {
+        // Just around what three pods bear, then far more.
+        let load = |step: i64| if step < 60 { 2.1 + 0.04 * f64::from(u8::from(step % 2 == 0)) } else { 4.0 };
+        let points = (0..=step).map(|step| (at(step), load(step)));
+        let samples = Samples::from([("cpu".to_owned(), Arc::new(Series::new(points).unwrap()))]);
+        let question = Question {
+            component: ComponentKind::Odgm,
+            dimension: Dimension::Replicas,
+            state: &state,
+            range: Range::replicas(false, 20.0, None),
+            samples: &samples,
+            grid: Grid::new(Duration::from_secs(30), Duration::ZERO).unwrap(),
+            now: at(step),
+        };
+        let decision = decide(&policy, &mut facts, &question);
+        let target = decision.recommendation.as_ref().unwrap().target;
+        if said.last() != Some(&target) {
+            said.push(target);
+        }
+        state = state.after(&decision, false, at(step));
+    }
+    assert_eq!(said, [4.0, 6.0]);
+}
