@@ -24,22 +24,22 @@ pub(super) fn about(
     pods: &Pods,
     is_known: impl Fn(&ComponentKey) -> bool,
 ) -> Result<Option<About>, Fault> {
-    let namespace = one_of(labels, &["namespace", "namespace_name"])?;
+    let mut needed = join.labels().iter().map(|names| one_of(labels, names));
+    // Each join needs two: the namespace, and what it is named by.
+    let (Some(namespace), Some(named)) = (needed.next(), needed.next()) else { return Ok(None) };
+    let (namespace, named) = (namespace?, named?);
     match join {
         Join::Pod => {
-            let pod = one_of(labels, &["pod", "pod_name"])?;
-            let found = pods.component(namespace, pod, is_known);
-            Ok(found.map(|Belonging { component, before }| About { component, part: pod.to_owned(), before }))
+            let found = pods.component(namespace, named, is_known);
+            Ok(found.map(|Belonging { component, before }| About { component, part: named.to_owned(), before }))
         }
         Join::Workload => {
-            let workload = one_of(labels, &["workload", "deployment"])?;
-            let component = Some(ComponentKey::new(namespace, workload)).filter(is_known);
+            let component = Some(ComponentKey::new(namespace, named)).filter(is_known);
             Ok(component.map(|component| About { component, part: String::new(), before: i64::MAX }))
         }
         Join::Revision => {
-            let revision = one_of(labels, &["revision", "revision_name"])?;
-            let component = of_revision(revision).map(|service| ComponentKey::new(namespace, service)).filter(is_known);
-            Ok(component.map(|component| About { component, part: revision.to_owned(), before: i64::MAX }))
+            let component = of_revision(named).map(|service| ComponentKey::new(namespace, service)).filter(is_known);
+            Ok(component.map(|component| About { component, part: named.to_owned(), before: i64::MAX }))
         }
     }
 }

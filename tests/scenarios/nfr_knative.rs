@@ -28,7 +28,7 @@ fn policy(dir: &Path) {
     }
     let mut text = shipped("policies/signals.yaml");
     for (minutes, seconds) in
-        [("[1m]", "[4s]"), ("[10m]", "[40s]"), ("step: 30s", "step: 1s"), ("max_age: 2m", "max_age: 8s")]
+        [("[1m]", "[4s]"), ("[5m]", "[40s]"), ("step: 30s", "step: 1s"), ("max_age: 2m", "max_age: 8s")]
     {
         assert!(text.contains(minutes), "the shipped signals have changed: {minutes}");
         text = text.replace(minutes, seconds);

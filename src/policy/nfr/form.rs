@@ -149,6 +149,11 @@ impl SignalForm {
         });
         let joins = [("pod", Join::Pod), ("workload", Join::Workload), ("revision", Join::Revision)];
         let join = form.need_text("join", sink).and_then(|text| choice(&text, "join", &joins, sink));
+        if let (Some(text), Some(join)) = (&query, join)
+            && let Some(fault) = promql::lost_label(&text.text, join.labels())
+        {
+            sink.push(text.at.inside(&text.text, fault));
+        }
         let combine = combine(&form, histogram, sink);
         let (window, step, max_age) = times(&form, sink);
         Some(Self {

@@ -37,6 +37,67 @@ pub(super) fn fault(query: &str, histogram: bool) -> Option<Problem> {
     Some(problem(start, "histogram_quantile".len(), "the quantile is taken after pods are put together", help))
 }
 
+/// Aggregations that leave only the labels that they are told to keep.
+const AGGREGATIONS: [&str; 8] = ["sum", "avg", "min", "max", "count", "group", "stddev", "stdvar"];
+
+/// What is wrong with a query whose outermost aggregation takes away labels that samples are joined by; of each set one
+/// must be left. What is more than one aggregation is not judged.
+pub(super) fn lost_label(query: &str, joined_by: &[&[&str]]) -> Option<Problem> {
+    let text = query.trim_start();
+    let operator: String = text.chars().take_while(char::is_ascii_alphabetic).collect();
+    if !AGGREGATIONS.contains(&operator.as_str()) {
+        return None;
+    }
+    let rest = text.get(operator.len()..)?.trim_start();
+    let (kept, body) = match rest.strip_prefix("by") {
+        Some(by) => {
+            let (labels, body) = enclosed(by.trim_start())?;
+            (Some(labels), body.trim_start())
+        }
+        None => (None, rest),
+    };
+    let (_, behind) = enclosed(body)?;
+    let behind = behind.trim();
+    let kept = match (kept, behind.strip_prefix("by")) {
+        (Some(labels), None) if behind.is_empty() => labels,
+        (None, Some(by)) => enclosed(by.trim_start()).filter(|(_, rest)| rest.is_empty())?.0,
+        (None, None) if behind.is_empty() => "",
+        _ => return None,
+    };
+    let kept: Vec<&str> = kept.split(',').map(str::trim).collect();
+    let lost = joined_by.iter().find(|names| !names.iter().any(|name| kept.contains(name)))?;
+    let (name, all) = (lost.first()?, joined_by.iter().filter_map(|names| names.first().copied()));
+    let help = format!("write {operator} by ({}) (…)", all.collect::<Vec<_>>().join(", "));
+    let message = format!("the result has no label `{name}`, by which samples find their component");
+    Some(problem(query.chars().count() - text.chars().count(), operator.len(), message, &help))
+}
+
+/// What stands within the bracket that a text begins with, and what comes behind it.
+fn enclosed(text: &str) -> Option<(&str, &str)> {
+    let (mut depth, mut quote, mut is_escaped) = (0_usize, None, false);
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(open), _) => {
+                if c == open && !is_escaped {
+                    quote = None;
+                }
+                is_escaped = c == '\\' && !is_escaped && open != '`';
+            }
+            (None, '"' | '\'' | '`') => quote = Some(c),
+            (None, '(') => depth += 1,
+            (None, ')') => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some((text.get(1..at)?, text.get(at + 1..)?));
+                }
+            }
+            _ if depth == 0 => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Goes through brackets and quotes; the number of scopes within braces.
 fn scan(query: &str) -> Result<usize, Problem> {
     let (mut open, mut scopes): (Vec<(usize, char)>, usize) = (Vec::new(), 0);
@@ -116,6 +177,32 @@ mod tests {
             assert_eq!(fault(query, false), None, "{query}");
         }
         assert_eq!(fault("sum by (pod, le) (rate(x_bucket{$scope}[1m]))", true), None);
+    }
+
+    #[test]
+    fn an_aggregation_must_leave_the_labels_that_samples_are_joined_by() {
+        let lost = |query: &str| lost_label(query, &[&["namespace", "namespace_name"], &["pod"]]);
+        for query in [
+            "sum by (namespace, pod) (rate(x{$scope}[1m]))",
+            "max by(namespace_name,pod)(x{a=\")\",$scope})",
+            "sum(rate(x{$scope}[1m])) by (pod, namespace)",
+            "sum(x{$scope}) / on (pod) sum(y{$scope})",
+            "sum by (le) (x{$scope}) or y{$scope}",
+            "sum without (le) (x{$scope})",
+            "topk(3, x{$scope})",
+            "summary{$scope}",
+        ] {
+            assert_eq!(lost(query), None, "{query}");
+        }
+        for (query, label) in [
+            ("sum(rate(x{$scope}[1m]))", "namespace"),
+            (" sum by (namespace) (x{$scope})", "pod"),
+            ("avg(x{a='(',$scope}) by (pod)", "namespace"),
+        ] {
+            let found = lost(query).map(|one| (one.start, one.message)).unwrap_or_default();
+            let start = query.len() - query.trim_start().len();
+            assert!(found.0 == start && found.1.contains(&format!("no label `{label}`")), "{query}: {found:?}");
+        }
     }
 
     #[test]

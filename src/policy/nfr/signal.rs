@@ -23,6 +23,18 @@ pub enum Join {
     Revision,
 }
 
+impl Join {
+    /// The labels that it needs, each by the names that it may have.
+    pub(crate) fn labels(self) -> &'static [&'static [&'static str]] {
+        const NAMESPACE: &[&str] = &["namespace", "namespace_name"];
+        match self {
+            Self::Pod => &[NAMESPACE, &["pod", "pod_name"]],
+            Self::Workload => &[NAMESPACE, &["workload", "deployment"]],
+            Self::Revision => &[NAMESPACE, &["revision", "revision_name"]],
+        }
+    }
+}
+
 /// How the pods of a component are put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Combine {
