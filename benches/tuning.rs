@@ -194,7 +194,7 @@ fn policy(asked: &Asked) -> Result<Policy, String> {
     let bundle = Bundle::over_builtin(&files).map_err(|found| found.to_string())?;
     // The controller's limit is that of the autoscaler beside it.
     let environment = [("OPRC_CRM_LIMITS_MAX_REPLICAS".to_owned(), MOST.to_string())].into();
-    let inputs = Inputs { profile: "full".to_owned(), environment, ..Inputs::default() };
+    let inputs = Inputs { profile: "full".to_owned(), environment };
     bundle.compile(&inputs).map(|(policy, _)| policy).map_err(|found| found.to_string())
 }
 
