@@ -45,8 +45,7 @@ impl Gate {
             let short: String = text.chars().take(40).collect();
             return Err(GateError::Unfit(short, format!("it is longer than {LONGEST} bytes")));
         }
-        let paths = sides.iter().flat_map(|side| names().map(move |name| format!("{side}.{name}"))).collect();
-        let condition = Condition::new(text, paths, &[("base", "name another bundle with --base")]);
+        let condition = Condition::new(text, paths(sides).collect(), &[("base", "name another bundle with --base")]);
         let condition = condition.map_err(|what| GateError::Unfit(text.to_owned(), what))?;
         Ok(Self { text: text.to_owned(), sides: sides.iter().map(|side| (*side).to_owned()).collect(), condition })
     }
@@ -62,10 +61,15 @@ impl Gate {
         let numbers: Vec<f64> = self.sides.iter().flat_map(|side| values(of(side))).collect();
         let wrong = |what: String| GateError::Evaluation(self.text.clone(), what);
         let holds = self.condition.holds(&numbers).map_err(wrong)?;
-        let paths = self.sides.iter().flat_map(|side| names().map(move |name| format!("{side}.{name}")));
-        let figures = paths.zip(numbers).filter(|(path, _)| self.condition.reads().contains(path)).collect();
+        let figures =
+            paths(&self.sides).zip(numbers).filter(|(path, _)| self.condition.reads().contains(path)).collect();
         Ok(Outcome { holds, figures })
     }
+}
+
+/// Paths of the figures of all that decide, in their order.
+fn paths<S: AsRef<str>>(sides: &[S]) -> impl Iterator<Item = String> {
+    sides.iter().flat_map(|side| names().map(move |name| format!("{}.{name}", side.as_ref())))
 }
 
 /// Names of the figures of one that decides: of all classes together, then the highest of any class.

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use super::scaler::{Scaler, Seen, Verdict};
+use super::scaler::{Scaler, Seen, Verdict, next_multiple};
 
 /// Seconds between two looks.
 pub const SYNC: i64 = 15;
@@ -103,6 +103,6 @@ impl Scaler for Hpa {
     }
 
     fn next(&self, after: i64) -> i64 {
-        self.looked.map_or(after - after.rem_euclid(SYNC), |last| last) + SYNC
+        self.looked.map_or_else(|| next_multiple(after, SYNC), |last| last + SYNC)
     }
 }

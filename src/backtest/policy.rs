@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Assumptions;
-use super::scaler::{Scaler, Seen, Verdict};
+use super::scaler::{Scaler, Seen, Verdict, next_multiple};
 use crate::decision::nfr::{Action, Grid, Question, Range, Samples, State, decide};
 use crate::policy::{
     ComponentKind, Dimension, FactValue, Facts, Given, Policy, RecommendationPolicy, SafeguardPolicy, Series,
@@ -144,6 +144,6 @@ impl Scaler for ByPolicy<'_> {
     }
 
     fn next(&self, after: i64) -> i64 {
-        (after - after.rem_euclid(self.step) + self.step).min(self.looked + self.bench.interval)
+        next_multiple(after, self.step).min(self.looked + self.bench.interval)
     }
 }

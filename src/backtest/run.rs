@@ -2,7 +2,7 @@
 
 use super::figures::Figures;
 use super::plant::{Assumptions, Plant, Served};
-use super::scaler::{Scaler, Seen, Verdict};
+use super::scaler::{Scaler, Seen, Verdict, next_multiple};
 use super::{Demand, Unit};
 
 /// How finely time is cut at the least, seconds.
@@ -70,7 +70,7 @@ pub fn run(
         let (mut at, mut capacity, mut violated) = (begin, 0.0, false);
         while at < end {
             // Cut where the scaler measures or looks too, whatever the step.
-            let next = (at - at.rem_euclid(TICK) + TICK).min(end).min(scaler.next(at).max(at + 1));
+            let next = next_multiple(at, TICK).min(end).min(scaler.next(at).max(at + 1));
             let now = Now { at, until: next, demand: cores, rps };
             let served = tick(&mut run, &mut plant, scaler, assume, now);
             capacity += served.capacity * (next - at) as f64 / demand.step as f64;

@@ -35,6 +35,11 @@ pub trait Scaler {
     fn next(&self, after: i64) -> i64;
 }
 
+/// The first moment after one that is a multiple of so many seconds.
+pub(super) fn next_multiple(after: i64, seconds: i64) -> i64 {
+    after - after.rem_euclid(seconds) + seconds
+}
+
 /// A number that stays.
 #[derive(Clone, Copy, Debug)]
 pub struct Fixed(pub f64);

@@ -11,8 +11,6 @@ use crate::backtest::{Assumptions, Hpa, Unit};
 const DAY: u64 = 86_400;
 /// Largest number that a flag takes.
 const MOST: f64 = 1e6;
-/// Cores that a request a second takes, where nothing else is said.
-const CORES_PER_RPS: f64 = 0.001;
 
 /// What is assumed; each is printed.
 #[derive(clap::Args)]
@@ -138,7 +136,7 @@ impl Assumed {
             pod_cores: self.pod_cores.unwrap_or(self.cpu_request),
             start_up: self.start_up,
             patience: self.patience as f64,
-            cores_per_rps: self.cores_per_rps.unwrap_or(CORES_PER_RPS),
+            cores_per_rps: self.cores_per_rps.unwrap_or(Assumptions::default().cores_per_rps),
             least: f64::from(self.min_replicas),
             most: f64::from(self.max_replicas),
         }

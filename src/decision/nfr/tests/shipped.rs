@@ -42,6 +42,19 @@ fn facts(request: f64, replicas: f64) -> Facts {
     facts
 }
 
+/// A field with this size since long ago.
+fn settled(current: f64) -> State {
+    let since = at(-1000);
+    State {
+        current,
+        applied_at: None,
+        changed_by: None,
+        generation_since: since,
+        revision_since: since,
+        recommended: None,
+    }
+}
+
 /// Runs a load in closed loop; the steps at which something was applied, and what.
 fn run(policy: &Policy, load: impl Fn(i64) -> f64, request: f64, replicas: f64) -> Vec<(i64, f64)> {
     run_for(policy, LENGTH, load, request, replicas)
@@ -51,15 +64,7 @@ fn run(policy: &Policy, load: impl Fn(i64) -> f64, request: f64, replicas: f64) 
 fn run_for(policy: &Policy, length: i64, load: impl Fn(i64) -> f64, request: f64, replicas: f64) -> Vec<(i64, f64)> {
     let points = (0..=length).map(|step| (at(step), load(step)));
     let samples = Samples::from([("cpu".to_owned(), Arc::new(Series::new(points).unwrap()))]);
-    let since = at(-1000);
-    let mut state = State {
-        current: replicas,
-        applied_at: None,
-        changed_by: None,
-        generation_since: since,
-        revision_since: since,
-        recommended: None,
-    };
+    let mut state = settled(replicas);
     let mut facts = facts(request, replicas);
     let mut applied = Vec::new();
     for step in 0..=length {
@@ -149,15 +154,7 @@ fn a_class_that_is_decided_about_a_thousand_times_is_decided_about_the_same() {
     let policy = policy();
     let points = (0..80).map(|step| (at(step), 2.0));
     let samples = Samples::from([("cpu".to_owned(), Arc::new(Series::new(points).unwrap()))]);
-    let since = at(-1000);
-    let state = State {
-        current: 9.0,
-        applied_at: None,
-        changed_by: None,
-        generation_since: since,
-        revision_since: since,
-        recommended: None,
-    };
+    let state = settled(9.0);
     let question = Question {
         component: ComponentKind::Function,
         dimension: Dimension::Replicas,
@@ -179,16 +176,7 @@ fn a_class_that_is_decided_about_a_thousand_times_is_decided_about_the_same() {
 /// Replicas and CPU requests of one class in closed loop, with pods that share a load evenly: the sizes at the end, and
 /// how often the request was changed.
 fn run_both(policy: &Policy, load: &[f64], (request, replicas): (f64, f64)) -> (f64, f64, usize) {
-    let since = at(-1000);
-    let of = |current| State {
-        current,
-        applied_at: None,
-        changed_by: None,
-        generation_since: since,
-        revision_since: since,
-        recommended: None,
-    };
-    let mut states = [(Dimension::Replicas, of(replicas)), (Dimension::Cpu, of(request))];
+    let mut states = [(Dimension::Replicas, settled(replicas)), (Dimension::Cpu, settled(request))];
     let mut facts = facts(request, replicas);
     facts.set("class.enforcement.dimensions", FactValue::Texts(vec!["replicas".to_owned(), "cpu".to_owned()]));
     let (mut cores, mut a_pod, mut changed) = (Vec::new(), Vec::new(), 0);
@@ -246,15 +234,7 @@ fn advice_about_a_data_grid_is_not_changed_by_noise() {
     facts.set("component.kind", FactValue::Text("odgm".to_owned()));
     facts.set_group("class.odgm");
     facts.set("class.odgm.replica_count", FactValue::Number(1.0));
-    let since = at(-1000);
-    let mut state = State {
-        current: 3.0,
-        applied_at: None,
-        changed_by: None,
-        generation_since: since,
-        revision_since: since,
-        recommended: None,
-    };
+    let mut state = settled(3.0);
     let mut said = Vec::new();
     for step in 30..90 {
         // Just around what three pods bear, then far more.
